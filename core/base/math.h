@@ -1,0 +1,65 @@
+// Owns the elementary functions of the one arithmetic: the same bits on every platform, because they are only +, -, *, / and
+// bit moves in a written order (libm's exp differs between platforms).
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+// The f32 functions are `static`: each kernel file must keep its own copy, compiled for its own instruction set.
+
+namespace tessera {
+
+/// Adding and taking off 1.5·2^23 rounds |x| < 2^22 to the nearest integer, ties to even.
+inline constexpr float kRoundMagic = 12582912.0f;
+
+/// Nearest integer of |x| < 2^22, ties to even.
+static inline float round_nearest(float x) { return (x + kRoundMagic) - kRoundMagic; }
+
+/// e^x in f32; relative error < 2e-7. Below -87 it is 0, above 88 it is e^88; NaN counts as below. Branch-free, so loops over it vectorise.
+/// Method: x = n·ln2 + r, |r| ≤ ln2/2, Taylor polynomial of degree 7 for e^r, then 2^n by the exponent bits.
+static inline float exp_f32(float x) {
+  constexpr float kLow = -87.0f, kHigh = 88.0f;
+  constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
+  const bool tiny = !(x >= kLow);
+  x = x > kLow ? x : kLow;
+  x = x < kHigh ? x : kHigh;
+  const float shifted = x * kLog2E + kRoundMagic;
+  const float n = shifted - kRoundMagic;
+  const float r = (x - n * kLn2High) - n * kLn2Low;
+  float p = 1.0f / 5040.0f;
+  p = p * r + 1.0f / 720.0f;
+  p = p * r + 1.0f / 120.0f;
+  p = p * r + 1.0f / 24.0f;
+  p = p * r + 1.0f / 6.0f;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  const uint32_t exponent = (std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kRoundMagic)) << 23;
+  const float value = std::bit_cast<float>(std::bit_cast<uint32_t>(p) + exponent);
+  return tiny ? 0.0f : value;
+}
+
+/// x · sigmoid(x): SiLU, also called swish.
+static inline float silu(float x) { return x / (1.0f + exp_f32(-x)); }
+
+/// GELU in its tanh form (Hendrycks & Gimpel 2016); 0.5·(1 + tanh u) is written as sigmoid(2u).
+static inline float gelu_tanh(float x) {
+  constexpr float kTwoSqrt2OverPi = 1.5957691216057308f, kCubic = 0.044715f;
+  const float u2 = kTwoSqrt2OverPi * (x + kCubic * x * x * x);
+  return x / (1.0f + exp_f32(-u2));
+}
+
+/// e^x in f64; relative error < 1e-14 for |x| ≤ 700, clamped beyond.
+double exp_f64(double x);
+
+/// Natural logarithm of a normal positive number; absolute error < 1e-14.
+double log_f64(double x);
+
+/// sin and cos of |x| ≤ 2^27; absolute error < 1e-11.
+struct SinCos {
+  double sin;
+  double cos;
+};
+SinCos sin_cos_f64(double x);
+
+}  // namespace tessera

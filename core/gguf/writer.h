@@ -1,0 +1,53 @@
+// Owns TENSORS → BYTES: writing a GGUF v3 file piece by piece into a sink. Source: the GGUF specification.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/gguf/gguf_file.h"
+
+namespace tessera {
+
+/// Takes the next bytes of an output; an error stops the writer.
+using ByteSink = std::function<Result<void>(std::span<const std::byte> bytes)>;
+
+/// Collects metadata and tensors, then writes them in the order they were added. Not thread-safe.
+class GgufWriter {
+ public:
+  /// Sets or replaces a metadata value. Numbers take GGUF's usual width: u32 or i32 where the value fits, else 64 bits; f32 where that is
+  /// exact, else f64; an array takes the width that all its elements fit. Setting "general.alignment" (a power of two) moves the tensors.
+  void set(const std::string& key, MetadataValue value);
+
+  /// Adds a tensor of shape[0] = width by 1…3 more dimensions, whose data `produce` hands over when write() comes to it: exactly
+  /// rows · row_bytes(dtype, width) bytes in any number of pieces. kInvalidArgument for a name that is empty or there already and for
+  /// a shape that is not 1…4 non-zero sizes with whole blocks in a row.
+  Result<void> add_tensor(const std::string& name, DType dtype, std::vector<uint64_t> shape,
+                          std::function<Result<void>(const ByteSink& sink)> produce);
+  /// The same with the data in memory.
+  Result<void> add_tensor(const std::string& name, DType dtype, std::vector<uint64_t> shape, std::vector<std::byte> data);
+
+  /// Writes the file. Errors of the sink and of the producers; kInvalidArgument when a producer gives too few or too many bytes or
+  /// "general.alignment" is not a power of two.
+  Result<void> write(const ByteSink& sink) const;
+
+  /// The file in memory.
+  Result<std::vector<std::byte>> to_bytes() const;
+
+ private:
+  struct Tensor {
+    TensorInfo info;  ///< offset within the data section is found by write()
+    std::function<Result<void>(const ByteSink& sink)> produce;
+  };
+  Result<uint64_t> alignment() const;
+  std::vector<std::byte> header(uint64_t alignment) const;
+
+  std::vector<std::pair<std::string, MetadataValue>> metadata_;
+  std::vector<Tensor> tensors_;
+};
+
+}  // namespace tessera

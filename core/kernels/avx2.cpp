@@ -1,0 +1,92 @@
+// Owns the kernels for x86-64 with AVX2 and F16C: 8 rows a tile in 256-bit vectors, unsigned × signed byte products.
+#if defined(__AVX2__) && defined(__F16C__)
+
+#include <immintrin.h>
+
+#include "core/kernels/matmul_loops.h"
+#include "core/kernels/tables.h"
+#include "core/kernels/vector_loops.h"
+
+namespace tessera {
+namespace {
+
+struct Avx2 {
+  static constexpr int kRows = 8;
+  using F32 = __m256;
+  using I32 = __m256i;
+  using Bytes = __m256i;
+  using Codes = __m256i;
+  using Act = __m256i;
+  using Sum = __m256i;        // i16x16: two partial sums a row
+  using SignedSum = __m256i;  // i32x8
+  // maddubs needs one unsigned operand, so signed weights lend their sign to the activation.
+  struct Signed {
+    __m256i magnitude;
+    __m256i original;
+  };
+  // One product of a pair is at most 2·127·max_code; an i16 holds kSumLimit / max_code of them.
+  static constexpr int kSumLimit = 32767 / (2 * 127);
+  static constexpr int kGemvTiles = 2;
+  static constexpr int kGemmTiles = 1;
+  static constexpr int kGemmTokens = 4;
+
+  static F32 zero_f32() { return _mm256_setzero_ps(); }
+  static I32 zero_i32() { return _mm256_setzero_si256(); }
+  static F32 splat_f32(float x) { return _mm256_set1_ps(x); }
+  static I32 splat_i32(int32_t x) { return _mm256_set1_epi32(x); }
+  static F32 add(F32 a, F32 b) { return _mm256_add_ps(a, b); }
+  static F32 mul(F32 a, F32 b) { return _mm256_mul_ps(a, b); }
+  static F32 negate(F32 a) { return _mm256_xor_ps(a, _mm256_set1_ps(-0.0f)); }
+  static F32 abs(F32 a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+  static F32 max(F32 a, F32 b) { return _mm256_max_ps(a, b); }  // a > b ? a : b
+  static I32 add_i32(I32 a, I32 b) { return _mm256_add_epi32(a, b); }
+  static I32 sub_i32(I32 a, I32 b) { return _mm256_sub_epi32(a, b); }
+  static I32 mul_i32(I32 a, I32 b) { return _mm256_mullo_epi32(a, b); }
+  static F32 to_float(I32 a) { return _mm256_cvtepi32_ps(a); }
+
+  static Bytes load_bytes(const std::byte* at) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)); }
+  static Bytes or_bytes(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }
+  static Bytes low_nibbles(Bytes a) { return _mm256_and_si256(a, _mm256_set1_epi8(0x0f)); }
+  static Bytes high_nibbles(Bytes a) { return _mm256_and_si256(_mm256_srli_epi16(a, 4), _mm256_set1_epi8(0x0f)); }
+  template <int kBits>
+  static Bytes high_bits(Bytes a, int group) {
+    const int left = 4 - kBits * group;
+    const __m256i moved = left >= 0 ? _mm256_slli_epi16(a, left) : _mm256_srli_epi16(a, -left);
+    return _mm256_and_si256(moved, _mm256_set1_epi8(kBits == 1 ? 0x10 : 0x30));
+  }
+
+  static Codes prepare(Bytes a) { return a; }
+  static Signed prepare_signed(Bytes a) { return {_mm256_abs_epi8(a), a}; }
+  static Act load_act(const int8_t* at) {
+    int32_t word;
+    __builtin_memcpy(&word, at, sizeof word);
+    return _mm256_set1_epi32(word);
+  }
+  static Sum zero_sum() { return _mm256_setzero_si256(); }
+  static SignedSum zero_signed_sum() { return _mm256_setzero_si256(); }
+  static Sum dot(Sum sum, Codes codes, Act act) { return _mm256_add_epi16(sum, _mm256_maddubs_epi16(codes, act)); }
+  static SignedSum dot_signed(SignedSum sum, const Signed& codes, Act act) {
+    return _mm256_add_epi32(sum, widen(_mm256_maddubs_epi16(codes.magnitude, _mm256_sign_epi8(act, codes.original))));
+  }
+  static I32 widen(Sum sum) { return _mm256_madd_epi16(sum, _mm256_set1_epi16(1)); }
+  static I32 widen_signed(SignedSum sum) { return sum; }
+
+  static F32 load_floats(const float* at) { return _mm256_loadu_ps(at); }
+  static F32 load_f32(const std::byte* at) { return _mm256_loadu_ps(reinterpret_cast<const float*>(at)); }
+  static F32 load_f16(const std::byte* at) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at))); }
+  static F32 load_bf16(const std::byte* at) {
+    const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+  }
+  static F32 load_u8(const std::byte* at) { return to_float(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)))); }
+  static I32 load_i8(const std::byte* at) { return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at))); }
+  static void store(float* at, F32 a) { _mm256_storeu_ps(at, a); }
+};
+
+}  // namespace
+
+const KernelTable kAvx2Kernels = simd_kernel_table<Avx2>("avx2");
+
+}  // namespace tessera
+
+#endif

@@ -1,0 +1,56 @@
+// Owns the packed weight layout: rows interleaved at load so that one SIMD lane is one output row.
+//
+// A tile holds R = tile_rows rows. Along the width it is a list of blocks (32 weights) or super-blocks (256 weights = header + 8 blocks);
+// inside, every field of the R rows lies side by side. "word" below is 4 bytes of one row, so a line of R words is one SIMD load:
+//
+//   Q4_0, Q4_1  [R f16 scale] [R f16 min: Q4_1]  4 × [R words of nibbles]
+//   Q5_0, Q5_1  [R f16 scale] [R f16 min: Q5_1]  [R words of fifth bits]  4 × [R words of nibbles]
+//   Q8_0        [R f16 scale]  8 × [R words of codes]
+//   Q4_K, Q5_K  header [R f16 d] [R f16 dmin]; block [R u8 scale] [R u8 min] [R words of fifth bits: Q5_K] 4 × [R words of nibbles]
+//   Q6_K        header [R f16 d]; block [R i8 scale of weights 0…15] [R i8 scale of 16…31] 2 × [R words of bits 4,5] 4 × [R words of
+//   nibbles] F32, F16, BF16  per element [R values]
+//
+//   nibbles:    byte i of word s: low nibble = weight 4s+i, high nibble = weight 16+4s+i of the block
+//   fifth bits: byte i, bit j = bit 4 of weight 4j+i
+//   bits 4,5:   word h, byte i, bits 2j and 2j+1 = bits 4 and 5 of weight 16h+4j+i
+//   codes:      word s, byte i = weight 4s+i
+//
+// A row takes as many bytes as in the file, but for Q4_K and Q5_K: their 12 bytes of 6-bit scales become 16 whole bytes (+2.8 %, +2.3 %).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "core/base/result.h"
+#include "core/kernels/kernels.h"
+
+namespace tessera {
+
+/// Bytes of one tile of `tile_rows` rows of `width` weights.
+uint64_t packed_tile_bytes(DType dtype, int64_t width, int tile_rows);
+
+/// Packs one tile: `rows` (1…tile_rows) consecutive rows of GGUF bytes, row_bytes(dtype, width) each, into `out`
+/// [packed_tile_bytes]; missing rows become zeros. Returns false when a block scale is not finite (a damaged or hostile file).
+/// A Q8_0 code of -128, which no quantiser writes, becomes -127. Thread-safe.
+[[nodiscard]] bool pack_tile(DType dtype, const std::byte* rows_bytes, int64_t width, int rows, int tile_rows, std::byte* out);
+
+/// One block of 32 weights of one row, taken apart: weight = scale[i/16] · code[i] + min.
+struct BlockCodes {
+  int8_t codes[32];   ///< with the format's offset already taken off
+  float scale;        ///< factor of all codes (d, or d·sc for Q4_K and Q5_K)
+  float min;          ///< 0 for formats without a minimum; Q4_K, Q5_K: -(dmin·m)
+  int half_scale[2];  ///< Q6_K: integer scale of each 16 codes; 1 elsewhere
+  bool has_min;
+};
+
+/// Reads block `block` (of 32 weights) of `row` from a packed matrix of a quantised format.
+BlockCodes read_block(const PackedMatrix& matrix, int64_t row, int64_t block);
+
+/// Reads element `column` of `row` from a packed F32, F16 or BF16 matrix.
+float read_element(const PackedMatrix& matrix, int64_t row, int64_t column);
+
+/// Dequantises one row [width] of a packed matrix; the same bits as dequantize_row on the file's bytes.
+void unpack_row(const PackedMatrix& matrix, int64_t row, float* out);
+
+}  // namespace tessera

@@ -1,0 +1,56 @@
+// Owns the list of kernel tables, best first, and the question which of them this machine can run.
+#include <string>
+
+#include "core/kernels/kernels.h"
+#include "core/kernels/tables.h"
+
+namespace tessera {
+namespace {
+
+struct Entry {
+  const KernelTable* table;
+  bool (*runs_here)();
+};
+
+#if defined(__x86_64__)
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"); }
+#endif
+bool always() { return true; }
+
+constexpr Entry kEntries[] = {
+#if defined(__x86_64__)
+    {&kAvx2Kernels, has_avx2},
+#endif
+#if defined(__wasm_relaxed_simd__)
+    {&kWasmRelaxedKernels, always},
+#endif
+#if defined(__wasm_simd128__)
+    {&kWasmSimd128Kernels, always},
+#endif
+    {&kScalarKernels, always},
+};
+
+}  // namespace
+
+std::span<const KernelTable* const> available_kernels() {
+  struct List {
+    std::array<const KernelTable*, std::size(kEntries)> tables{};
+    size_t count = 0;
+    List() {
+      for (const Entry& entry : kEntries) {
+        if (entry.runs_here()) tables[count++] = entry.table;
+      }
+    }
+  };
+  static const List list;
+  return {list.tables.data(), list.count};
+}
+
+const KernelTable* find_kernels(std::string_view name) {
+  for (const KernelTable* table : available_kernels()) {
+    if (name.empty() || table->name == name) return table;
+  }
+  return nullptr;
+}
+
+}  // namespace tessera

@@ -1,0 +1,140 @@
+// Owns the plain C++ kernels: the reference that every SIMD table must equal bit for bit. Written apart from the SIMD loops on purpose.
+#include <cmath>
+#include <limits>
+
+#include "core/base/half.h"
+#include "core/base/math.h"
+#include "core/kernels/pack.h"
+#include "core/kernels/tables.h"
+
+namespace tessera {
+namespace {
+
+constexpr int kTileRows = 4;
+
+float sum_lanes(float (&lanes)[16]) {
+  for (int half = 8; half > 0; half /= 2) {
+    for (int j = 0; j < half; ++j) lanes[j] = lanes[j] + lanes[j + half];
+  }
+  return lanes[0];
+}
+
+float dot(const float* a, const float* b, int64_t n) {
+  float lanes[16] = {};
+  for (int64_t i = 0; i < n; ++i) lanes[i % 16] = lanes[i % 16] + a[i] * b[i];
+  return sum_lanes(lanes);
+}
+
+void quantize_row(const float* x, int64_t width, int8_t* codes, float* scales, int32_t* half_sums, float* scaled_sums) {
+  for (int64_t b = 0; b < width / kActivationBlock; ++b) {
+    const float* block = x + b * kActivationBlock;
+    float amax = 0.0f;
+    for (int i = 0; i < kActivationBlock; ++i) amax = std::fabs(block[i]) > amax ? std::fabs(block[i]) : amax;
+    const float inverse = amax > 0.0f ? 127.0f / amax : 0.0f;
+    half_sums[2 * b] = half_sums[2 * b + 1] = 0;
+    for (int i = 0; i < kActivationBlock; ++i) {
+      const auto code = static_cast<int8_t>(round_nearest(block[i] * inverse));
+      codes[b * kActivationBlock + i] = code;
+      half_sums[2 * b + i / 16] += code;
+    }
+    scales[b] = amax / 127.0f;
+    scaled_sums[b] = scales[b] * static_cast<float>(half_sums[2 * b] + half_sums[2 * b + 1]);
+  }
+}
+
+// One weight row against every token, block after block.
+void matmul_row(const PackedMatrix& w, const Activations& x, int64_t row, float* out, int64_t out_stride) {
+  const int64_t blocks = x.width / kActivationBlock;
+  for (int t = 0; t < x.tokens; ++t) out[t * out_stride + row] = 0.0f;
+  for (int64_t b = 0; b < blocks; ++b) {
+    const BlockCodes weights = read_block(w, row, b);
+    for (int t = 0; t < x.tokens; ++t) {
+      const int8_t* codes = x.codes + t * x.width + b * kActivationBlock;
+      int32_t low = 0, high = 0;
+      for (int i = 0; i < 16; ++i) low += weights.codes[i] * codes[i];
+      for (int i = 16; i < 32; ++i) high += weights.codes[i] * codes[i];
+      const int32_t total = low * weights.half_scale[0] + high * weights.half_scale[1];
+      float& acc = out[t * out_stride + row];
+      acc = acc + static_cast<float>(total) * (weights.scale * x.scales[t * blocks + b]);
+      if (weights.has_min) acc = acc + weights.min * x.scaled_sums[t * blocks + b];
+    }
+  }
+}
+
+void matmul_quantized(const PackedMatrix& w, const Activations& x, int64_t first_tile, int64_t last_tile, float* out, int64_t out_stride) {
+  for (int64_t row = first_tile * kTileRows; row < last_tile * kTileRows && row < w.rows; ++row) matmul_row(w, x, row, out, out_stride);
+}
+
+void matmul_float(const PackedMatrix& w, const Activations& x, int64_t first_tile, int64_t last_tile, float* out, int64_t out_stride) {
+  for (int64_t row = first_tile * kTileRows; row < last_tile * kTileRows && row < w.rows; ++row) {
+    for (int t = 0; t < x.tokens; ++t) {
+      float acc = 0.0f;
+      for (int64_t k = 0; k < x.width; ++k) acc = acc + read_element(w, row, k) * x.values[t * x.width + k];
+      out[t * out_stride + row] = acc;
+    }
+  }
+}
+
+constexpr std::array<MatmulFn, 32> scalar_matmul_table() {
+  std::array<MatmulFn, 32> table{};
+  for (DType dtype : {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K}) {
+    table[static_cast<uint32_t>(dtype)] = matmul_quantized;
+  }
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) table[static_cast<uint32_t>(dtype)] = matmul_float;
+  return table;
+}
+
+void rms_norm(const float* x, const float* weight, int64_t n, float epsilon, float* out) {
+  const float scale = 1.0f / std::sqrt(dot(x, x, n) / static_cast<float>(n) + epsilon);
+  for (int64_t i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
+}
+
+void silu_mul(float* gate, const float* up, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) gate[i] = silu(gate[i]) * up[i];
+}
+
+void gelu_mul(float* gate, const float* up, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) gate[i] = gelu_tanh(gate[i]) * up[i];
+}
+
+void attend(const float* query, CacheRows k, CacheRows v, int count, int head_dim, AttentionState& state) {
+  float weights[kAttentionChunk] = {};
+  float maximum = state.maximum;
+  for (int c = 0; c < count; ++c) {
+    weights[c] = dot(query, k.data + c * k.stride, head_dim);
+    maximum = weights[c] > maximum ? weights[c] : maximum;
+  }
+  float lanes[16] = {};
+  for (int c = 0; c < count; ++c) {
+    weights[c] = exp_f32(weights[c] - maximum);
+    lanes[c % 16] = lanes[c % 16] + weights[c];
+  }
+  const float rescale = exp_f32(state.maximum - maximum);
+  state.sum = state.sum * rescale + sum_lanes(lanes);
+  state.maximum = maximum;
+  for (int d = 0; d < head_dim; ++d) {
+    float acc = state.accumulator[d] * rescale;
+    for (int c = 0; c < count; ++c) acc = acc + weights[c] * v.data[c * v.stride + d];
+    state.accumulator[d] = acc;
+  }
+}
+
+void widen_f16(const uint16_t* in, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = f16_to_f32(in[i]);
+}
+
+}  // namespace
+
+const KernelTable kScalarKernels = {
+    .name = "scalar",
+    .tile_rows = kTileRows,
+    .quantize_row = quantize_row,
+    .matmul = scalar_matmul_table(),
+    .rms_norm = rms_norm,
+    .silu_mul = silu_mul,
+    .gelu_mul = gelu_mul,
+    .attend = attend,
+    .widen_f16 = widen_f16,
+};
+
+}  // namespace tessera

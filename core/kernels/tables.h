@@ -1,0 +1,32 @@
+// Owns the names of the kernel tables and how a SIMD file fills one from its vocabulary. Only core/kernels/*.cpp include it.
+#pragma once
+
+#include "core/kernels/kernels.h"
+#include "core/kernels/matmul_loops.h"
+#include "core/kernels/vector_loops.h"
+
+namespace tessera {
+
+extern const KernelTable kScalarKernels;
+extern const KernelTable kAvx2Kernels;
+extern const KernelTable kWasmSimd128Kernels;
+extern const KernelTable kWasmRelaxedKernels;
+
+/// Every loop instantiated for one Isa.
+template <class Isa>
+constexpr KernelTable simd_kernel_table(std::string_view name) {
+  using Vector = VectorLoops<Isa>;
+  return {
+      .name = name,
+      .tile_rows = Isa::kRows,
+      .quantize_row = Vector::quantize_row,
+      .matmul = matmul_table<Isa>(),
+      .rms_norm = Vector::rms_norm,
+      .silu_mul = Vector::silu_mul,
+      .gelu_mul = Vector::gelu_mul,
+      .attend = Vector::attend,
+      .widen_f16 = Vector::widen_f16,
+  };
+}
+
+}  // namespace tessera

@@ -1,0 +1,49 @@
+// Owns the kernels of WebAssembly relaxed SIMD: 8-bit dots. The second operand is always 0…127, where every engine must give the same bits.
+#if defined(__wasm_relaxed_simd__)
+
+#include "core/kernels/matmul_loops.h"
+#include "core/kernels/tables.h"
+#include "core/kernels/vector_loops.h"
+#include "core/kernels/wasm_lanes.h"
+
+namespace tessera {
+namespace {
+
+struct Relaxed : WasmLanes {
+  // Signed weights become a magnitude for the 0…127 operand and a mask (0 or -1) that moves their sign to the activation.
+  struct SignedCodes {
+    v128_t magnitude;
+    v128_t mask;
+  };
+  using Codes = v128_t;
+  using Signed = SignedCodes;
+  using Act = v128_t;
+  using Sum = v128_t;        // i16x8: two partial sums a row
+  using SignedSum = v128_t;  // i32x4
+  // One product of a pair is at most 2·127·max_code; an i16 holds kSumLimit / max_code of them.
+  static constexpr int kSumLimit = 32767 / (2 * 127);
+  static constexpr int kGemvTiles = 2;
+  static constexpr int kGemmTiles = 1;
+  static constexpr int kGemmTokens = 8;
+
+  static Codes prepare(Bytes a) { return a; }
+  static Signed prepare_signed(Bytes a) { return {wasm_i8x16_abs(a), wasm_i8x16_shr(a, 7)}; }
+  static Act load_act(const int8_t* at) { return wasm_v128_load32_splat(at); }
+  static Sum zero_sum() { return wasm_i32x4_const_splat(0); }
+  static SignedSum zero_signed_sum() { return wasm_i32x4_const_splat(0); }
+  static Sum dot(Sum sum, Codes codes, Act act) { return wasm_i16x8_add(sum, wasm_i16x8_relaxed_dot_i8x16_i7x16(act, codes)); }
+  static SignedSum dot_signed(SignedSum sum, const SignedCodes& codes, Act act) {
+    const v128_t turned = wasm_i8x16_sub(wasm_v128_xor(act, codes.mask), codes.mask);
+    return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(turned, codes.magnitude, sum);
+  }
+  static I32 widen(Sum sum) { return wasm_i32x4_extadd_pairwise_i16x8(sum); }
+  static I32 widen_signed(SignedSum sum) { return sum; }
+};
+
+}  // namespace
+
+const KernelTable kWasmRelaxedKernels = simd_kernel_table<Relaxed>("wasm_relaxed");
+
+}  // namespace tessera
+
+#endif

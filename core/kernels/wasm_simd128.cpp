@@ -1,0 +1,47 @@
+// Owns the kernels of plain WebAssembly SIMD: i32x4.dot_i16x8 on codes split into even and odd bytes.
+#if defined(__wasm_simd128__)
+
+#include "core/kernels/matmul_loops.h"
+#include "core/kernels/tables.h"
+#include "core/kernels/vector_loops.h"
+#include "core/kernels/wasm_lanes.h"
+
+namespace tessera {
+namespace {
+
+struct Simd128 : WasmLanes {
+  // A dot of 16-bit pairs adds neighbours, so the four codes of a row are split into (0, 2) and (1, 3): both land in the row's lane.
+  struct Pairs {
+    v128_t even;
+    v128_t odd;
+  };
+  using Codes = Pairs;
+  using Signed = Pairs;
+  using Act = Pairs;
+  using Sum = v128_t;
+  using SignedSum = v128_t;
+  static constexpr int kSumLimit = 0;
+  static constexpr int kGemvTiles = 2;
+  static constexpr int kGemmTiles = 1;
+  static constexpr int kGemmTokens = 4;
+
+  static Codes prepare(Bytes a) { return {wasm_v128_and(a, wasm_i16x8_const_splat(0xff)), wasm_u16x8_shr(a, 8)}; }
+  static Signed prepare_signed(Bytes a) { return {wasm_i16x8_shr(wasm_i16x8_shl(a, 8), 8), wasm_i16x8_shr(a, 8)}; }
+  static Act load_act(const int8_t* at) { return prepare_signed(wasm_v128_load32_splat(at)); }
+  static Sum zero_sum() { return wasm_i32x4_const_splat(0); }
+  static SignedSum zero_signed_sum() { return zero_sum(); }
+  static Sum dot(Sum sum, const Pairs& codes, const Pairs& act) {
+    return wasm_i32x4_add(wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(codes.even, act.even)), wasm_i32x4_dot_i16x8(codes.odd, act.odd));
+  }
+  static SignedSum dot_signed(SignedSum sum, const Pairs& codes, const Pairs& act) { return dot(sum, codes, act); }
+  static I32 widen(Sum sum) { return sum; }
+  static I32 widen_signed(SignedSum sum) { return sum; }
+};
+
+}  // namespace
+
+const KernelTable kWasmSimd128Kernels = simd_kernel_table<Simd128>("wasm_simd128");
+
+}  // namespace tessera
+
+#endif

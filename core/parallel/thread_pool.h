@@ -1,0 +1,50 @@
+// Owns the worker threads of one Engine and the only way work is spread over them.
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+namespace tessera {
+
+/// A fixed team of threads: the caller and size() - 1 workers. Idle workers spin for some microseconds, then sleep in the
+/// kernel (no CPU). One run() at a time; run() may not be called from inside a task.
+class ThreadPool {
+ public:
+  /// `threads` ≥ 1 in all; fewer are used when the system refuses to start one.
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int size() const { return static_cast<int>(workers_.size()) + 1; }
+
+  /// Calls fn(task) for every task in [0, tasks), each once, in any order and on any thread of the team; returns when all are
+  /// done. What a task computes must not depend on who runs it. With one thread it is a plain loop.
+  template <class Fn>
+  void run(int tasks, const Fn& fn) {
+    run_erased(tasks, [](const void* context, int task) { (*static_cast<const Fn*>(context))(task); }, &fn);
+  }
+
+ private:
+  using TaskFn = void (*)(const void* context, int task);
+  void run_erased(int tasks, TaskFn fn, const void* context);
+  void work();
+  void worker_loop();
+  void wait_for_change(std::atomic<uint32_t>& word, uint32_t value);
+  void wake(std::atomic<uint32_t>& word);
+
+  std::vector<pthread_t> workers_;
+  TaskFn fn_ = nullptr;
+  const void* context_ = nullptr;
+  int tasks_ = 0;
+  alignas(64) std::atomic<int> next_task_{0};
+  alignas(64) std::atomic<uint32_t> epoch_{0};    ///< grows by one with every run; workers wait for the change
+  alignas(64) std::atomic<uint32_t> working_{0};  ///< workers that have not finished this epoch
+  std::atomic<uint32_t> sleepers_{0};             ///< threads in the kernel; nobody is woken when it is zero
+  std::atomic<bool> stop_{false};
+};
+
+}  // namespace tessera

@@ -1,0 +1,40 @@
+// Our elementary functions against the platform's in double precision.
+#include "core/base/math.h"
+
+#include <cmath>
+#include <limits>
+
+#include "doctest/doctest.h"
+
+namespace tessera {
+
+TEST_CASE("exp_f32 is accurate and well defined everywhere") {
+  for (float x = -86.9f; x < 87.9f; x += 0.00717f) {
+    const double expected = std::exp(static_cast<double>(x));
+    REQUIRE(std::fabs(exp_f32(x) - expected) <= 3e-7 * expected);
+  }
+  CHECK(exp_f32(0.0f) == 1.0f);
+  CHECK(exp_f32(-std::numeric_limits<float>::infinity()) == 0.0f);
+  CHECK(exp_f32(-1000.0f) == 0.0f);
+  CHECK(exp_f32(NAN) == 0.0f);
+  CHECK(std::isfinite(exp_f32(1e30f)));
+}
+
+TEST_CASE("silu and gelu") {
+  for (float x = -20.0f; x < 20.0f; x += 0.013f) {
+    const double d = x;
+    CHECK(std::fabs(silu(x) - d / (1 + std::exp(-d))) < 3e-6);
+    CHECK(std::fabs(gelu_tanh(x) - 0.5 * d * (1 + std::tanh(std::sqrt(2 / M_PI) * (d + 0.044715 * d * d * d)))) < 3e-6);
+  }
+}
+
+TEST_CASE("double exp, log, sin and cos") {
+  for (double x = -50; x < 50; x += 0.0371) REQUIRE(std::fabs(exp_f64(x) - std::exp(x)) <= 1e-13 * std::exp(x));
+  for (double x = 1e-6; x < 1e7; x *= 1.013) REQUIRE(std::fabs(log_f64(x) - std::log(x)) < 1e-13);
+  for (double x = -200000; x < 200000; x += 37.123) {
+    REQUIRE(std::fabs(sin_cos_f64(x).sin - std::sin(x)) < 1e-10);
+    REQUIRE(std::fabs(sin_cos_f64(x).cos - std::cos(x)) < 1e-10);
+  }
+}
+
+}  // namespace tessera
