@@ -1,0 +1,58 @@
+#include "core/model/workspace.h"
+
+#include <algorithm>
+#include <array>
+
+namespace tessera {
+namespace {
+
+// Floats of each buffer, in the order of the pointers in Workspace, each rounded up to a cache line.
+std::array<uint64_t, 10> buffer_floats(const Config& c) {
+  const uint64_t batch = Workspace::kMaxBatch;
+  std::array<uint64_t, 10> sizes = {batch * c.width,
+                                    batch * c.width,
+                                    batch * c.heads * c.head_dim,
+                                    batch * c.kv_heads * c.head_dim,
+                                    batch * c.kv_heads * c.head_dim,
+                                    batch * c.heads * c.head_dim,
+                                    batch * c.ffn_width,
+                                    batch * c.ffn_width,
+                                    batch * 2 * c.head_dim,
+                                    static_cast<uint64_t>(Workspace::kMaxLogits) * c.vocab_size};
+  for (uint64_t& size : sizes) size = (size + 15) / 16 * 16;
+  return sizes;
+}
+
+int64_t widest_input(const Config& c) { return std::max({c.width, c.heads * c.head_dim, c.ffn_width}); }
+
+}  // namespace
+
+uint64_t Workspace::bytes(const Config& config) {
+  uint64_t floats = 0;
+  for (uint64_t size : buffer_floats(config)) floats += size;
+  return floats * sizeof(float) + InputBuffer::bytes(kMaxBatch, widest_input(config));
+}
+
+Result<Workspace> Workspace::create(const Config& config) {
+  Workspace workspace;
+  const auto sizes = buffer_floats(config);
+  uint64_t floats = 0;
+  for (uint64_t size : sizes) floats += size;
+  auto memory = AlignedBuffer::allocate(floats * sizeof(float), "activations");
+  if (!memory) return memory.error();
+  workspace.memory_ = std::move(*memory);
+  auto input = InputBuffer::create(kMaxBatch, widest_input(config));
+  if (!input) return input.error();
+  workspace.input = std::move(*input);
+
+  float* next = workspace.memory_.as<float>();
+  size_t i = 0;
+  for (float** buffer : {&workspace.x, &workspace.normed, &workspace.q, &workspace.k, &workspace.v, &workspace.attended, &workspace.gate,
+                         &workspace.up, &workspace.rope, &workspace.logits}) {
+    *buffer = next;
+    next += sizes[i++];
+  }
+  return workspace;
+}
+
+}  // namespace tessera

@@ -1,0 +1,36 @@
+// Owns every buffer that one forward pass writes; allocated once per session, never inside the pass.
+#pragma once
+
+#include "core/base/aligned_buffer.h"
+#include "core/base/result.h"
+#include "core/model/config.h"
+#include "core/ops/linear.h"
+
+namespace tessera {
+
+/// Activations of up to kMaxBatch tokens. B = tokens of the current batch.
+class Workspace {
+ public:
+  static constexpr int kMaxBatch = 128;  ///< tokens of one forward pass
+  static constexpr int kMaxLogits = 8;   ///< positions whose logits are held at once
+
+  static Result<Workspace> create(const Config& config);
+  static uint64_t bytes(const Config& config);
+
+  float* x = nullptr;         ///< [B][width] residual stream
+  float* normed = nullptr;    ///< [B][width] normed input of a block; block output before it is added
+  float* q = nullptr;         ///< [B][heads · head_dim]
+  float* k = nullptr;         ///< [B][kv_heads · head_dim]
+  float* v = nullptr;         ///< [B][kv_heads · head_dim]
+  float* attended = nullptr;  ///< [B][heads · head_dim]
+  float* gate = nullptr;      ///< [B][ffn_width]
+  float* up = nullptr;        ///< [B][ffn_width]
+  float* rope = nullptr;      ///< [global, local][cos, sin][B][head_dim/2]
+  float* logits = nullptr;    ///< [kMaxLogits][vocab]
+  InputBuffer input;
+
+ private:
+  AlignedBuffer memory_;
+};
+
+}  // namespace tessera

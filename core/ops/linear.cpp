@@ -1,0 +1,65 @@
+#include "core/ops/linear.h"
+
+#include <algorithm>
+
+namespace tessera {
+
+uint64_t InputBuffer::bytes(int max_tokens, int64_t max_width) {
+  const uint64_t values = static_cast<uint64_t>(max_tokens) * max_width;
+  return values + values / 32 * 4 + values / 16 * 4 + values / 32 * 4;
+}
+
+Result<InputBuffer> InputBuffer::create(int max_tokens, int64_t max_width) {
+  InputBuffer buffer;
+  const uint64_t values = static_cast<uint64_t>(max_tokens) * max_width;
+  struct Part {
+    AlignedBuffer* target;
+    uint64_t bytes;
+  };
+  for (const Part& part : {Part{&buffer.codes_, values}, Part{&buffer.scales_, values / 32 * 4}, Part{&buffer.half_sums_, values / 16 * 4},
+                           Part{&buffer.scaled_sums_, values / 32 * 4}}) {
+    auto memory = AlignedBuffer::allocate(part.bytes, "quantised activations");
+    if (!memory) return memory.error();
+    *part.target = std::move(*memory);
+  }
+  return buffer;
+}
+
+Activations InputBuffer::quantize(ThreadPool& pool, const KernelTable& kernels, const float* x, int tokens, int64_t width) {
+  Activations view{.tokens = tokens, .width = width, .values = x};
+  if (width % kActivationBlock != 0) return view;
+  view.codes = codes_.as<int8_t>();
+  view.scales = scales_.as<float>();
+  view.half_sums = half_sums_.as<int32_t>();
+  view.scaled_sums = scaled_sums_.as<float>();
+  const auto quantize_token = [&](int t) {
+    kernels.quantize_row(x + t * width, width, codes_.as<int8_t>() + t * width, scales_.as<float>() + t * (width / 32),
+                         half_sums_.as<int32_t>() + t * (width / 16), scaled_sums_.as<float>() + t * (width / 32));
+  };
+  pool.run(tokens, quantize_token);
+  return view;
+}
+
+void linear(ThreadPool& pool, const KernelTable& kernels, const Activations& x, std::span<const Product> products) {
+  int64_t tiles = 0;
+  for (const Product& product : products) tiles += product.weights->tiles();
+  // Several chunks a thread, so that one that was interrupted does not hold up the others; even, for kernels that pair tiles.
+  const int64_t chunk = std::max<int64_t>(2, tiles / (pool.size() * 8) / 2 * 2);
+  int tasks = 0;
+  for (const Product& product : products) tasks += static_cast<int>((product.weights->tiles() + chunk - 1) / chunk);
+  pool.run(tasks, [&](int task) {
+    for (const Product& product : products) {
+      const int64_t all = product.weights->tiles();
+      const int own = static_cast<int>((all + chunk - 1) / chunk);
+      if (task >= own) {
+        task -= own;
+        continue;
+      }
+      const int64_t first = task * chunk, last = std::min(all, first + chunk);
+      kernels.matmul_for(product.weights->dtype)(*product.weights, x, first, last, product.out, product.weights->rows);
+      return;
+    }
+  });
+}
+
+}  // namespace tessera

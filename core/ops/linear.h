@@ -1,0 +1,36 @@
+// Owns matrix products over threads: quantise the input once, then any number of weight matrices against it in one phase.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "core/base/aligned_buffer.h"
+#include "core/base/result.h"
+#include "core/kernels/kernels.h"
+#include "core/parallel/thread_pool.h"
+
+namespace tessera {
+
+/// Room for the quantised form of one product's input; reused for every product of a forward pass.
+class InputBuffer {
+ public:
+  static Result<InputBuffer> create(int max_tokens, int64_t max_width);
+  static uint64_t bytes(int max_tokens, int64_t max_width);
+
+  /// Quantises x [tokens][width] (kept by reference as the f32 form). A width that is no multiple of 32 has only the f32 form.
+  Activations quantize(ThreadPool& pool, const KernelTable& kernels, const float* x, int tokens, int64_t width);
+
+ private:
+  AlignedBuffer codes_, scales_, half_sums_, scaled_sums_;
+};
+
+/// One weight matrix and where its result goes: out [tokens][weights.rows].
+struct Product {
+  const PackedMatrix* weights;
+  float* out;
+};
+
+/// out = x · weightsᵀ for each product, all rows of all of them spread over the threads in one phase.
+void linear(ThreadPool& pool, const KernelTable& kernels, const Activations& x, std::span<const Product> products);
+
+}  // namespace tessera
