@@ -1,0 +1,59 @@
+// Owns byte-level BPE (`tokenizer.ggml.model` = "gpt2"): words of bytes, merged in the order of a ranked list.
+// Source: Sennrich et al. 2016 (merges); GPT-2's encoder.py (bytes as printable characters).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/text/merge_queue.h"
+#include "core/text/pre_tokenizer.h"
+#include "core/text/special_tokens.h"
+#include "core/text/tokenizer.h"
+
+namespace tessera {
+
+/// Two neighbouring symbols → rank and result, in one flat open-addressed table.
+class MergeTable {
+ public:
+  explicit MergeTable(size_t merges);
+  /// Of several merges of one pair the first, which has the best rank, counts.
+  void insert(int32_t left, int32_t right, int32_t rank, int32_t result);
+  std::optional<MergeResult> find(int32_t left, int32_t right) const;
+
+ private:
+  struct Entry {
+    int32_t left = -1;  ///< -1 = free slot
+    int32_t right = -1;
+    int32_t rank = 0;
+    int32_t result = 0;
+  };
+  size_t slot_of(int32_t left, int32_t right) const;
+  std::vector<Entry> entries_;
+};
+
+class BytePairTokenizer final : public Tokenizer {
+ public:
+  /// Reads `tokenizer.ggml.pre` and `tokenizer.ggml.merges`; kUnsupported names an unknown pre-tokeniser.
+  static Result<std::unique_ptr<Tokenizer>> make(const GgufFile& file, Vocab vocab);
+
+  /// A byte without a token (some vocabularies leave out rare control characters) is dropped, as the references do.
+  std::vector<int32_t> encode(std::string_view text, EncodeOptions options) const override;
+  std::string token_bytes(int32_t id, bool show_special) const override;
+  bool adds_space_prefix() const override { return false; }
+
+ private:
+  BytePairTokenizer(Vocab vocab, const PreTokenizer& pre, MergeTable merges);
+  void encode_word(std::string_view word, MergeQueue& queue, std::vector<int32_t>& out) const;
+
+  const PreTokenizer& pre_;
+  MergeTable merges_;
+  std::array<int32_t, 256> byte_ids_;  ///< byte → token, -1 = the vocabulary has none
+  SpecialTokens special_tokens_;
+};
+
+}  // namespace tessera

@@ -1,0 +1,167 @@
+#include "core/text/vocab.h"
+
+#include <algorithm>
+#include <bit>
+#include <functional>
+#include <limits>
+
+#include "core/text/pre_tokenizer.h"
+
+namespace tessera {
+namespace {
+
+// Ends of turn and of text by which chat families finish. A file whose eos token is another one (a base model's, say)
+// must still stop at these.
+constexpr std::string_view kEndMarkers[] = {
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<end_of_turn>",
+    "<|end|>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|eot|>",
+    "<|EOT|>",
+    "<|end_of_turn|>",
+    "<end_of_utterance>",
+    "<|assistant_end|>",
+    "<|END_OF_TURN_TOKEN|>",
+    "[|endofturn|]",
+    "<\uff5cend\u2581of\u2581sentence\uff5c>",  // DeepSeek
+};
+// The same, but also ordinary text (an HTML tag, a word in angle brackets): only where they are control tokens.
+constexpr std::string_view kAmbiguousEndMarkers[] = {"</s>", "<eos>", "[EOS]", "[EOT]"};
+
+Error bad_key(std::string_view key, std::string_view found, std::string_view expected) {
+  return Error{ErrorCode::kBadFile, std::string(key) + " is " + std::string(found) + ", expected " + std::string(expected),
+               "The vocabulary of this file is damaged; download or convert it again."};
+}
+
+/// An optional id with a role. Absent → nullopt; outside the vocabulary → kBadFile.
+Result<std::optional<int32_t>> read_role(const GgufFile& file, std::string_view key, int32_t size) {
+  if (!file.find(key)) return std::optional<int32_t>();
+  Result<uint64_t> value = file.get_uint(key);
+  if (!value) return value.error();
+  if (*value >= static_cast<uint64_t>(size)) return bad_key(key, std::to_string(*value), "an id below " + std::to_string(size));
+  return std::optional<int32_t>(static_cast<int32_t>(*value));
+}
+
+Result<bool> read_flag(const GgufFile& file, std::string_view key, bool absent) {
+  if (!file.find(key)) return absent;
+  return file.get_bool(key);
+}
+
+/// SentencePiece models begin with BOS by default, byte-level ones only where their pre-tokeniser's family does.
+bool adds_bos_by_default(const GgufFile& file) {
+  const Result<std::string> model = file.get_string("tokenizer.ggml.model");
+  if (model && model.value() == "llama") return true;
+  const Result<std::string> pre = file.get_string("tokenizer.ggml.pre");
+  const PreTokenizer* known = pre ? find_pre_tokenizer(pre.value()) : nullptr;
+  return known != nullptr && known->adds_bos;
+}
+
+}  // namespace
+
+Result<Vocab> Vocab::from_gguf(const GgufFile& file) {
+  Vocab vocab;
+  Result<const std::vector<std::string>*> pieces = file.get_strings("tokenizer.ggml.tokens");
+  if (!pieces) return pieces.error();
+  const size_t count = (*pieces)->size();
+  if (count == 0 || count > static_cast<size_t>(std::numeric_limits<int32_t>::max() / 4)) {
+    return bad_key("tokenizer.ggml.tokens", std::to_string(count) + " tokens", "1 to 536870911");
+  }
+  vocab.pieces_ = **pieces;
+  vocab.index_pieces();
+  if (Result<void> kinds = vocab.read_kinds(file); !kinds) return kinds.error();
+  if (file.find("tokenizer.ggml.scores")) {
+    Result<const std::vector<double>*> scores = file.get_floats("tokenizer.ggml.scores");
+    if (!scores) return scores.error();
+    if ((*scores)->size() != count) {
+      return bad_key("tokenizer.ggml.scores", std::to_string((*scores)->size()) + " entries long", std::to_string(count));
+    }
+    vocab.scores_.assign((*scores)->begin(), (*scores)->end());
+  }
+  if (Result<void> roles = vocab.read_roles(file); !roles) return roles.error();
+  return vocab;
+}
+
+Result<void> Vocab::read_kinds(const GgufFile& file) {
+  constexpr std::string_view kKey = "tokenizer.ggml.token_type";
+  kinds_.assign(pieces_.size(), TokenKind::kNormal);
+  if (!file.find(kKey)) return {};
+  Result<const std::vector<int64_t>*> kinds = file.get_ints(kKey);
+  if (!kinds) return kinds.error();
+  if ((*kinds)->size() != pieces_.size()) {
+    return bad_key(kKey, std::to_string((*kinds)->size()) + " entries long", std::to_string(pieces_.size()));
+  }
+  for (size_t i = 0; i < pieces_.size(); ++i) {
+    const int64_t kind = (**kinds)[i];
+    if (kind < 1 || kind > 6) return bad_key(std::string(kKey) + "[" + std::to_string(i) + "]", std::to_string(kind), "1 to 6");
+    kinds_[i] = static_cast<TokenKind>(kind);
+  }
+  return {};
+}
+
+Result<void> Vocab::read_roles(const GgufFile& file) {
+  std::optional<int32_t> end_of_turn, end_of_message;
+  const std::pair<std::string_view, std::optional<int32_t>*> roles[] = {
+      {"tokenizer.ggml.bos_token_id", &bos_},           {"tokenizer.ggml.eos_token_id", &eos_},
+      {"tokenizer.ggml.unknown_token_id", &unknown_},   {"tokenizer.ggml.eot_token_id", &end_of_turn},
+      {"tokenizer.ggml.eom_token_id", &end_of_message},
+  };
+  for (const auto& [key, target] : roles) {
+    Result<std::optional<int32_t>> id = read_role(file, key, size());
+    if (!id) return id.error();
+    *target = *id;
+  }
+  Result<bool> add_bos = read_flag(file, "tokenizer.ggml.add_bos_token", adds_bos_by_default(file));
+  if (!add_bos) return add_bos.error();
+  Result<bool> add_eos = read_flag(file, "tokenizer.ggml.add_eos_token", false);
+  if (!add_eos) return add_eos.error();
+  add_bos_ = *add_bos && bos_;
+  add_eos_ = *add_eos && eos_;
+
+  for (const std::optional<int32_t>& id : {eos_, end_of_turn, end_of_message}) {
+    if (id) end_ids_.push_back(*id);
+  }
+  for (const std::string_view marker : kEndMarkers) {
+    const std::optional<int32_t> id = find(marker);
+    if (id && (kind(*id) == TokenKind::kControl || kind(*id) == TokenKind::kUserDefined)) end_ids_.push_back(*id);
+  }
+  for (const std::string_view marker : kAmbiguousEndMarkers) {
+    const std::optional<int32_t> id = find(marker);
+    if (id && kind(*id) == TokenKind::kControl) end_ids_.push_back(*id);
+  }
+  std::sort(end_ids_.begin(), end_ids_.end());
+  end_ids_.erase(std::unique(end_ids_.begin(), end_ids_.end()), end_ids_.end());
+  return {};
+}
+
+/// The slot that holds `piece`, or the free one where it belongs.
+size_t Vocab::slot_of(std::string_view piece) const {
+  const size_t mask = slots_.size() - 1;
+  size_t slot = std::hash<std::string_view>()(piece) & mask;
+  while (slots_[slot] >= 0 && pieces_[slots_[slot]] != piece) slot = (slot + 1) & mask;
+  return slot;
+}
+
+void Vocab::index_pieces() {
+  slots_.assign(std::bit_ceil(2 * pieces_.size()), -1);
+  for (size_t i = 0; i < pieces_.size(); ++i) slots_[slot_of(pieces_[i])] = static_cast<int32_t>(i);
+}
+
+std::optional<int32_t> Vocab::find(std::string_view piece) const {
+  const int32_t id = slots_[slot_of(piece)];
+  return id >= 0 ? std::optional<int32_t>(id) : std::nullopt;
+}
+
+std::optional<int32_t> Vocab::find_text(std::string_view piece) const {
+  const std::optional<int32_t> id = find(piece);
+  return id && !is_special(*id) && kind(*id) != TokenKind::kByte ? id : std::nullopt;
+}
+
+bool Vocab::is_special(int32_t id) const { return kind(id) == TokenKind::kControl || kind(id) == TokenKind::kUnknown; }
+
+bool Vocab::is_end_of_generation(int32_t id) const { return std::binary_search(end_ids_.begin(), end_ids_.end(), id); }
+
+}  // namespace tessera

@@ -1,0 +1,106 @@
+// Tests reading the token table: roles, ends of generation, and one clear error for every damaged key.
+#include "core/text/vocab.h"
+
+#include <string>
+
+#include "core/text/tokenizer.h"
+#include "tests/core/text/vocab_fixture.h"
+
+using namespace tessera;
+using namespace tessera::test;
+
+namespace {
+
+Vocab read(const VocabFile& file) {
+  Result<Vocab> vocab = Vocab::from_gguf(file.open());
+  REQUIRE(vocab.ok());
+  return std::move(*vocab);
+}
+
+/// The error of opening a tokenizer on the file; its message must name `key`.
+ErrorCode failure(const VocabFile& file, std::string_view key) {
+  Result<std::unique_ptr<Tokenizer>> tokenizer = Tokenizer::from_gguf(file.open());
+  REQUIRE_FALSE(tokenizer.ok());
+  CAPTURE(tokenizer.error().message);
+  CHECK(tokenizer.error().message.find(key) != std::string::npos);
+  return tokenizer.error().code;
+}
+
+}  // namespace
+
+TEST_CASE("pieces, kinds, scores and roles") {
+  const Vocab vocab = read(sentencepiece_file({"a", "b", "ab"}));
+  CHECK(vocab.size() == 263);
+  CHECK(vocab.find("ab") == 262);
+  CHECK(vocab.piece(262) == "ab");
+  CHECK(vocab.score(262) == -2.0f);
+  CHECK_FALSE(vocab.find("abc").has_value());
+  CHECK(vocab.find("<s>") == 1);
+  CHECK_FALSE(vocab.find_text("<s>").has_value());
+  CHECK_FALSE(vocab.find_text("<0x0A>").has_value());
+  CHECK(vocab.kind(4) == TokenKind::kByte);
+  CHECK(vocab.bos() == 1);
+  CHECK(vocab.eos() == 2);
+  CHECK(vocab.unknown() == 0);
+  CHECK_FALSE(vocab.contains(-1));
+  CHECK_FALSE(vocab.contains(263));
+}
+
+TEST_CASE("BOS goes in front where the file or the family says so") {
+  CHECK(read(sentencepiece_file({"a"})).add_bos());
+  CHECK_FALSE(read(sentencepiece_file({"a"}).flag("tokenizer.ggml.add_bos_token", false)).add_bos());
+  CHECK_FALSE(read(byte_pair_file({}).id("tokenizer.ggml.bos_token_id", 0)).add_bos());
+  CHECK(read(byte_pair_file({}, "llama-bpe").id("tokenizer.ggml.bos_token_id", 0)).add_bos());
+  CHECK_FALSE(read(byte_pair_file({}, "llama-bpe")).add_bos());  // there is no such token
+}
+
+TEST_CASE("every end of turn ends the generation") {
+  const Vocab vocab = read(byte_pair_file({"a b"}).id("tokenizer.ggml.eot_token_id", 5));
+  CHECK(vocab.is_end_of_generation(0));  // eos
+  CHECK(vocab.is_end_of_generation(1));  // "<|im_end|>", which no key names
+  CHECK(vocab.is_end_of_generation(5));
+  CHECK_FALSE(vocab.is_end_of_generation(2));
+  CHECK_FALSE(vocab.is_end_of_generation(-1));
+
+  VocabFile html = sentencepiece_file({"</s>", "<|im_end|>", "<end_of_turn>"}, false).without("tokenizer.ggml.eos_token_id");
+  const Vocab tags = read(html.ints("tokenizer.ggml.token_type", {2, 3, 3, 3, 4, 4, 1}));
+  CHECK_FALSE(tags.is_end_of_generation(4));  // a user-defined "</s>" is an HTML tag
+  CHECK(tags.is_end_of_generation(5));
+  CHECK_FALSE(tags.is_end_of_generation(6));
+  CHECK(tags.is_end_of_generation(3));
+}
+
+TEST_CASE("a damaged vocabulary gives one error that names the key") {
+  const VocabFile good = sentencepiece_file({"a"}, false);
+  const auto with = [&](auto&& change) {
+    VocabFile file = good;
+    change(file);
+    return file;
+  };
+  const auto tokens = "tokenizer.ggml.tokens";
+  const auto kinds = "tokenizer.ggml.token_type";
+  const auto scores = "tokenizer.ggml.scores";
+  const auto eos = "tokenizer.ggml.eos_token_id";
+  CHECK(failure(with([&](VocabFile& f) { f.without(tokens); }), tokens) == ErrorCode::kNotFound);
+  CHECK(failure(with([&](VocabFile& f) { f.texts(tokens, {}); }), tokens) == ErrorCode::kBadFile);
+  CHECK(failure(with([&](VocabFile& f) { f.ints(tokens, {1}); }), tokens) == ErrorCode::kBadFile);
+  CHECK(failure(with([&](VocabFile& f) { f.ints(kinds, {1, 1}); }), kinds) == ErrorCode::kBadFile);
+  CHECK(failure(with([&](VocabFile& f) { f.ints(kinds, {1, 1, 1, 1, 7}); }), "token_type[4]") == ErrorCode::kBadFile);
+  CHECK(failure(with([&](VocabFile& f) { f.ints(kinds, {1, 1, -1, 1, 1}); }), "token_type[2]") == ErrorCode::kBadFile);
+  CHECK(failure(with([&](VocabFile& f) { f.floats(scores, {1}); }), scores) == ErrorCode::kBadFile);
+  CHECK(failure(with([&](VocabFile& f) { f.id(eos, 5); }), eos) == ErrorCode::kBadFile);
+  CHECK(failure(with([&](VocabFile& f) { f.id(eos, 0xffffffff); }), eos) == ErrorCode::kBadFile);
+  CHECK(failure(with([&](VocabFile& f) { f.text(eos, "2"); }), eos) == ErrorCode::kBadFile);
+  CHECK(failure(with([&](VocabFile& f) { f.without("tokenizer.ggml.model"); }), "tokenizer.ggml.model") == ErrorCode::kNotFound);
+  CHECK(failure(with([&](VocabFile& f) { f.text("tokenizer.ggml.model", "bert"); }), "\"bert\"") == ErrorCode::kUnsupported);
+  CHECK(failure(with([&](VocabFile& f) { f.text("tokenizer.ggml.add_space_prefix", "yes"); }), "add_space_prefix") == ErrorCode::kBadFile);
+}
+
+TEST_CASE("a damaged byte-level vocabulary gives one error that names the key") {
+  CHECK(failure(byte_pair_file({}, "tekken"), "\"tekken\"") == ErrorCode::kUnsupported);
+  CHECK(failure(byte_pair_file({}).without("tokenizer.ggml.pre"), "tokenizer.ggml.pre") == ErrorCode::kNotFound);
+  CHECK(failure(byte_pair_file({}).without("tokenizer.ggml.merges"), "tokenizer.ggml.merges") == ErrorCode::kNotFound);
+  for (const char* merge : {"", "ab", "a ", " a"}) {
+    CHECK(failure(byte_pair_file({}).texts("tokenizer.ggml.merges", {"a b", merge}), "merges[1]") == ErrorCode::kBadFile);
+  }
+}
