@@ -23,8 +23,7 @@ constexpr Entry kEntries[] = {
 #endif
 #if defined(__wasm_relaxed_simd__)
     {&kWasmRelaxedKernels, always},
-#endif
-#if defined(__wasm_simd128__)
+#elif defined(__wasm_simd128__)
     {&kWasmSimd128Kernels, always},
 #endif
     {&kScalarKernels, always},

@@ -46,7 +46,7 @@ Result<KvCache> KvCache::create(const Config& config, int capacity, KvType type)
                      " values, this model's have " + std::to_string(config.head_dim),
                  "use an f32 cache"};
   }
-  KvCache cache(capacity, type, config.layers, config.kv_heads, config.head_dim);
+  KvCache cache(capacity, type, config.kv_heads, config.head_dim);
   auto memory = AlignedBuffer::allocate(bytes(config, capacity, type), "the KV cache of " + std::to_string(capacity) + " tokens");
   if (!memory) return memory.error();
   cache.memory_ = std::move(*memory);

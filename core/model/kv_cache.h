@@ -38,15 +38,15 @@ class KvCache {
   CacheRows values(const KernelTable& kernels, int layer, int kv_head, int first, int count, float* scratch) const;
 
  private:
-  KvCache(int capacity, KvType type, int layers, int kv_heads, int head_dim)
-      : capacity_(capacity), type_(type), layers_(layers), kv_heads_(kv_heads), head_dim_(head_dim) {}
+  KvCache(int capacity, KvType type, int kv_heads, int head_dim)
+      : capacity_(capacity), type_(type), kv_heads_(kv_heads), head_dim_(head_dim) {}
   std::byte* row(int layer, int which, int kv_head, int position) const;
   void write_row(const KernelTable& kernels, const float* from, std::byte* to);
   CacheRows read(const KernelTable& kernels, const std::byte* from, int count, float* scratch) const;
 
   int capacity_, size_ = 0;
   KvType type_;
-  int layers_, kv_heads_, head_dim_;
+  int kv_heads_, head_dim_;
   AlignedBuffer memory_;
 };
 

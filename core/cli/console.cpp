@@ -1,0 +1,129 @@
+// Implements what the command line shows.
+#include "core/cli/console.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+
+#include "nlohmann/json.hpp"
+
+namespace tessera::cli {
+
+namespace {
+
+volatile sig_atomic_t interrupted = 0;  // a signal handler can reach nothing else
+
+void on_interrupt(int) { interrupted = 1; }
+
+bool wants_colours(int descriptor) {
+  const char* terminal = std::getenv("TERM");
+  return isatty(descriptor) != 0 && std::getenv("NO_COLOR") == nullptr && terminal != nullptr && std::string_view(terminal) != "dumb";
+}
+
+}  // namespace
+
+int fail(const Error& error) {
+  const bool colours = wants_colours(STDERR_FILENO);
+  const std::string code(error_code_name(error.code));
+  std::fflush(stdout);
+  std::fprintf(stderr, "%serror: %s:%s %s\n", colours ? "\033[31m" : "", code.c_str(), colours ? "\033[0m" : "", error.message.c_str());
+  if (!error.hint.empty()) {
+    std::fprintf(stderr, "hint: %s\n", error.hint.c_str());
+  }
+  return 1;
+}
+
+int print_json(const nlohmann::ordered_json& object) {
+  print(object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  return 0;
+}
+
+void print(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+std::string coloured(std::string_view text, std::string_view code) {
+  if (!wants_colours(STDOUT_FILENO)) {
+    return std::string(text);
+  }
+  return "\033[" + std::string(code) + "m" + std::string(text) + "\033[0m";
+}
+
+std::string read_stdin() {
+  std::string text;
+  std::array<char, 65536> buffer;
+  for (size_t count = 0; (count = std::fread(buffer.data(), 1, buffer.size(), stdin)) > 0;) {
+    text.append(buffer.data(), count);
+  }
+  return text;
+}
+
+LineStatus read_line(std::string& line) {
+  line.clear();
+  for (char byte = 0;;) {
+    const ssize_t count = read(STDIN_FILENO, &byte, 1);
+    if (count < 0 && errno == EINTR) {
+      return LineStatus::kInterrupted;
+    }
+    if (count <= 0) {
+      return line.empty() ? LineStatus::kEnd : LineStatus::kLine;
+    }
+    if (byte == '\n') {
+      return LineStatus::kLine;
+    }
+    line.push_back(byte);
+  }
+}
+
+void catch_interrupts() {
+  struct sigaction action = {};
+  action.sa_handler = on_interrupt;  // without SA_RESTART, so that a waiting read() returns
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);
+}
+
+bool take_interrupt() {
+  const bool pressed = interrupted != 0;
+  interrupted = 0;
+  return pressed;
+}
+
+void Progress::clear() {
+  if (on_screen_) {
+    std::fprintf(stderr, "\r\033[K");
+    on_screen_ = false;
+  }
+}
+
+void Progress::update(uint64_t done, uint64_t total, const std::string& note) {
+  const bool terminal = isatty(STDERR_FILENO) != 0;
+  const Clock::time_point now = Clock::now();
+  const auto pause = terminal ? std::chrono::milliseconds(100) : std::chrono::milliseconds(5000);
+  if ((!terminal && !also_to_files_) || now - start_ < std::chrono::milliseconds(500) || now - shown_ < pause) {
+    return;
+  }
+  shown_ = now;
+  on_screen_ = terminal;
+  const double percent = total > 0 ? 100.0 * static_cast<double>(done) / static_cast<double>(total) : 100.0;
+  std::fprintf(stderr, terminal ? "\r%s %3.0f %% %s\033[K" : "%s %3.0f %% %s\n", label_.c_str(), percent, note.c_str());
+  std::fflush(stderr);
+}
+
+std::string human_bytes(uint64_t bytes) {
+  constexpr std::array<const char*, 5> kUnits = {"B", "kB", "MB", "GB", "TB"};
+  double value = static_cast<double>(bytes);
+  size_t unit = 0;
+  for (; value >= 1000 && unit + 1 < kUnits.size(); ++unit) {
+    value /= 1000;
+  }
+  std::array<char, 32> text;
+  std::snprintf(text.data(), text.size(), unit == 0 ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
+  return text.data();
+}
+
+}  // namespace tessera::cli

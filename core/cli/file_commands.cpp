@@ -1,0 +1,154 @@
+// Owns `tessera inspect` and `tessera split`: GGUF files as files.
+#include <charconv>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "core/cli/commands.h"
+#include "core/cli/console.h"
+#include "core/cli/model_files.h"
+#include "core/engine/inspect.h"
+#include "nlohmann/json.hpp"
+
+namespace tessera::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kShownValue = 80;  ///< characters of a metadata value on one line
+
+struct SplitOptions {
+  ModelOptions model;
+  std::string folder;
+  std::string shard_size = "16M";
+};
+
+std::string one_line(const Json& value) {
+  if (value.is_object() && value.contains("first")) {
+    return one_line(value["count"]) + " x " + one_line(value["type"]) + ", first " + one_line(value["first"]);
+  }
+  const std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return text.size() <= kShownValue ? text : text.substr(0, kShownValue) + " ...";
+}
+
+void print_inspection(const Json& report) {
+  for (const auto& [key, value] : report.items()) {
+    if (!value.is_structured()) {
+      print(coloured(key, "1") + "  " + one_line(value) + "\n");
+    }
+  }
+  const auto section = [&report](const char* name) -> const Json& {
+    print("\n" + coloured(name, "1") + "\n");
+    return report[name];
+  };
+  for (const auto& [key, value] : section("metadata").items()) {
+    print("  " + key + "  " + one_line(value) + "\n");
+  }
+  for (const Json& tensor : section("tensors")) {
+    print("  " + tensor.value("name", "") + "  " + tensor.value("dtype", "") + "  " + one_line(tensor["shape"]) + "  " +
+          human_bytes(tensor.value("bytes", uint64_t{0})) + "\n");
+  }
+  for (const auto& [type, bytes] : section("bytes_per_type").items()) {
+    print("  " + type + "  " + human_bytes(bytes.get<uint64_t>()) + "\n");
+  }
+}
+
+int inspect_model(const ModelOptions& options) {
+  auto parts = open_model(options.files);
+  if (!parts) {
+    return fail(parts.error());
+  }
+  const Result<Json> report = inspect(std::move(*parts));
+  if (!report) {
+    return fail(report.error());
+  }
+  if (options.json) {
+    return print_json(report.value());
+  }
+  print_inspection(report.value());
+  return 0;
+}
+
+/// "16M", "512k", "1G" or plain bytes; powers of 1024.
+Result<uint64_t> parse_size(const std::string& text) {
+  uint64_t number = 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit(rest, static_cast<size_t>(text.data() + text.size() - rest));
+  const int shift = unit.empty() ? 0 : unit == "k" || unit == "K" ? 10 : unit == "M" ? 20 : unit == "G" ? 30 : -1;
+  if (error != std::errc() || shift < 0 || number == 0 || number > (uint64_t{1} << 40 >> shift)) {
+    return Error{ErrorCode::kInvalidArgument, "--shard-size \"" + text + "\": expected a size like 16M, 512k or 1G", ""};
+  }
+  return number << shift;
+}
+
+int split(const SplitOptions& options) {
+  const Result<uint64_t> size = parse_size(options.shard_size);
+  if (!size) {
+    return fail(size.error());
+  }
+  if (options.model.files.size() != 1) {
+    return fail({ErrorCode::kInvalidArgument, "split takes one model file", "name it with -m MODEL.gguf"});
+  }
+  auto parts = open_model(options.model.files);
+  if (!parts) {
+    return fail(parts.error());
+  }
+  if (parts->size() != 1) {
+    return fail(
+        {ErrorCode::kUnsupported, "the model is already split into " + std::to_string(parts->size()) + " GGUF parts", "join them first"});
+  }
+  const std::filesystem::path folder(options.folder);
+  std::error_code failure;
+  std::filesystem::create_directories(folder, failure);
+  if (failure) {
+    return fail({ErrorCode::kIo, "cannot create the folder " + options.folder + ": " + failure.message(), ""});
+  }
+  Progress progress("writing", false);
+  const uint64_t total = parts->front()->size();
+  uint64_t written = 0;
+  const auto write_shard = [&](const std::string& path, std::span<const std::byte> bytes) -> Result<void> {
+    written += bytes.size();
+    progress.update(written, total, human_bytes(written) + " of " + human_bytes(total));
+    return write_file((folder / path).string(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, true);
+  };
+  const std::string name = std::filesystem::path(options.model.files.front()).filename().string();
+  const Result<Json> manifest = split_into_shards(parts->front(), name, size.value(), write_shard);
+  if (!manifest) {
+    return fail(manifest.error());
+  }
+  // The manifest comes last: a folder that has one is complete.
+  if (Result<void> done = write_file((folder / "manifest.json").string(), manifest.value().dump(2) + "\n", true); !done) {
+    return fail(done.error());
+  }
+  if (options.model.json) {
+    return print_json(manifest.value());
+  }
+  print(std::to_string(manifest.value()["shards"].size()) + " shards and manifest.json in " + options.folder + "\n");
+  return 0;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Action& action) {
+  const auto options = std::make_shared<ModelOptions>();
+  CLI::App* command = app.add_subcommand("inspect", "Show metadata, tensors and bytes per type");
+  add_model_file(*command, *options);
+  add_json(*command, *options);
+  command->callback([options, &action] { action = [options] { return inspect_model(*options); }; });
+}
+
+void add_split(CLI::App& app, Action& action) {
+  const auto options = std::make_shared<SplitOptions>();
+  CLI::App* command = app.add_subcommand("split", "Cut a model into shards and a manifest.json for the web page");
+  command->footer("Existing shards and the manifest in OUT_DIR are replaced.\n--json prints the manifest.");
+  add_model_file(*command, options->model);
+  add_json(*command, options->model);
+  command->add_option("OUT_DIR", options->folder, "Folder for the shards; created if missing")->required();
+  command->add_option("--shard-size", options->shard_size, "Bytes a shard, with k, M or G for powers of 1024")
+      ->type_name("SIZE")
+      ->capture_default_str();
+  command->callback([options, &action] { action = [options] { return split(*options); }; });
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,44 @@
+// The command line's entry: parses `tessera COMMAND …` and turns every outcome into an exit code (0, 1 error, 2 bad usage).
+#include <cstdio>
+
+#include "core/cli/commands.h"
+#include "core/cli/console.h"
+
+namespace {
+
+constexpr const char* kVersion = "tessera 0.1.0";
+
+constexpr const char* kFooter =
+    "Results go to stdout (with --json: exactly one JSON object), everything else to stderr.\n"
+    "Exit codes: 0 done, 1 error (\"error: CODE: message\" on stderr), 2 bad usage.\n"
+    "`tessera COMMAND --help` explains a command.";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace tessera::cli;
+  CLI::App app("Runs GGUF language models on this machine's processor.", "tessera");
+  app.set_version_flag("--version", kVersion);
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  Action action;
+  add_chat(app, action);
+  add_run(app, action);
+  add_tokenize(app, action);
+  add_render(app, action);
+  add_logits(app, action);
+  add_perplexity(app, action);
+  add_bench(app, action);
+  add_inspect(app, action);
+  add_split(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& wanted) {  // --help, --version
+    return app.exit(wanted);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "usage: %s\nhint: run `tessera --help` or `tessera COMMAND --help`\n", error.what());
+    return 2;
+  }
+  return action();
+}

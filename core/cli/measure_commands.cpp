@@ -1,0 +1,240 @@
+// Owns `tessera logits`, `tessera perplexity` and `tessera bench`: figures about a model rather than answers from it.
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "core/cli/commands.h"
+#include "core/cli/console.h"
+#include "core/cli/model_files.h"
+#include "core/engine/bench.h"
+#include "core/engine/evaluate.h"
+#include "nlohmann/json.hpp"
+
+namespace tessera::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct LogitsCommand {
+  ModelOptions model;
+  std::string tokens;
+  std::string dump;
+  LogitsOptions logits;
+};
+
+struct PerplexityCommand {
+  ModelOptions model;
+  std::string file;
+  int chunk = 512;
+};
+
+struct BenchCommand {
+  ModelOptions model;
+  BenchOptions bench;
+};
+
+Json as_json(const LogitsReport& report) {
+  Json positions = Json::array();
+  for (const LogitsReport::Position& position : report.positions) {
+    Json top = Json::array();
+    for (const auto& [id, logprob] : position.top) {
+      top.push_back(Json::array({id, logprob}));
+    }
+    positions.push_back({{"top", top}, {"next", position.next ? Json(*position.next) : Json()}});
+  }
+  return {{"positions", positions}, {"hash", report.hash}};
+}
+
+void print_positions(const LogitsReport& report) {
+  for (size_t i = 0; i < report.positions.size(); ++i) {
+    std::printf("%5zu", i);
+    for (const auto& [id, logprob] : report.positions[i].top) {
+      std::printf("  %d:%.4f", id, static_cast<double>(logprob));
+    }
+    std::printf("\n");
+  }
+  std::printf("hash %s\n", report.hash.c_str());
+}
+
+int logits(LogitsCommand& command) {
+  std::string list = command.tokens;
+  if (list.starts_with('@')) {
+    Result<std::string> text = read_text_file(list.substr(1));
+    if (!text) {
+      return fail(text.error());
+    }
+    list = std::move(*text);
+  }
+  const Result<std::vector<int32_t>> ids = parse_ids(list);
+  if (!ids) {
+    return fail(ids.error());
+  }
+  const Result<Loaded> loaded = load(command.model);
+  if (!loaded) {
+    return fail(loaded.error());
+  }
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> dump(nullptr, std::fclose);
+  if (!command.dump.empty()) {
+    dump.reset(std::fopen(command.dump.c_str(), "wb"));
+    if (dump == nullptr) {
+      return fail({ErrorCode::kIo, "cannot write " + command.dump, "check the path and its permissions"});
+    }
+  }
+  Progress progress("logits", false);
+  command.logits.on_position = [&](int position, std::span<const float> row) {
+    progress.update(static_cast<uint64_t>(position), ids.value().size());
+    return dump == nullptr || std::fwrite(row.data(), sizeof(float), row.size(), dump.get()) == row.size();
+  };
+  const Result<LogitsReport> report = report_logits(*loaded.value().session, ids.value(), command.logits);
+  if (!report) {
+    return fail(report.error().code == ErrorCode::kAborted
+                    ? Error{ErrorCode::kIo, "cannot write all of " + command.dump, "is the disk full?"}
+                    : report.error());
+  }
+  if (command.model.json) {
+    return print_json(as_json(report.value()));
+  }
+  print_positions(report.value());
+  return 0;
+}
+
+int perplexity(PerplexityCommand& command) {
+  const Result<std::string> text = read_text_file(command.file);
+  if (!text) {
+    return fail(text.error());
+  }
+  if (command.model.context == 0) {
+    command.model.context = std::max(command.chunk, 1);
+  }
+  const Result<Loaded> loaded = load(command.model);
+  if (!loaded) {
+    return fail(loaded.error());
+  }
+  const Engine& engine = *loaded.value().engine;
+  const std::vector<int32_t> ids = engine.tokenize(text.value(), false, false);
+  Progress progress("perplexity", true);
+  const auto show = [&progress](const PerplexityReport& so_far, size_t done, size_t total) {
+    progress.update(done, total, "(" + std::to_string(so_far.perplexity) + " so far)");
+    return true;
+  };
+  const Result<PerplexityReport> report = measure_perplexity(*loaded.value().session, ids, engine.text().prompt_bos(), command.chunk, show);
+  if (!report) {
+    return fail(report.error());
+  }
+  const PerplexityReport& figures = report.value();
+  if (command.model.json) {
+    return print_json({{"tokens", figures.tokens}, {"mean_nll", figures.mean_nll}, {"perplexity", figures.perplexity}});
+  }
+  std::printf("tokens %lld\nmean_nll %.6f\nperplexity %.4f\n", static_cast<long long>(figures.tokens), figures.mean_nll,
+              figures.perplexity);
+  return 0;
+}
+
+uint64_t peak_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+void print_speed(const char* what, int tokens, std::vector<double> tps) {
+  if (tps.empty()) {
+    return;
+  }
+  std::sort(tps.begin(), tps.end());
+  std::printf("%-8s %5d tokens  %8.1f tokens/s  (%.1f to %.1f)\n", what, tokens, tps[tps.size() / 2], tps.front(), tps.back());
+}
+
+int bench(BenchCommand& command) {
+  const BenchOptions& wanted = command.bench;
+  if (command.model.context == 0) {
+    command.model.context = std::max({wanted.prompt_tokens, wanted.depth + wanted.generate_tokens, 1});
+  }
+  const Result<Loaded> loaded = load(command.model);
+  if (!loaded) {
+    return fail(loaded.error());
+  }
+  const Result<BenchReport> report = run_bench(*loaded.value().session, wanted);
+  if (!report) {
+    return fail(report.error());
+  }
+  const EngineInfo& info = loaded.value().engine->info();
+  const std::string file = std::filesystem::path(command.model.files.front()).filename().string();
+  if (command.model.json) {
+    return print_json({{"model", file},
+                       {"kernels", info.kernels},
+                       {"threads", info.threads},
+                       {"load_ms", loaded.value().load_ms},
+                       {"prefill", {{"tokens", wanted.prompt_tokens}, {"tps", report.value().prefill_tps}}},
+                       {"decode", {{"tokens", wanted.generate_tokens}, {"depth", wanted.depth}, {"tps", report.value().decode_tps}}},
+                       {"peak_bytes", peak_bytes()},
+                       {"memory", {{"weights", info.weight_bytes}, {"kv", info.kv_bytes}, {"workspace", info.workspace_bytes}}}});
+  }
+  std::printf("%s, %s, %d threads, loaded in %.0f ms, peak %s\n", file.c_str(), info.kernels.c_str(), info.threads, loaded.value().load_ms,
+              human_bytes(peak_bytes()).c_str());
+  print_speed("prefill", wanted.prompt_tokens, report.value().prefill_tps);
+  print_speed("decode", wanted.generate_tokens, report.value().decode_tps);
+  return 0;
+}
+
+}  // namespace
+
+void add_logits(CLI::App& app, Action& action) {
+  const auto options = std::make_shared<LogitsCommand>();
+  CLI::App* command = app.add_subcommand("logits", "Log-probabilities after each of the given tokens");
+  command->footer(
+      "--json: {\"positions\": [{\"top\": [[id, logprob], …], \"next\": logprob|null}], \"hash\"}: one position per input token; \"next\" "
+      "is the log-probability of the token that follows in the input; \"hash\" is the SHA-256 of all logits (little-endian f32, "
+      "position by position). It depends on neither threads, kernels nor batch.");
+  add_model_options(*command, options->model);
+  add_json(*command, options->model);
+  command->add_option("--tokens", options->tokens, "Ids like 1,2,3, or @FILE that holds them")->required()->type_name("IDS|@FILE");
+  command->add_option("--top", options->logits.top, "Alternatives a position")->type_name("K")->capture_default_str();
+  command->add_option("--batch", options->logits.batch, "Tokens computed at a time, 0 = automatic; does not change the result")
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--dump", options->dump, "Write the raw logits (f32, [positions][vocabulary]) to a file")->type_name("FILE");
+  command->callback([options, &action] { action = [options] { return logits(*options); }; });
+}
+
+void add_perplexity(CLI::App& app, Action& action) {
+  const auto options = std::make_shared<PerplexityCommand>();
+  CLI::App* command = app.add_subcommand("perplexity", "How well a model predicts a text");
+  command->footer(
+      "The text is tokenised as plain text and cut into chunks, each computed from an empty context; if the model's raw prompts "
+      "begin with a begin token, so does every chunk (it counts towards the chunk's length). All tokens of a chunk but its first "
+      "are predicted; mean_nll is the mean of -ln p over all of them, perplexity is exp(mean_nll). The last, shorter chunk counts.\n"
+      "--json: {\"tokens\", \"mean_nll\", \"perplexity\"}; \"tokens\" are the predicted ones");
+  add_model_options(*command, options->model);
+  add_json(*command, options->model);
+  command->add_option("-f,--file", options->file, "The text")->required()->type_name("TEXT");
+  command->add_option("--chunk", options->chunk, "Tokens a chunk; also the context unless -c is given")
+      ->type_name("N")
+      ->capture_default_str();
+  command->callback([options, &action] { action = [options] { return perplexity(*options); }; });
+}
+
+void add_bench(CLI::App& app, Action& action) {
+  const auto options = std::make_shared<BenchCommand>();
+  CLI::App* command = app.add_subcommand("bench", "Measure speed");
+  command->footer(
+      "Prefill starts from an empty context; decode is timed token by token after DEPTH tokens, with the logits of each but "
+      "without sampling. Without -c the context is just large enough. peak_bytes is the process's largest resident size, which "
+      "counts the mapped pages of the model file, too; \"memory\" is what the engine itself holds.\n"
+      "--json: {\"model\", \"kernels\", \"threads\", \"load_ms\", \"prefill\": {\"tokens\", \"tps\": […]}, \"decode\": {\"tokens\", "
+      "\"depth\", "
+      "\"tps\": […]}, \"peak_bytes\", \"memory\"}");
+  add_model_options(*command, options->model);
+  add_json(*command, options->model);
+  BenchOptions& bench_options = options->bench;
+  command->add_option("-p", bench_options.prompt_tokens, "Prompt tokens")->type_name("N")->capture_default_str();
+  command->add_option("-n", bench_options.generate_tokens, "Decoded tokens")->type_name("N")->capture_default_str();
+  command->add_option("-d", bench_options.depth, "Tokens in the context before decoding")->type_name("N")->capture_default_str();
+  command->add_option("-r", bench_options.repetitions, "Repetitions")->type_name("N")->capture_default_str();
+  command->callback([options, &action] { action = [options] { return bench(*options); }; });
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,147 @@
+// Implements the opening of models and small files.
+#include "core/cli/model_files.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+#include "nlohmann/json.hpp"
+
+namespace tessera::cli {
+
+namespace {
+
+using Json = nlohmann::json;
+using Sources = std::vector<std::shared_ptr<const ByteSource>>;
+using Source = std::shared_ptr<const ByteSource>;
+
+Error bad_manifest(const std::string& path, const std::string& what) {
+  return {ErrorCode::kBadFile, path + ": " + what, "write the manifest anew with `tessera split`"};
+}
+
+/// "big-00002-of-00003.gguf" → the three names in order; the name alone when it has no such ending.
+std::vector<std::string> split_names(const std::string& path) {
+  constexpr size_t kEnding = sizeof("-00001-of-00001.gguf") - 1;
+  if (path.size() <= kEnding) {
+    return {path};
+  }
+  int number = 0, count = 0, length = 0;
+  const std::string ending = path.substr(path.size() - kEnding);
+  const int fields = std::sscanf(ending.c_str(), "-%5d-of-%5d.gguf%n", &number, &count, &length);
+  if (fields != 2 || length != static_cast<int>(kEnding) || number < 1 || number > count) {
+    return {path};
+  }
+  std::vector<std::string> names;
+  for (int i = 1; i <= count; ++i) {
+    char numbered[32];
+    std::snprintf(numbered, sizeof(numbered), "-%05d-of-%05d.gguf", i, count);
+    names.push_back(path.substr(0, path.size() - kEnding) + numbered);
+  }
+  return names;
+}
+
+Result<Source> open_shards(const std::string& path) {
+  Result<std::string> text = read_text_file(path);
+  if (!text) {
+    return text.error();
+  }
+  const Json manifest = Json::parse(*text, nullptr, false);
+  if (!manifest.is_object() || manifest.value("format", Json()) != "tessera-shards") {
+    return bad_manifest(path, "format: expected \"tessera-shards\"");
+  }
+  if (manifest.value("version", Json()) != 1) {
+    return Error{ErrorCode::kUnsupported, path + ": version: expected 1", "use a newer tessera"};
+  }
+  const Json shards = manifest.value("shards", Json());
+  if (!shards.is_array() || shards.empty()) {
+    return bad_manifest(path, "shards: expected a list with at least one entry");
+  }
+  Sources parts;
+  uint64_t end = 0;
+  for (size_t i = 0; i < shards.size(); ++i) {
+    const Json& shard = shards[i];
+    const std::string where = "shards[" + std::to_string(i) + "]";
+    if (!shard.is_object() || !shard.value("path", Json()).is_string() || !shard.value("bytes", Json()).is_number_unsigned() ||
+        !shard.value("offset", Json()).is_number_unsigned()) {
+      return bad_manifest(path, where + ": expected path, offset and bytes");
+    }
+    const std::filesystem::path name(shard["path"].get<std::string>());
+    if (name.empty() || name.is_absolute() || name.lexically_normal().begin()->string() == "..") {
+      return bad_manifest(path, where + ".path: expected a path below the manifest's folder, found \"" + name.string() + "\"");
+    }
+    Result<Source> part = map_file((std::filesystem::path(path).parent_path() / name).string());
+    if (!part) {
+      return part.error();
+    }
+    const auto bytes = shard["bytes"].get<uint64_t>();
+    if ((*part)->size() != bytes || shard["offset"].get<uint64_t>() != end) {
+      return bad_manifest(path, where + ": the file has " + std::to_string((*part)->size()) + " bytes at offset " + std::to_string(end) +
+                                    ", the manifest says " + std::to_string(bytes) + " at " + shard["offset"].dump());
+    }
+    end += bytes;
+    parts.push_back(std::move(*part));
+  }
+  return Source(std::make_shared<ConcatSource>(std::move(parts)));
+}
+
+}  // namespace
+
+Result<Sources> open_model(const std::vector<std::string>& paths) {
+  if (paths.empty()) {
+    return Error{ErrorCode::kInvalidArgument, "no model given", "name one with -m MODEL.gguf"};
+  }
+  if (paths.size() == 1 && paths[0].ends_with(".json")) {
+    Result<Source> source = open_shards(paths[0]);
+    if (!source) {
+      return source.error();
+    }
+    return Sources{std::move(*source)};
+  }
+  Sources parts;
+  for (const std::string& name : paths.size() == 1 ? split_names(paths[0]) : paths) {
+    Result<Source> part = map_file(name);
+    if (!part) {
+      return part.error();
+    }
+    parts.push_back(std::move(*part));
+  }
+  return parts;
+}
+
+Result<std::string> read_text_file(const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  if (file == nullptr) {
+    return Error{ErrorCode::kNotFound, "cannot open " + path + ": " + std::strerror(errno), "check the path and its permissions"};
+  }
+  std::string text;
+  char buffer[65536];
+  for (size_t count = 0; (count = std::fread(buffer, 1, sizeof(buffer), file)) > 0;) {
+    text.append(buffer, count);
+  }
+  const bool failed = std::ferror(file) != 0;
+  std::fclose(file);
+  if (failed) {
+    return Error{ErrorCode::kIo, "cannot read all of " + path, "is it a file?"};
+  }
+  return text;
+}
+
+Result<void> write_file(const std::string& path, std::string_view bytes, bool replace) {
+  std::FILE* file = std::fopen(path.c_str(), replace ? "wb" : "wbx");
+  if (file == nullptr) {
+    const int reason = errno;
+    if (reason == EEXIST) {
+      return Error{ErrorCode::kInvalidArgument, path + " exists already", "choose another name, or remove it first"};
+    }
+    return Error{ErrorCode::kIo, "cannot write " + path + ": " + std::strerror(reason), ""};
+  }
+  const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
+  const bool closed = std::fclose(file) == 0;
+  if (!written || !closed) {
+    return Error{ErrorCode::kIo, "cannot write all of " + path + ": " + std::strerror(errno), "is the disk full?"};
+  }
+  return {};
+}
+
+}  // namespace tessera::cli

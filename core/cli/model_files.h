@@ -1,0 +1,24 @@
+// Owns the way from the -m option to bytes: one GGUF, the parts of a split one, or the shards of a manifest.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/byte_source.h"
+#include "core/base/result.h"
+
+namespace tessera::cli {
+
+/// Opens the model that `paths` names. One path: a GGUF; any part NAME-0000X-of-0000N.gguf of a split one (the others are
+/// looked for beside it); or a manifest.json of `tessera split` (its shards are laid end to end). Several paths: the parts in order.
+/// kNotFound, kIo, kBadFile (manifest), kInvalidArgument (no path).
+Result<std::vector<std::shared_ptr<const ByteSource>>> open_model(const std::vector<std::string>& paths);
+
+/// The whole file as text. kNotFound, kIo.
+Result<std::string> read_text_file(const std::string& path);
+
+/// Writes a file; with `replace` false an existing one is an error (kInvalidArgument). kIo.
+Result<void> write_file(const std::string& path, std::string_view bytes, bool replace);
+
+}  // namespace tessera::cli

@@ -1,0 +1,211 @@
+// Implements the shared options.
+#include "core/cli/options.h"
+
+#include <charconv>
+#include <chrono>
+#include <random>
+
+#include "core/cli/console.h"
+#include "core/cli/model_files.h"
+
+namespace tessera::cli {
+
+namespace {
+
+Error not_yet(const std::string& option) {
+  return {ErrorCode::kUnsupported, option + " is not supported by this version", "leave the option out"};
+}
+
+Result<std::pair<int32_t, float>> parse_bias(const std::string& text) {
+  int32_t id = 0;
+  float bias = 0;
+  const char* end = text.data() + text.size();
+  const auto [colon, id_error] = std::from_chars(text.data(), end, id);
+  if (id_error == std::errc() && colon != end && *colon == ':') {
+    const char* number = colon + 1 + (colon + 1 != end && colon[1] == '+' ? 1 : 0);
+    const auto [rest, bias_error] = std::from_chars(number, end, bias);
+    if (bias_error == std::errc() && rest == end) {
+      return std::pair(id, bias);
+    }
+  }
+  return Error{ErrorCode::kInvalidArgument, "--logit-bias \"" + text + "\": expected ID:VALUE", "for example --logit-bias 198:-100"};
+}
+
+uint64_t random_seed() {
+  std::random_device device;
+  return (uint64_t{device()} << 21) ^ device();  // within 2^53, so that JSON readers keep every digit
+}
+
+Result<std::string> template_source(const std::string& name_or_file) {
+  if (name_or_file.empty()) {
+    return std::string();
+  }
+  Result<std::string> known = named_chat_template(name_or_file);
+  if (known) {
+    return known;
+  }
+  Result<std::string> file = read_text_file(name_or_file);
+  return file ? std::move(file) : std::move(known);
+}
+
+}  // namespace
+
+CLI::Option* add_texts(CLI::App& command, const std::string& name, std::vector<std::string>& texts, const std::string& help) {
+  return command.add_option_function<std::string>(
+                    name, [&texts](const std::string& text) { texts.push_back(text); }, help)
+      ->trigger_on_parse()
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+}
+
+void add_model_file(CLI::App& command, ModelOptions& options) {
+  add_texts(command, "-m,--model", options.files,
+            "Model: a GGUF, any part of a split one (NAME-00001-of-0000N.gguf), or the manifest.json of `tessera split`; repeat the "
+            "option to give parts by hand")
+      ->type_name("FILE");
+}
+
+void add_json(CLI::App& command, ModelOptions& options) { command.add_flag("--json", options.json, "Print exactly one JSON object"); }
+
+void add_model_options(CLI::App& command, ModelOptions& options) {
+  add_model_file(command, options);
+  command.add_option("-t,--threads", options.threads, "Threads, 1 to 64; 0 = all processors")->type_name("N")->capture_default_str();
+  command.add_option("-c,--context", options.context, "Context in tokens; 0 = what the model was trained for, at most 4096")
+      ->type_name("N")
+      ->capture_default_str();
+  std::string names;
+  for (const std::string& name : kernel_names()) {
+    names += (names.empty() ? "" : ", ") + name;
+  }
+  command.add_option("--kernels", options.kernels, "Inner loops; the first is the default here: " + names)->type_name("NAME");
+  command.add_option("--kv", options.kv, "Number format of the K and V cache: f32, f16 or q8_0")
+      ->check(CLI::IsMember({"f32", "f16", "q8_0"}))
+      ->type_name("TYPE")
+      ->capture_default_str();
+  add_texts(command, "--lora", options.lora, "Low-rank adapter (not supported yet: an error)")->type_name("FILE[:SCALE]");
+}
+
+void add_sampling_options(CLI::App& command, SamplingOptions& options) {
+  SamplerOptions& sampler = options.sampler;
+  const auto add = [&command](const char* name, auto& value, const char* help) {
+    command.add_option(name, value, help)->type_name("X")->capture_default_str()->group("Sampling");
+  };
+  add("--temp", sampler.temperature, "Temperature; 0 always takes the most likely token");
+  add("--top-k", sampler.top_k, "Keep the K most likely tokens; 0 = off");
+  add("--typical", sampler.typical_p, "Locally typical sampling; 1 = off");
+  add("--top-p", sampler.top_p, "Keep the smallest set with this probability; 1 = off");
+  add("--min-p", sampler.min_p, "Keep tokens with this share of the best probability; 0 = off");
+  add("--repeat-penalty", sampler.repeat_penalty, "Weaken tokens that occurred; 1 = off");
+  add("--frequency-penalty", sampler.frequency_penalty, "Taken off a logit per occurrence, -2 to 2");
+  add("--presence-penalty", sampler.presence_penalty, "Taken off a logit that occurred, -2 to 2");
+  add("--penalty-window", sampler.penalty_window, "How many of the last tokens the penalties see");
+  add_texts(command, "--logit-bias", options.logit_bias, "Add V to a token's logit; -100 forbids it; may be repeated")
+      ->type_name("ID:V")
+      ->group("Sampling");
+  command
+      .add_option_function<uint64_t>(
+          "--seed",
+          [&options](const uint64_t& seed) {
+            options.sampler.seed = seed;
+            options.seed_given = true;
+          },
+          "Seed of the random draws; a random one if left out")
+      ->type_name("N")
+      ->group("Sampling");
+}
+
+void add_answer_options(CLI::App& command, AnswerOptions& options) {
+  command.add_option("-n,--max-tokens", options.max_tokens, "New tokens at most; -1 = until the context is full")
+      ->type_name("N")
+      ->capture_default_str();
+  command.add_option("--system", options.system, "System message")->type_name("TEXT");
+  command.add_option("--chat-template", options.chat_template, "Jinja file or name of a built-in template, instead of the model's own")
+      ->type_name("NAME|FILE");
+  add_texts(command, "--stop", options.stop, "End the answer before this text; may be repeated")->type_name("TEXT");
+  command.add_option("--grammar", options.grammar, "Grammar for the answer (not supported yet: an error)")->type_name("FILE");
+  command.add_option("--json-schema", options.json_schema, "JSON schema for the answer (not supported yet: an error)")->type_name("FILE");
+}
+
+Result<Loaded> load(const ModelOptions& options) {
+  if (!options.lora.empty()) {
+    return not_yet("--lora");
+  }
+  const auto start = std::chrono::steady_clock::now();
+  auto parts = open_model(options.files);
+  if (!parts) {
+    return parts.error();
+  }
+  EngineOptions engine_options;
+  engine_options.threads = options.threads;
+  engine_options.context_size = options.context;
+  engine_options.kernels = options.kernels;
+  engine_options.kv_type = kv_type_from_name(options.kv).value_or(KvType::kF32);
+  Progress progress("loading", false);
+  engine_options.on_progress = [&progress](uint64_t done, uint64_t total) {
+    progress.update(done, total, human_bytes(done) + " of " + human_bytes(total));
+    return true;
+  };
+  Loaded loaded;
+  auto engine = Engine::load(std::move(*parts), engine_options);
+  if (!engine) {
+    return engine.error();
+  }
+  loaded.engine = std::move(*engine);
+  auto session = Session::create(*loaded.engine);
+  if (!session) {
+    return session.error();
+  }
+  loaded.session = std::move(*session);
+  loaded.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  return loaded;
+}
+
+Result<GenerateOptions> generate_options(const SamplingOptions& sampling, const AnswerOptions& answer) {
+  if (!answer.grammar.empty()) {
+    return not_yet("--grammar");
+  }
+  if (!answer.json_schema.empty()) {
+    return not_yet("--json-schema");
+  }
+  GenerateOptions options;
+  options.sampler = sampling.sampler;
+  for (const std::string& text : sampling.logit_bias) {
+    const Result<std::pair<int32_t, float>> bias = parse_bias(text);
+    if (!bias) {
+      return bias.error();
+    }
+    options.sampler.logit_bias.push_back(bias.value());
+  }
+  if (!sampling.seed_given) {
+    options.sampler.seed = random_seed();
+  }
+  options.max_tokens = answer.max_tokens;
+  options.stop = answer.stop;
+  Result<std::string> source = template_source(answer.chat_template);
+  if (!source) {
+    return source.error();
+  }
+  options.template_override = std::move(*source);
+  return options;
+}
+
+Result<std::vector<int32_t>> parse_ids(std::string_view text) {
+  constexpr std::string_view kBetween = " \t\r\n,[]";
+  std::vector<int32_t> ids;
+  for (size_t begin = text.find_first_not_of(kBetween); begin != std::string_view::npos; begin = text.find_first_not_of(kBetween, begin)) {
+    const std::string_view word = text.substr(begin, text.find_first_of(kBetween, begin) - begin);
+    int32_t id = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
+    if (error != std::errc() || end != word.data() + word.size()) {
+      return Error{ErrorCode::kInvalidArgument,
+                   "token " + std::to_string(ids.size()) + " is \"" + std::string(word) + "\", expected a number", "give ids like 1,2,3"};
+    }
+    ids.push_back(id);
+    begin += word.size();
+    if (begin >= text.size()) {
+      break;
+    }
+  }
+  return ids;
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,74 @@
+// Owns the options that several commands share, and the way from them to a loaded model.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "core/base/result.h"
+#include "core/engine/engine.h"
+#include "core/engine/generator.h"
+#include "core/engine/session.h"
+
+namespace tessera::cli {
+
+/// What the chosen command does; returns the exit code. Set while parsing, called afterwards.
+using Action = std::function<int()>;
+
+/// -m -t -c --kernels --kv --lora --json.
+struct ModelOptions {
+  std::vector<std::string> files;
+  int threads = 0;
+  int context = 0;
+  std::string kernels;
+  std::string kv = "f32";
+  std::vector<std::string> lora;
+  bool json = false;
+};
+
+/// --temp … --seed; the defaults are the command line's own.
+struct SamplingOptions {
+  SamplerOptions sampler{.temperature = 0.7f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .logit_bias = {}};
+  std::vector<std::string> logit_bias;
+  bool seed_given = false;
+};
+
+/// What one answer may do, beside the sampler.
+struct AnswerOptions {
+  int max_tokens = -1;
+  std::string system;
+  std::string chat_template;  ///< name of a built-in one or a file; "" = the model's own
+  std::vector<std::string> stop;
+  std::string grammar;
+  std::string json_schema;
+};
+
+void add_model_file(CLI::App& command, ModelOptions& options);
+void add_json(CLI::App& command, ModelOptions& options);
+/// -m and everything that loading weights needs, but not --json.
+void add_model_options(CLI::App& command, ModelOptions& options);
+void add_sampling_options(CLI::App& command, SamplingOptions& options);
+void add_answer_options(CLI::App& command, AnswerOptions& options);
+/// An option that may be repeated and takes every text as it is (CLI11 would read "[a,b]" as a list).
+CLI::Option* add_texts(CLI::App& command, const std::string& name, std::vector<std::string>& texts, const std::string& help);
+
+/// An engine with one session.
+struct Loaded {
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<Session> session;
+  double load_ms = 0;  ///< from opening the file to the session being ready
+};
+
+/// Loads the model with a progress line. kUnsupported for --lora; errors of open_model, Engine::load, Session::create.
+Result<Loaded> load(const ModelOptions& options);
+
+/// Everything Generator::start needs. kUnsupported for --grammar and --json-schema, kInvalidArgument for a malformed bias; a
+/// random seed unless one was given.
+Result<GenerateOptions> generate_options(const SamplingOptions& sampling, const AnswerOptions& answer);
+
+/// "1,2,3", "[1, 2]", or numbers on lines → ids. kInvalidArgument names what is not a number.
+Result<std::vector<int32_t>> parse_ids(std::string_view text);
+
+}  // namespace tessera::cli

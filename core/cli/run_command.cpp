@@ -1,0 +1,142 @@
+// Owns `tessera run`: one prompt in, one answer out.
+#include <cstdio>
+#include <memory>
+
+#include "core/cli/commands.h"
+#include "core/cli/console.h"
+#include "nlohmann/json.hpp"
+
+namespace tessera::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct RunOptions {
+  ModelOptions model;
+  SamplingOptions sampling;
+  AnswerOptions answer;
+  std::string prompt;
+  bool prompt_given = false;
+  bool raw = false;
+};
+
+Json as_json(const Generation& answer, double load_ms, uint64_t seed) {
+  return {{"text", answer.text},
+          {"tokens", answer.tokens},
+          {"prompt_tokens", answer.prompt_tokens},
+          {"finish_reason", finish_reason_name(answer.finish_reason)},
+          {"seed", seed},
+          {"timings",
+           {{"load_ms", load_ms},
+            {"prefill_ms", answer.prefill_ms},
+            {"prefill_tps", answer.prefill_tps()},
+            {"decode_tps", answer.decode_tps()}}}};
+}
+
+Result<std::string> prompt_text(const RunOptions& options) {
+  std::string text = options.prompt_given ? options.prompt : read_stdin();
+  if (!options.prompt_given && text.ends_with('\n')) {
+    text.pop_back();
+  }
+  if (text.empty()) {
+    return Error{ErrorCode::kInvalidArgument, "the prompt is empty", "give one with -p TEXT or on stdin"};
+  }
+  return text;
+}
+
+Result<std::vector<int32_t>> prompt_ids(const RunOptions& options, const Engine& engine, const std::string& text,
+                                        const std::string& template_override) {
+  if (options.raw) {
+    return engine.raw_prompt(text);
+  }
+  Json messages = Json::array();
+  if (!options.answer.system.empty()) {
+    messages.push_back({{"role", "system"}, {"content", options.answer.system}});
+  }
+  messages.push_back({{"role", "user"}, {"content", text}});
+  return engine.chat_prompt({{"messages", messages}}, template_override);
+}
+
+Result<Generation> answer(const RunOptions& options, Session& session, std::span<const int32_t> prompt, const GenerateOptions& generate) {
+  auto generator = Generator::start(session, prompt, generate);
+  if (!generator) {
+    return generator.error();
+  }
+  Progress progress("reading the prompt", false);
+  while (true) {
+    const Result<GenerateStep> step = (*generator)->step();
+    if (!step) {
+      return step.error();
+    }
+    if (step.value().kind == GenerateStep::Kind::kPrefill) {
+      progress.update(static_cast<uint64_t>(step.value().prompt_done), static_cast<uint64_t>(step.value().prompt_total));
+    } else if (!options.model.json) {
+      progress.clear();
+      print(step.value().text);
+    }
+    if (step.value().kind == GenerateStep::Kind::kDone) {
+      return (*generator)->result();
+    }
+  }
+}
+
+int run(const RunOptions& options) {
+  Result<GenerateOptions> generate = generate_options(options.sampling, options.answer);
+  if (!generate) {
+    return fail(generate.error());
+  }
+  generate->chat = !options.raw;
+  if (options.raw && (!options.answer.system.empty() || !options.answer.chat_template.empty())) {
+    return fail({ErrorCode::kInvalidArgument, "--raw does not go with --system or --chat-template", "write everything into the prompt"});
+  }
+  const Result<std::string> text = prompt_text(options);
+  if (!text) {
+    return fail(text.error());
+  }
+  Result<Loaded> loaded = load(options.model);
+  if (!loaded) {
+    return fail(loaded.error());
+  }
+  const Result<std::vector<int32_t>> prompt = prompt_ids(options, *loaded->engine, text.value(), generate->template_override);
+  if (!prompt) {
+    return fail(prompt.error());
+  }
+  const Result<Generation> result = answer(options, *loaded->session, prompt.value(), *generate);
+  if (!result) {
+    return fail(result.error());
+  }
+  if (options.model.json) {
+    return print_json(as_json(result.value(), loaded->load_ms, generate->sampler.seed));
+  }
+  print("\n");
+  return 0;
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Action& action) {
+  const auto options = std::make_shared<RunOptions>();
+  CLI::App* command = app.add_subcommand("run", "Answer one prompt");
+  command->footer(
+      "The prompt is one user message, put into the model's chat template; --raw gives it to the model as it is (special tokens "
+      "are parsed). From stdin, one final newline is taken off.\n"
+      "--json: {\"text\", \"tokens\", \"prompt_tokens\", \"finish_reason\": \"stop|length|context\", \"seed\", \"timings\"}");
+  add_model_options(*command, options->model);
+  add_json(*command, options->model);
+  command
+      ->add_option_function<std::string>(
+          "-p,--prompt",
+          [options](const std::string& text) {
+            options->prompt = text;
+            options->prompt_given = true;
+          },
+          "The prompt; stdin if left out")
+      ->type_name("TEXT");
+  command->add_flag("--raw", options->raw, "No chat template: continue the text");
+  add_answer_options(*command, options->answer);
+  add_sampling_options(*command, options->sampling);
+  command->callback([options, &action] { action = [options] { return run(*options); }; });
+}
+
+}  // namespace tessera::cli

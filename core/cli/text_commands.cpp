@@ -1,0 +1,137 @@
+// Owns `tessera tokenize` and `tessera render`: everything about text that needs no weights.
+#include <memory>
+
+#include "core/cli/commands.h"
+#include "core/cli/console.h"
+#include "core/cli/model_files.h"
+#include "core/engine/text_model.h"
+#include "nlohmann/json.hpp"
+
+namespace tessera::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct TokenizeOptions {
+  ModelOptions model;
+  bool special = false;
+  bool bos = false;
+  bool decode = false;
+};
+
+struct RenderOptions {
+  ModelOptions model;
+  std::string template_file;
+  std::string context_file;
+  std::string now;
+};
+
+Result<std::unique_ptr<TextModel>> open_text(const ModelOptions& options) {
+  auto parts = open_model(options.files);
+  if (!parts) {
+    return parts.error();
+  }
+  return TextModel::open(std::move(*parts));
+}
+
+int decode(const TextModel& text, const TokenizeOptions& options) {
+  const Result<std::vector<int32_t>> ids = parse_ids(read_stdin());
+  if (!ids) {
+    return fail(ids.error());
+  }
+  const Result<std::string> decoded = text.detokenize(ids.value(), options.special);
+  if (!decoded) {
+    return fail(decoded.error());
+  }
+  if (options.model.json) {
+    return print_json({{"text", decoded.value()}});
+  }
+  print(decoded.value());
+  return 0;
+}
+
+int tokenize(const TokenizeOptions& options) {
+  const Result<std::unique_ptr<TextModel>> text = open_text(options.model);
+  if (!text) {
+    return fail(text.error());
+  }
+  if (options.decode) {
+    return decode(*text.value(), options);
+  }
+  const std::vector<int32_t> ids = text.value()->tokenize(read_stdin(), options.special, options.bos);
+  if (options.model.json) {
+    return print_json({{"ids", ids}});
+  }
+  std::string line;
+  for (const int32_t id : ids) {
+    line += (line.empty() ? "" : ",") + std::to_string(id);
+  }
+  print(line + "\n");
+  return 0;
+}
+
+Result<std::string> rendered(const RenderOptions& options) {
+  const Result<std::string> context_text = read_text_file(options.context_file);
+  if (!context_text) {
+    return context_text.error();
+  }
+  const Json context = Json::parse(context_text.value(), nullptr, false);
+  if (!context.is_object()) {
+    return Error{ErrorCode::kBadFile, options.context_file + ": expected a JSON object with the template's variables", ""};
+  }
+  if (!options.template_file.empty()) {
+    const Result<std::string> source = read_text_file(options.template_file);
+    return source ? render_template(source.value(), context, options.now) : source.error();
+  }
+  const Result<std::unique_ptr<TextModel>> text = open_text(options.model);
+  return text ? text.value()->render(context, "", options.now) : text.error();
+}
+
+int render(const RenderOptions& options) {
+  const Result<std::string> text = rendered(options);
+  if (!text) {
+    return fail(text.error());
+  }
+  if (options.model.json) {
+    return print_json({{"text", text.value()}});
+  }
+  print(text.value());
+  return 0;
+}
+
+}  // namespace
+
+void add_tokenize(CLI::App& app, Action& action) {
+  const auto options = std::make_shared<TokenizeOptions>();
+  CLI::App* command = app.add_subcommand("tokenize", "Text on stdin to token ids, or back");
+  command->footer(
+      "Reads all of stdin as it is, a final newline included. Needs no weights: a vocabulary-only GGUF will do.\n"
+      "--json: {\"ids\": […]}; with --decode {\"text\"}");
+  add_model_file(*command, options->model);
+  add_json(*command, options->model);
+  command->add_flag("--special", options->special, "Parse special tokens written in the text; with --decode, write them");
+  CLI::Option* bos = command->add_flag("--bos", options->bos, "Put the begin token in front");
+  command->add_flag("--decode", options->decode, "Read ids (1,2,3) and write their text")->excludes(bos);
+  command->callback([options, &action] { action = [options] { return tokenize(*options); }; });
+}
+
+void add_render(CLI::App& app, Action& action) {
+  const auto options = std::make_shared<RenderOptions>();
+  CLI::App* command = app.add_subcommand("render", "Messages to a prompt, by a chat template");
+  command->footer(
+      "With --template the variables are exactly those of the context file; with a model, bos_token and eos_token are filled in "
+      "where they are missing.\n--json: {\"text\"}");
+  add_model_file(*command, options->model);
+  add_json(*command, options->model);
+  command->add_option("--template", options->template_file, "Jinja file; the model's own template if left out")->type_name("FILE");
+  command
+      ->add_option("--context", options->context_file,
+                   "JSON file: messages, tools, add_generation_prompt, bos_token, eos_token and any other variable")
+      ->required()
+      ->type_name("FILE");
+  command->add_option("--now", options->now, "What strftime_now sees, like 2026-11-22T12:00:00; the clock if left out")->type_name("TIME");
+  command->callback([options, &action] { action = [options] { return render(*options); }; });
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,144 @@
+// Implements loading: bytes → GGUF → tokenizer and weights, with every option checked before anything large is allocated.
+#include "core/engine/engine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "core/gguf/gguf_file.h"
+#include "core/kernels/kernels.h"
+#include "core/model/kv_cache.h"
+#include "core/model/model.h"
+#include "core/model/workspace.h"
+#include "core/parallel/thread_pool.h"
+#include "core/text/tokenizer.h"
+#include "nlohmann/json.hpp"
+
+namespace tessera {
+
+namespace {
+
+constexpr int kMaxThreads = 64;
+constexpr int kDefaultContext = 4096;
+
+Result<const KernelTable*> choose_kernels(const std::string& name) {
+  if (const KernelTable* kernels = find_kernels(name)) {
+    return kernels;
+  }
+  std::string names;
+  for (const std::string& known : kernel_names()) {
+    names += (names.empty() ? "" : ", ") + known;
+  }
+  return Error{ErrorCode::kInvalidArgument, "kernels: \"" + name + "\" does not run here, expected one of: " + names,
+               "leave the option out to use the best"};
+}
+
+Result<int> choose_threads(int threads) {
+  if (threads < 0 || threads > kMaxThreads) {
+    return Error{ErrorCode::kInvalidArgument, "threads is " + std::to_string(threads) + ", expected 1 to " + std::to_string(kMaxThreads),
+                 "0 uses all processors"};
+  }
+  return threads > 0 ? threads : std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);
+}
+
+Result<int> choose_context(int context_size, int trained) {
+  if (context_size < 0 || context_size > trained) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "context size is " + std::to_string(context_size) + ", expected 1 to " + std::to_string(trained) +
+                     ", what the model was trained for",
+                 "0 chooses a size"};
+  }
+  return context_size > 0 ? context_size : std::min(trained, kDefaultContext);
+}
+
+}  // namespace
+
+std::vector<std::string> kernel_names() {
+  std::vector<std::string> names;
+  for (const KernelTable* table : available_kernels()) {
+    names.emplace_back(table->name);
+  }
+  return names;
+}
+
+Engine::Engine() = default;
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::load(std::vector<std::shared_ptr<const ByteSource>> parts, const EngineOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  const Result<const KernelTable*> kernels = choose_kernels(options.kernels);
+  if (!kernels) {
+    return kernels.error();
+  }
+  const Result<int> threads = choose_threads(options.threads);
+  if (!threads) {
+    return threads.error();
+  }
+  Result<GgufFile> file = GgufFile::open_split(std::move(parts));
+  if (!file) {
+    return file.error();
+  }
+  Result<Config> config = Config::from_gguf(*file);
+  if (!config) {
+    return config.error();
+  }
+  const Result<int> context_size = choose_context(options.context_size, config->trained_context);
+  if (!context_size) {
+    return context_size.error();
+  }
+  Result<std::unique_ptr<TextModel>> text = TextModel::from_gguf(*file);
+  if (!text) {
+    return text.error();
+  }
+  std::unique_ptr<Engine> engine(new Engine);
+  engine->pool_ = std::make_unique<ThreadPool>(threads.value());
+  Result<Weights> weights = load_weights(*file, *config, *kernels.value(), *engine->pool_, options.on_progress);
+  if (!weights) {
+    return weights.error();
+  }
+  engine->text_ = std::move(*text);
+  engine->model_ = std::make_unique<Model>(Model{std::move(*config), std::move(*weights), kernels.value()});
+  engine->describe(*file, context_size.value(), options.kv_type);
+  engine->info_.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  return engine;
+}
+
+void Engine::describe(const GgufFile& file, int context_size, KvType kv_type) {
+  const Config& config = model_->config;
+  if (const Result<std::string> name = file.get_string("general.name")) {
+    info_.name = name.value();
+  }
+  info_.architecture = config.architecture;
+  info_.quantization = file.main_format();
+  info_.parameters = file.parameters();
+  info_.context_size = context_size;
+  info_.trained_context = config.trained_context;
+  info_.vocab_size = std::min(config.vocab_size, tokenizer().vocab().size());
+  info_.threads = pool_->size();
+  info_.kernels = model_->kernels->name;
+  info_.kv_type = kv_type;
+  info_.weight_bytes = model_->weights.bytes;
+  info_.kv_bytes = KvCache::bytes(config, context_size, kv_type);
+  info_.workspace_bytes = Workspace::bytes(config);
+  info_.has_chat_template = text_->has_chat_template();
+}
+
+std::vector<int32_t> Engine::tokenize(std::string_view text, bool parse_special, bool bos) const {
+  return text_->tokenize(text, parse_special, bos);
+}
+
+Result<std::string> Engine::detokenize(std::span<const int32_t> ids, bool show_special) const {
+  return text_->detokenize(ids, show_special);
+}
+
+std::string Engine::token_bytes(int32_t id) const { return tokenizer().token_bytes(id, true); }
+
+Result<std::vector<int32_t>> Engine::chat_prompt(const nlohmann::ordered_json& context, std::string_view template_override) const {
+  return text_->chat_prompt(context, template_override);
+}
+
+std::vector<int32_t> Engine::raw_prompt(std::string_view text) const { return text_->raw_prompt(text); }
+
+TurnEnds Engine::turn_ends(std::string_view template_override) const { return text_->turn_ends(template_override); }
+
+}  // namespace tessera

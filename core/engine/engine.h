@@ -1,0 +1,101 @@
+// The core's public face, part one: Engine, a loaded model that is immutable and shared. cli/ and wasm/ include only engine/ headers.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/byte_source.h"
+#include "core/base/result.h"
+#include "core/engine/text_model.h"
+#include "core/model/kv_type.h"
+#include "nlohmann/json_fwd.hpp"
+
+namespace tessera {
+
+struct Model;      // core/model
+class ThreadPool;  // core/parallel
+
+/// How to load a model.
+struct EngineOptions {
+  int threads = 0;       ///< 0 = all processors; else 1…64
+  int context_size = 0;  ///< tokens; 0 = min(what the model was trained for, 4096); more than the trained length is an error
+  KvType kv_type = KvType::kF32;
+  std::string kernels;  ///< "" = the best this machine runs, else a name of kernel_names()
+  /// Called while loading with bytes done and bytes in all, on the calling thread; return false to abort (kAborted).
+  std::function<bool(uint64_t done, uint64_t total)> on_progress;
+};
+
+/// What a loaded model is; JSON field names of `inspect`, `engine.info`.
+struct EngineInfo {
+  std::string name;          ///< general.name, or ""
+  std::string architecture;  ///< "llama", "gemma3"
+  std::string quantization;  ///< the format that holds most weights: "Q4_1"
+  uint64_t parameters = 0;
+  int context_size = 0;     ///< tokens a session can hold
+  int trained_context = 0;  ///< tokens the model was trained for
+  int vocab_size = 0;       ///< token ids are 0…vocab_size - 1; also the length of the logits
+  int threads = 0;
+  std::string kernels;
+  KvType kv_type = KvType::kF32;
+  uint64_t weight_bytes = 0;     ///< packed weights in memory
+  uint64_t kv_bytes = 0;         ///< K and V of one session at full context
+  uint64_t workspace_bytes = 0;  ///< activations of one session
+  double load_ms = 0;
+  bool has_chat_template = false;
+};
+
+/// Names of the kernel tables this machine can run, best first.
+std::vector<std::string> kernel_names();
+
+/// A loaded model. Thread-safe to read; its thread pool runs one session's work at a time (callers serialise).
+class Engine {
+ public:
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /// Reads, checks and packs a model from one GGUF or the parts of a split one. Errors of GgufFile, Tokenizer and Model;
+  /// kInvalidArgument for options, kOutOfMemory when the weights do not fit, kAborted.
+  static Result<std::unique_ptr<Engine>> load(std::vector<std::shared_ptr<const ByteSource>> parts, const EngineOptions& options);
+
+  const EngineInfo& info() const { return info_; }
+
+  /// Text → ids. `bos` puts the model's begin token in front.
+  std::vector<int32_t> tokenize(std::string_view text, bool parse_special, bool bos) const;
+  /// Ids → text; kInvalidArgument for an id outside the vocabulary. `show_special` writes control tokens, too.
+  Result<std::string> detokenize(std::span<const int32_t> ids, bool show_special = false) const;
+
+  /// The bytes one token stands for, control tokens as written in the vocabulary; not always valid UTF-8. "" for foreign ids.
+  std::string token_bytes(int32_t id) const;
+
+  /// Ids of a chat prompt: `context` holds messages (array of {role, content}), optional tools, add_generation_prompt
+  /// (default true) and other template variables; bos_token and eos_token are filled in. Uses the file's template, or
+  /// `template_override` (a Jinja source). kTemplate when it fails; kUnsupported when the file has none and none is given.
+  Result<std::vector<int32_t>> chat_prompt(const nlohmann::ordered_json& context, std::string_view template_override = "") const;
+
+  /// Ids of a raw prompt: text with special tokens parsed and the begin token the model asks for.
+  std::vector<int32_t> raw_prompt(std::string_view text) const;
+
+  /// What ends the model's turn of a chat; see TextModel::turn_ends.
+  TurnEnds turn_ends(std::string_view template_override = "") const;
+
+  const Model& model() const { return *model_; }
+  const TextModel& text() const { return *text_; }
+  const Tokenizer& tokenizer() const { return text_->tokenizer(); }
+  ThreadPool& pool() const { return *pool_; }
+
+ private:
+  Engine();
+  void describe(const GgufFile& file, int context_size, KvType kv_type);
+  EngineInfo info_;
+  std::unique_ptr<ThreadPool> pool_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<TextModel> text_;
+};
+
+}  // namespace tessera

@@ -1,0 +1,204 @@
+// Implements the step-by-step answer: prefill in batches, then one token a step until an end token, a stop text or a limit.
+#include "core/engine/generator.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/engine/evaluate.h"
+#include "core/text/stream_decoder.h"
+#include "core/text/tokenizer.h"
+
+namespace tessera {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double milliseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+
+double per_second(int count, double milliseconds) { return milliseconds > 0 ? count * 1000.0 / milliseconds : 0.0; }
+
+/// Length of the longest end of `text` that begins one of `stops` without completing it.
+size_t partial_stop(std::string_view text, const std::vector<std::string>& stops) {
+  size_t longest = 0;
+  for (const std::string& stop : stops) {
+    for (size_t length = std::min(text.size(), stop.size() - 1); length > longest; --length) {
+      if (text.ends_with(std::string_view(stop).substr(0, length))) {
+        longest = length;
+      }
+    }
+  }
+  return longest;
+}
+
+Result<void> check(const GenerateOptions& options, int vocab_size) {
+  if (options.max_tokens < -1) {
+    return Error{ErrorCode::kInvalidArgument, "max_tokens is " + std::to_string(options.max_tokens) + ", expected 0 or more",
+                 "-1 goes on until the context is full"};
+  }
+  if (options.top_logprobs < 0 || options.top_logprobs > 20) {
+    return Error{ErrorCode::kInvalidArgument, "top_logprobs is " + std::to_string(options.top_logprobs) + ", expected 0 to 20", ""};
+  }
+  if (options.top_logprobs > 0 && !options.logprobs) {
+    return Error{ErrorCode::kInvalidArgument, "top_logprobs is set without logprobs", "set logprobs, too"};
+  }
+  for (const std::string& stop : options.stop) {
+    if (stop.empty()) {
+      return Error{ErrorCode::kInvalidArgument, "stop holds an empty string", "leave it out: it would end every answer at once"};
+    }
+  }
+  return options.sampler.validate(vocab_size);
+}
+
+}  // namespace
+
+std::string_view finish_reason_name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop: return "stop";
+    case FinishReason::kLength: return "length";
+    case FinishReason::kContext: return "context";
+    case FinishReason::kAborted: break;
+  }
+  return "aborted";
+}
+
+double Generation::prefill_tps() const { return per_second(prompt_tokens - reused_tokens, prefill_ms); }
+double Generation::decode_tps() const { return per_second(decoded_tokens, decode_ms); }
+
+Result<std::unique_ptr<Generator>> Generator::start(Session& session, std::span<const int32_t> prompt, const GenerateOptions& options) {
+  if (Result<void> checked = check(options, session.engine().info().vocab_size); !checked) {
+    return checked.error();
+  }
+  Result<int> reused = session.rewind_to_common(prompt);
+  if (!reused) {
+    return reused.error();
+  }
+  std::unique_ptr<Generator> generator(new Generator(session, prompt, options));
+  generator->generation_.reused_tokens = *reused;
+  return generator;
+}
+
+Generator::Generator(Session& session, std::span<const int32_t> prompt, const GenerateOptions& options)
+    : session_(session),
+      prompt_(prompt.begin(), prompt.end()),
+      options_(options),
+      stop_texts_(options.stop),
+      sampler_(options.sampler),
+      decoder_(std::make_unique<StreamDecoder>(session.engine().tokenizer(), options.chat)) {
+  generation_.prompt_tokens = static_cast<int>(prompt.size());
+  for (const int32_t token : prompt) {
+    sampler_.accept(token);
+  }
+  if (options.chat && !options.ignore_end) {
+    TurnEnds ends = session.engine().turn_ends(options.template_override);
+    end_tokens_ = std::move(ends.tokens);
+    stop_texts_.insert(stop_texts_.end(), ends.texts.begin(), ends.texts.end());
+  }
+}
+
+Generator::~Generator() = default;
+
+Result<GenerateStep> Generator::step() {
+  if (done_) {
+    return GenerateStep{};
+  }
+  if (reason_) {
+    return finish();
+  }
+  return session_.tokens().size() < prompt_.size() ? prefill() : decode();
+}
+
+Result<GenerateStep> Generator::prefill() {
+  const Clock::time_point start = Clock::now();
+  const Result<int> taken = session_.extend(std::span<const int32_t>(prompt_).subspan(session_.tokens().size()));
+  generation_.prefill_ms += milliseconds_since(start);
+  if (!taken) {
+    return taken.error();
+  }
+  GenerateStep step;
+  step.kind = GenerateStep::Kind::kPrefill;
+  step.prompt_done = static_cast<int>(session_.tokens().size());
+  step.prompt_total = generation_.prompt_tokens;
+  check_limits();
+  return step;
+}
+
+Result<GenerateStep> Generator::decode() {
+  const Clock::time_point start = Clock::now();
+  if (session_.tokens().size() < prompt_.size() + generation_.tokens.size()) {
+    const Result<int> taken = session_.extend(std::span<const int32_t>(generation_.tokens).last(1));
+    if (!taken) {
+      return taken.error();
+    }
+    ++generation_.decoded_tokens;
+  }
+  const std::span<const float> logits = session_.logits();
+  const int32_t token = sampler_.sample(logits);
+  sampler_.accept(token);
+  generation_.decode_ms += milliseconds_since(start);
+  if (ends_answer(token)) {
+    reason_ = FinishReason::kStop;
+    return finish();
+  }
+  GenerateStep step;
+  step.kind = GenerateStep::Kind::kToken;
+  step.token = token;
+  if (options_.logprobs) {
+    const double normaliser = log_normaliser(logits);
+    step.logprob = static_cast<float>(logits[static_cast<size_t>(token)] - normaliser);
+    step.top = top_logprobs(logits, normaliser, options_.top_logprobs);
+  }
+  generation_.tokens.push_back(token);
+  step.text = release(decoder_->push(token), false);
+  check_limits();
+  return step;
+}
+
+GenerateStep Generator::finish() {
+  GenerateStep step;
+  if (!stopped_by_text_) {
+    step.text = release(decoder_->finish(), true);
+  }
+  generation_.finish_reason = stopped_by_text_ ? FinishReason::kStop : *reason_;
+  done_ = true;
+  return step;
+}
+
+bool Generator::ends_answer(int32_t token) const {
+  return !options_.ignore_end && (session_.engine().tokenizer().vocab().is_end_of_generation(token) ||
+                                  std::binary_search(end_tokens_.begin(), end_tokens_.end(), token));
+}
+
+/// Ends the answer when it may not grow: prompt and answer together never exceed the context.
+void Generator::check_limits() {
+  if (reason_ || session_.tokens().size() < prompt_.size()) {
+    return;
+  }
+  const auto drawn = static_cast<int>(generation_.tokens.size());
+  if (options_.max_tokens >= 0 && drawn >= options_.max_tokens) {
+    reason_ = FinishReason::kLength;
+  } else if (generation_.prompt_tokens + drawn >= session_.engine().info().context_size) {
+    reason_ = FinishReason::kContext;
+  }
+}
+
+/// Takes new text and gives back what is certain not to belong to a stop text; at the last call, everything.
+std::string Generator::release(std::string text, bool last) {
+  held_back_ += text;
+  size_t certain = std::string::npos;
+  for (const std::string& stop : stop_texts_) {
+    certain = std::min(certain, held_back_.find(stop));
+  }
+  if (certain != std::string::npos) {
+    stopped_by_text_ = true;
+    reason_ = FinishReason::kStop;
+  } else {
+    certain = held_back_.size() - (last ? 0 : partial_stop(held_back_, stop_texts_));
+  }
+  std::string out = held_back_.substr(0, certain);
+  held_back_.erase(0, stopped_by_text_ ? held_back_.size() : certain);
+  generation_.text += out;
+  return out;
+}
+
+}  // namespace tessera

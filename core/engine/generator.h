@@ -1,0 +1,103 @@
+// The core's public face, part four: Generator, one answer in progress, advanced step by step so that any caller can stay responsive.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/engine/session.h"
+#include "core/sample/sampler.h"
+
+namespace tessera {
+
+class StreamDecoder;  // core/text
+
+/// Why an answer ended.
+enum class FinishReason { kStop, kLength, kContext, kAborted };
+/// "stop", "length", "context", "aborted".
+std::string_view finish_reason_name(FinishReason reason);
+
+/// What one answer may do.
+struct GenerateOptions {
+  int max_tokens = -1;  ///< new tokens at most (≥ 0); -1 = until the context is full
+  SamplerOptions sampler;
+  std::vector<std::string> stop;  ///< text that ends the answer and is not part of it; empty strings are an error
+  bool chat = true;               ///< the answer is one turn of a chat: it also ends where the model opens the next role's turn,
+                                  ///< and the space that a tokenizer puts before a text is dropped; false continues a raw prompt
+  std::string template_override;  ///< with chat: the same as was given to Engine::chat_prompt
+  bool ignore_end = false;        ///< go on after end-of-generation tokens and turn markers (benchmarks)
+  bool logprobs = false;          ///< report each token's log-probability
+  int top_logprobs = 0;           ///< 0…20 alternatives a token; needs logprobs
+};
+
+/// What one step brought.
+struct GenerateStep {
+  enum class Kind { kPrefill, kToken, kDone };
+  Kind kind = Kind::kDone;
+  int prompt_done = 0;  ///< kPrefill: prompt tokens computed or reused so far, of prompt_total
+  int prompt_total = 0;
+  int32_t token = -1;  ///< kToken: the drawn token
+  std::string text;    ///< kToken, kDone: new, certain, valid UTF-8; "" while a character or a stop string may be incomplete
+  float logprob = 0;   ///< kToken with logprobs: natural log, of the model's own distribution (before the sampler)
+  std::vector<std::pair<int32_t, float>> top;  ///< kToken with top_logprobs: best first
+};
+
+/// A finished (or stopped) answer.
+struct Generation {
+  std::string text;             ///< without the stop string
+  std::vector<int32_t> tokens;  ///< drawn tokens without the end-of-generation token
+  int prompt_tokens = 0;
+  int reused_tokens = 0;  ///< prompt tokens whose KV was still there
+  FinishReason finish_reason = FinishReason::kAborted;
+  int decoded_tokens = 0;  ///< drawn tokens that were computed after the prompt; the last one drawn is not
+  double prefill_ms = 0;
+  double decode_ms = 0;
+  double prefill_tps() const;  ///< computed prompt tokens per second; 0 when nothing was computed
+  double decode_tps() const;   ///< decoded_tokens per second of decode_ms; 0 when there are none
+};
+
+/// One answer in progress. Uses the session until destroyed; not thread-safe. Dropping it early is an abort:
+/// the session keeps a consistent timeline.
+class Generator {
+ public:
+  /// Checks options and prompt (kInvalidArgument, kContextFull) and rewinds the session to the common prefix.
+  static Result<std::unique_ptr<Generator>> start(Session& session, std::span<const int32_t> prompt, const GenerateOptions& options);
+  ~Generator();
+
+  /// One batch of prefill, or one token. After kDone every further call gives kDone again with empty text.
+  Result<GenerateStep> step();
+
+  /// The answer so far; finish_reason is kAborted until step() has returned kDone.
+  const Generation& result() const { return generation_; }
+
+ private:
+  Generator(Session& session, std::span<const int32_t> prompt, const GenerateOptions& options);
+
+  Result<GenerateStep> prefill();
+  Result<GenerateStep> decode();
+  GenerateStep finish();
+  bool ends_answer(int32_t token) const;
+  void check_limits();
+  std::string release(std::string text, bool last);
+
+  Session& session_;
+  std::vector<int32_t> prompt_;
+  GenerateOptions options_;
+  std::vector<int32_t> end_tokens_;      ///< sorted; besides the vocabulary's end-of-generation tokens
+  std::vector<std::string> stop_texts_;  ///< options.stop and the turn markers that are text
+  Sampler sampler_;
+  std::unique_ptr<StreamDecoder> decoder_;
+  Generation generation_;
+  std::string held_back_;               ///< text that may still turn out to begin a stop string
+  std::optional<FinishReason> reason_;  ///< set once the answer is over; the next step() reports it
+  bool stopped_by_text_ = false;
+  bool done_ = false;
+};
+
+}  // namespace tessera

@@ -1,0 +1,150 @@
+// Implements the timeline: which tokens' K and V are held, and the logits after the last of them.
+#include "core/engine/session.h"
+
+#include <algorithm>
+#include <string>
+
+#include "core/model/forward.h"
+
+namespace tessera {
+
+Session::Session(const Engine& engine) : engine_(engine) {}
+Session::~Session() = default;
+
+Result<std::unique_ptr<Session>> Session::create(const Engine& engine) {
+  const Config& config = engine.model().config;
+  Result<KvCache> cache = KvCache::create(config, engine.info().context_size, engine.info().kv_type);
+  if (!cache) {
+    return cache.error();
+  }
+  Result<Workspace> workspace = Workspace::create(config);
+  if (!workspace) {
+    return workspace.error();
+  }
+  std::unique_ptr<Session> session(new Session(engine));
+  session->cache_ = std::make_unique<KvCache>(std::move(*cache));
+  session->workspace_ = std::make_unique<Workspace>(std::move(*workspace));
+  return session;
+}
+
+/// Checks `tokens` that would make the timeline `timeline` tokens long.
+Result<void> Session::check(std::span<const int32_t> tokens, size_t timeline) const {
+  const EngineInfo& info = engine_.info();
+  if (tokens.empty()) {
+    return Error{ErrorCode::kInvalidArgument, "the prompt is empty, expected at least one token", "give some text"};
+  }
+  if (timeline > static_cast<size_t>(info.context_size)) {
+    const std::string room = info.context_size < info.trained_context ? "load the model with a larger context (up to " +
+                                                                            std::to_string(info.trained_context) + ") or shorten the text"
+                                                                      : "shorten the text: the model was trained for no more";
+    return Error{ErrorCode::kContextFull,
+                 "the text has " + std::to_string(timeline) + " tokens, the context holds " + std::to_string(info.context_size), room};
+  }
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i] < 0 || tokens[i] >= info.vocab_size) {
+      return Error{ErrorCode::kInvalidArgument,
+                   "token " + std::to_string(i) + " is " + std::to_string(tokens[i]) + ", expected an id from 0 to " +
+                       std::to_string(info.vocab_size - 1),
+                   "use ids that this model's tokenizer made"};
+    }
+  }
+  return {};
+}
+
+Result<int> Session::rewind_to_common(std::span<const int32_t> prefix) {
+  if (Result<void> checked = check(prefix, prefix.size()); !checked) {
+    return checked.error();
+  }
+  const size_t limit = std::min(tokens_.size(), prefix.size() - 1);
+  const auto [held, wanted] = std::mismatch(tokens_.begin(), tokens_.begin() + static_cast<std::ptrdiff_t>(limit), prefix.begin());
+  const auto common = static_cast<int>(held - tokens_.begin());
+  truncate(common);
+  return common;
+}
+
+Result<int> Session::extend(std::span<const int32_t> fresh, int batch) {
+  if (Result<void> checked = check(fresh, tokens_.size() + fresh.size()); !checked) {
+    return checked.error();
+  }
+  if (batch < 0) {
+    return Error{ErrorCode::kInvalidArgument, "batch is " + std::to_string(batch) + ", expected 0 (automatic) or more", ""};
+  }
+  const size_t most = batch == 0 ? Workspace::kMaxBatch : std::min(batch, Workspace::kMaxBatch);
+  const std::span<const int32_t> taken = fresh.first(std::min(fresh.size(), most));
+  compute(taken);
+  if (taken.size() == fresh.size()) {
+    logits_ = compute_logits_at(static_cast<int>(taken.size()) - 1, 1);
+  }
+  return static_cast<int>(taken.size());
+}
+
+Result<int> Session::sync(std::span<const int32_t> prefix, const std::atomic<bool>* abort) {
+  Result<int> reused = rewind_to_common(prefix);
+  while (reused && tokens_.size() < prefix.size()) {
+    if (abort != nullptr && abort->load(std::memory_order_relaxed)) {
+      return Error{ErrorCode::kAborted,
+                   "stopped after " + std::to_string(tokens_.size()) + " of " + std::to_string(prefix.size()) + " tokens", ""};
+    }
+    if (const Result<int> taken = extend(prefix.subspan(tokens_.size())); !taken) {
+      return taken.error();
+    }
+  }
+  return reused;
+}
+
+std::span<const float> Session::logits() const { return logits_; }
+
+Result<void> Session::evaluate(std::span<const int32_t> tokens, int batch,
+                               const std::function<bool(int position, std::span<const float> logits)>& each) {
+  if (Result<void> checked = check(tokens, tokens.size()); !checked) {
+    return checked.error();
+  }
+  if (batch < 0) {
+    return Error{ErrorCode::kInvalidArgument, "batch is " + std::to_string(batch) + ", expected 0 (automatic) or more", ""};
+  }
+  truncate(0);
+  const size_t most = batch == 0 ? Workspace::kMaxBatch : std::min(batch, Workspace::kMaxBatch);
+  while (tokens_.size() < tokens.size()) {
+    const auto start = static_cast<int>(tokens_.size());
+    const std::span<const int32_t> taken = tokens.subspan(tokens_.size(), std::min(most, tokens.size() - tokens_.size()));
+    compute(taken);
+    const auto count = static_cast<int>(taken.size());
+    for (int first = 0; first < count; first += Workspace::kMaxLogits) {
+      const int rows = std::min(Workspace::kMaxLogits, count - first);
+      logits_ = compute_logits_at(first, rows);
+      const auto stride = static_cast<std::ptrdiff_t>(engine_.model().config.vocab_size);
+      const float* row = workspace_->logits;
+      for (int i = 0; i < rows; ++i, row += stride) {
+        if (!each(start + first + i, {row, logits_.size()})) {
+          return Error{ErrorCode::kAborted, "stopped after " + std::to_string(start + first + i + 1) + " tokens", ""};
+        }
+      }
+    }
+  }
+  return {};
+}
+
+void Session::truncate(int count) {
+  const size_t kept = std::min(tokens_.size(), static_cast<size_t>(std::max(count, 0)));
+  if (kept < tokens_.size()) {
+    tokens_.resize(kept);
+    cache_->truncate(static_cast<int>(kept));
+    logits_ = {};
+  }
+}
+
+/// Appends one batch to the timeline; its logits are not computed yet.
+void Session::compute(std::span<const int32_t> batch) {
+  logits_ = {};
+  forward(engine_.model(), engine_.pool(), batch, *cache_, *workspace_);
+  tokens_.insert(tokens_.end(), batch.begin(), batch.end());
+}
+
+/// Logits of rows [first, first + count) of the last batch; returns the last of them.
+std::span<const float> Session::compute_logits_at(int first, int count) {
+  compute_logits(engine_.model(), engine_.pool(), first, count, *workspace_);
+  const float* last = workspace_->logits + static_cast<std::ptrdiff_t>(count - 1) * engine_.model().config.vocab_size;
+  return {last, static_cast<size_t>(engine_.info().vocab_size)};
+}
+
+}  // namespace tessera

@@ -1,0 +1,69 @@
+// The core's public face, part two: Session, one mutable timeline of tokens with its KV cache, over a shared Engine.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/engine/engine.h"
+
+namespace tessera {
+
+class KvCache;    // core/model
+class Workspace;  // core/model
+
+/// One conversation's state. Not thread-safe; keep the Engine alive longer than its sessions.
+class Session {
+ public:
+  /// Allocates the KV cache and workspace. kOutOfMemory with the number of bytes asked for.
+  static Result<std::unique_ptr<Session>> create(const Engine& engine);
+  ~Session();
+
+  /// Makes the timeline ready to become `prefix`: checks it, keeps the common part, drops the rest, and returns how many
+  /// tokens are reused (at most prefix.size() - 1, so that there is something to compute logits from).
+  /// kInvalidArgument (empty prefix, id outside the vocabulary), kContextFull (message with both numbers).
+  Result<int> rewind_to_common(std::span<const int32_t> prefix);
+
+  /// Computes the next tokens, at most one batch of them (`batch` = 0: the engine's own size), and appends them to the
+  /// timeline. Returns how many were taken from the front of `fresh`; once that is all of them, logits() are those after the
+  /// last one. The resulting bits do not depend on the batch. kInvalidArgument, kContextFull.
+  Result<int> extend(std::span<const int32_t> fresh, int batch = 0);
+
+  /// rewind_to_common + extend until the timeline equals `prefix`. Returns the number of reused tokens. kAborted as soon
+  /// as `*abort` is seen true between batches: the timeline keeps the part that was computed.
+  Result<int> sync(std::span<const int32_t> prefix, const std::atomic<bool>* abort = nullptr);
+
+  /// Logits [vocab_size] after the last token of the timeline; valid until the next call that changes it; empty when they were not
+  /// computed.
+  std::span<const float> logits() const;
+
+  /// From an empty timeline: hands out the logits [vocab] of every position of `tokens`, in order, computing `batch` tokens
+  /// at a time (0 = the engine's own size). The timeline holds `tokens` afterwards. Errors of sync; kAborted when `each` returns false.
+  Result<void> evaluate(std::span<const int32_t> tokens, int batch,
+                        const std::function<bool(int position, std::span<const float> logits)>& each);
+
+  /// Tokens whose KV is held.
+  std::span<const int32_t> tokens() const { return tokens_; }
+  /// Forgets everything after the first `count` tokens; the logits become empty unless nothing was dropped.
+  void truncate(int count);
+
+  const Engine& engine() const { return engine_; }
+
+ private:
+  explicit Session(const Engine& engine);
+  Result<void> check(std::span<const int32_t> tokens, size_t timeline) const;
+  void compute(std::span<const int32_t> batch);
+  std::span<const float> compute_logits_at(int first, int count);
+
+  const Engine& engine_;
+  std::unique_ptr<KvCache> cache_;
+  std::unique_ptr<Workspace> workspace_;
+  std::vector<int32_t> tokens_;
+  std::span<const float> logits_;  ///< into the workspace
+};
+
+}  // namespace tessera

@@ -1,0 +1,226 @@
+// Implements TextModel: prompts from messages, and what ends a turn.
+#include "core/engine/text_model.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/gguf/gguf_file.h"
+#include "core/text/chat_template.h"
+#include "core/text/tokenizer.h"
+#include "nlohmann/json.hpp"
+
+namespace tessera {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view kTemplateKey = "tokenizer.chat_template";
+constexpr std::string_view kBlank = " \t\r\n";
+
+// Control tokens that open a turn in the chat formats of the known model families.
+constexpr std::array<std::string_view, 9> kTurnOpeners = {"<|im_start|>", "<start_of_turn>",   "<|start_header_id|>",
+                                                          "[INST]",       "<|user|>",          "<|assistant|>",
+                                                          "<|system|>",   "<|start_of_role|>", "<|header_start|>"};
+
+/// "<|user|>\n" → "<|user|>", "\n\n### Instruction:\n" → "### Instruction:"; "" when the text does not begin with markup.
+std::string leading_marker(std::string_view text) {
+  const size_t begin = text.find_first_not_of(kBlank);
+  if (begin == std::string_view::npos) {
+    return "";
+  }
+  text.remove_prefix(begin);
+  size_t end = 0;
+  if (text.front() == '<') {
+    end = text.find('>') + 1;
+  } else if (text.front() == '[') {
+    end = text.find(']') + 1;
+  } else if (text.starts_with("###")) {
+    end = std::min(text.find('\n'), text.size());
+  }
+  return end < 3 ? "" : std::string(text.substr(0, end));
+}
+
+Result<void> check_messages(const Json& context) {
+  const auto messages = context.is_object() ? context.find("messages") : context.end();
+  if (!context.is_object() || messages == context.end() || !messages->is_array()) {
+    return Error{ErrorCode::kInvalidArgument, "messages: expected an array of {role, content}", "give at least one message"};
+  }
+  if (messages->empty()) {
+    return Error{ErrorCode::kInvalidArgument, "messages is empty", "give at least one message"};
+  }
+  for (size_t i = 0; i < messages->size(); ++i) {
+    const Json& message = (*messages)[i];
+    if (!message.is_object() || !message.contains("role") || !message["role"].is_string()) {
+      return Error{ErrorCode::kInvalidArgument, "messages[" + std::to_string(i) + "]: expected an object with a string role",
+                   "roles are usually system, user, assistant and tool"};
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+TextModel::TextModel() = default;
+TextModel::~TextModel() = default;
+
+Result<std::unique_ptr<TextModel>> TextModel::open(std::vector<std::shared_ptr<const ByteSource>> parts) {
+  Result<GgufFile> file = GgufFile::open_split(std::move(parts));
+  if (!file) {
+    return file.error();
+  }
+  return from_gguf(*file);
+}
+
+Result<std::unique_ptr<TextModel>> TextModel::from_gguf(const GgufFile& file) {
+  Result<std::unique_ptr<Tokenizer>> tokenizer = Tokenizer::from_gguf(file);
+  if (!tokenizer) {
+    return tokenizer.error();
+  }
+  std::unique_ptr<TextModel> text(new TextModel);
+  text->tokenizer_ = std::move(*tokenizer);
+  if (file.find(kTemplateKey) != nullptr) {
+    Result<std::string> source = file.get_string(kTemplateKey);
+    if (!source) {
+      return source.error();
+    }
+    text->template_source_ = std::move(*source);
+    // A template that does not parse makes chat fail, not loading: render() parses again and reports why.
+    if (Result<ChatTemplate> parsed = ChatTemplate::parse(text->template_source_)) {
+      text->template_ = std::make_unique<ChatTemplate>(std::move(*parsed));
+    }
+  }
+  text->turn_ends_ = text->find_turn_ends("");
+  return text;
+}
+
+std::vector<int32_t> TextModel::tokenize(std::string_view text, bool parse_special, bool bos) const {
+  return tokenizer_->encode(text, {.parse_special = parse_special, .add_bos = bos});
+}
+
+Result<std::string> TextModel::detokenize(std::span<const int32_t> ids, bool show_special) const {
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (!tokenizer_->vocab().contains(ids[i])) {
+      return Error{ErrorCode::kInvalidArgument,
+                   "token " + std::to_string(i) + " is " + std::to_string(ids[i]) + ", expected an id from 0 to " +
+                       std::to_string(tokenizer_->vocab().size() - 1),
+                   "use ids that this model's tokenizer made"};
+    }
+  }
+  return tokenizer_->decode(ids, show_special);
+}
+
+std::string TextModel::role_piece(std::optional<int32_t> id) const {
+  return id && tokenizer_->vocab().contains(*id) ? tokenizer_->vocab().piece(*id) : std::string();
+}
+
+Result<std::string> TextModel::render(const Json& context, std::string_view template_override, std::string_view now) const {
+  if (Result<void> checked = check_messages(context); !checked) {
+    return checked.error();
+  }
+  if (template_override.empty() && template_source_.empty()) {
+    return Error{ErrorCode::kUnsupported, "the model file has no chat template (tokenizer.chat_template is absent)",
+                 "it may be a base model: use a raw prompt, or give a chat template, " + named_chat_template("").error().hint};
+  }
+  Json variables = context;
+  if (!variables.contains("bos_token")) {
+    variables["bos_token"] = role_piece(tokenizer_->vocab().bos());
+  }
+  if (!variables.contains("eos_token")) {
+    variables["eos_token"] = role_piece(tokenizer_->vocab().eos());
+  }
+  if (template_override.empty() && template_ != nullptr) {
+    return template_->render(variables, now);
+  }
+  return render_template(template_override.empty() ? std::string_view(template_source_) : template_override, variables, now);
+}
+
+Result<std::vector<int32_t>> TextModel::chat_prompt(const Json& context, std::string_view template_override) const {
+  Json variables = context;
+  if (variables.is_object() && !variables.contains("add_generation_prompt")) {
+    variables["add_generation_prompt"] = true;
+  }
+  Result<std::string> text = render(variables, template_override);
+  if (!text) {
+    return text.error();
+  }
+  const Vocab& vocab = tokenizer_->vocab();
+  const std::string bos = role_piece(vocab.bos());
+  const bool has_bos = !bos.empty() && text->starts_with(bos);
+  return tokenizer_->encode(*text, {.parse_special = true, .add_bos = vocab.add_bos() && !has_bos});
+}
+
+std::vector<int32_t> TextModel::raw_prompt(std::string_view text) const {
+  const Vocab& vocab = tokenizer_->vocab();
+  const std::string bos = role_piece(vocab.bos());
+  const bool has_bos = !bos.empty() && text.starts_with(bos);
+  return tokenizer_->encode(text, {.parse_special = true, .add_bos = vocab.add_bos() && !has_bos});
+}
+
+std::optional<int32_t> TextModel::prompt_bos() const { return tokenizer_->vocab().add_bos() ? tokenizer_->vocab().bos() : std::nullopt; }
+
+TurnEnds TextModel::turn_ends(std::string_view template_override) const {
+  return template_override.empty() ? turn_ends_ : find_turn_ends(template_override);
+}
+
+TurnEnds TextModel::find_turn_ends(std::string_view template_override) const {
+  const Vocab& vocab = tokenizer_->vocab();
+  TurnEnds ends;
+  for (const std::string_view opener : kTurnOpeners) {
+    const std::optional<int32_t> id = vocab.find(opener);
+    if (id && (vocab.kind(*id) == TokenKind::kControl || vocab.kind(*id) == TokenKind::kUserDefined)) {
+      ends.tokens.push_back(*id);
+    }
+  }
+  std::vector<int32_t> plain;  // a run of tokens that are ordinary text
+  const auto end_run = [this, &plain, &ends] {
+    const std::string marker = leading_marker(tokenizer_->decode(plain, true));
+    if (!marker.empty()) {
+      ends.texts.push_back(marker);
+    }
+    plain.clear();
+  };
+  for (const int32_t id : tokenize(between_turns(template_override), true, false)) {
+    if (vocab.kind(id) == TokenKind::kControl) {
+      end_run();
+      ends.tokens.push_back(id);
+    } else {
+      plain.push_back(id);
+    }
+  }
+  end_run();
+  std::sort(ends.tokens.begin(), ends.tokens.end());
+  ends.tokens.erase(std::unique(ends.tokens.begin(), ends.tokens.end()), ends.tokens.end());
+  return ends;
+}
+
+std::string TextModel::between_turns(std::string_view template_override) const {
+  constexpr std::string_view kAnswer = "tessera-answer", kQuestion = "tessera-question";
+  const Json messages = {{{"role", "user"}, {"content", "tessera-first"}},
+                         {{"role", "assistant"}, {"content", kAnswer}},
+                         {{"role", "user"}, {"content", kQuestion}}};
+  const Result<std::string> rendered = render({{"messages", messages}, {"add_generation_prompt", false}}, template_override);
+  if (!rendered) {
+    return "";
+  }
+  const std::string& text = rendered.value();
+  const size_t answer = text.find(kAnswer);
+  const size_t question = answer == std::string::npos ? answer : text.find(kQuestion, answer);
+  if (question == std::string::npos) {
+    return "";
+  }
+  const size_t begin = answer + kAnswer.size();
+  return text.substr(begin, question - begin);
+}
+
+Result<std::string> render_template(std::string_view source, const Json& context, std::string_view now) {
+  Result<ChatTemplate> parsed = ChatTemplate::parse(source);
+  if (!parsed) {
+    return parsed.error();
+  }
+  return parsed->render(context, now);
+}
+
+Result<std::string> named_chat_template(std::string_view name) { return builtin_chat_template(name); }
+
+}  // namespace tessera

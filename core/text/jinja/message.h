@@ -1,0 +1,33 @@
+// Owns the making of error messages from parts.
+#pragma once
+
+#include <concepts>
+#include <string>
+#include <string_view>
+
+#include "core/base/result.h"
+
+namespace tessera::jinja {
+
+inline void append_part(std::string& out, std::string_view part) { out.append(part); }
+inline void append_part(std::string& out, char part) { out.push_back(part); }
+template <std::integral Number>
+void append_part(std::string& out, Number part) {
+  out.append(std::to_string(part));
+}
+
+/// Texts, characters and integers laid end to end.
+template <class... Parts>
+std::string join_text(const Parts&... parts) {
+  std::string out;
+  (append_part(out, parts), ...);
+  return out;
+}
+
+/// A failure without a position yet; the interpreter adds it.
+template <class... Parts>
+Error failure(const Parts&... parts) {
+  return {ErrorCode::kTemplate, join_text(parts...), {}};
+}
+
+}  // namespace tessera::jinja

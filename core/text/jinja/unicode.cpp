@@ -1,0 +1,149 @@
+// Owns UTF-8 walking, white space and case mapping for template strings.
+#include "core/text/jinja/unicode.h"
+
+#include <algorithm>
+
+namespace tessera::jinja {
+namespace {
+
+char32_t map_case(std::span<const CaseRange> ranges, char32_t code_point) {
+  const auto after = std::upper_bound(ranges.begin(), ranges.end(), code_point,
+                                      [](char32_t value, const CaseRange& range) { return value < range.first; });
+  if (after == ranges.begin()) return code_point;
+  const CaseRange& range = *(after - 1);
+  if (code_point > range.last || (code_point - range.first) % range.step != 0) return code_point;
+  return static_cast<char32_t>(static_cast<int32_t>(code_point) + range.delta);
+}
+
+char32_t lower(char32_t code_point) { return map_case(lower_case_ranges(), code_point); }
+char32_t upper(char32_t code_point) { return map_case(upper_case_ranges(), code_point); }
+
+constexpr char32_t kSharpS = 0xDF;
+
+void append_upper(std::string& out, char32_t code_point, std::string_view sharp_s) {
+  if (code_point == kSharpS) {
+    out += sharp_s;
+  } else {
+    append_code_point(out, upper(code_point));
+  }
+}
+
+/// The last code point of a text that is not empty.
+CodePoint decode_last(std::string_view text) {
+  size_t start = text.size() - 1;
+  while (start > 0 && text.size() - start < 4 && (static_cast<unsigned char>(text[start]) & 0xC0u) == 0x80u) --start;
+  const CodePoint last = decode_first(text.substr(start));
+  if (start + last.length == text.size()) return last;
+  return {0xFFFD, 1};
+}
+
+template <class Predicate>
+std::string_view strip_while(std::string_view text, bool left, bool right, Predicate drop) {
+  while (left && !text.empty()) {
+    const CodePoint first = decode_first(text);
+    if (!drop(first.value)) break;
+    text.remove_prefix(first.length);
+  }
+  while (right && !text.empty()) {
+    const CodePoint last = decode_last(text);
+    if (!drop(last.value)) break;
+    text.remove_suffix(last.length);
+  }
+  return text;
+}
+
+}  // namespace
+
+CodePoint decode_first(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80) return {lead, 1};
+  const size_t length = lead >= 0xF0 && lead < 0xF5 ? 4 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xC2 && lead < 0xE0 ? 2 : 1;
+  if (length == 1 || text.size() < length) return {0xFFFD, 1};
+  char32_t value = lead & (0x7Fu >> length);
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0u) != 0x80u) return {0xFFFD, 1};
+    value = (value << 6u) | (byte(i) & 0x3Fu);
+  }
+  return {value, length};
+}
+
+void append_code_point(std::string& out, char32_t code_point) {
+  const auto put = [&](uint32_t byte) { out += static_cast<char>(static_cast<unsigned char>(byte)); };
+  if (code_point < 0x80) {
+    put(code_point);
+  } else if (code_point < 0x800) {
+    put(0xC0u | (code_point >> 6u));
+    put(0x80u | (code_point & 0x3Fu));
+  } else if (code_point < 0x10000) {
+    put(0xE0u | (code_point >> 12u));
+    put(0x80u | ((code_point >> 6u) & 0x3Fu));
+    put(0x80u | (code_point & 0x3Fu));
+  } else {
+    put(0xF0u | (code_point >> 18u));
+    put(0x80u | ((code_point >> 12u) & 0x3Fu));
+    put(0x80u | ((code_point >> 6u) & 0x3Fu));
+    put(0x80u | (code_point & 0x3Fu));
+  }
+}
+
+size_t count_code_points(std::string_view text) {
+  size_t count = 0;
+  for (size_t offset = 0; offset < text.size(); offset += decode_first(text.substr(offset)).length) ++count;
+  return count;
+}
+
+size_t offset_of_code_point(std::string_view text, size_t index) {
+  size_t offset = 0;
+  for (; index > 0 && offset < text.size(); --index) offset += decode_first(text.substr(offset)).length;
+  return offset;
+}
+
+bool is_space(char32_t c) {
+  return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
+         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+bool is_printable(char32_t c) {
+  if (c == ' ') return true;
+  if (is_space(c) || c < 0x20 || (c >= 0x7F && c <= 0xA0)) return false;
+  const bool format = c == 0xAD || (c >= 0x600 && c <= 0x605) || c == 0x61C || c == 0x6DD || c == 0x70F || c == 0x180E ||
+                      (c >= 0x200B && c <= 0x200F) || (c >= 0x202A && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF ||
+                      (c >= 0xFFF9 && c <= 0xFFFB) || (c >= 0xE0000 && c <= 0xE007F);
+  const bool private_or_surrogate = (c >= 0xD800 && c <= 0xF8FF) || c >= 0xF0000;
+  return !format && !private_or_surrogate;
+}
+
+bool is_cased(char32_t code_point) { return lower(code_point) != code_point || upper(code_point) != code_point || code_point == kSharpS; }
+
+std::string to_upper(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (; !text.empty(); text.remove_prefix(decode_first(text).length)) append_upper(out, decode_first(text).value, "SS");
+  return out;
+}
+
+std::string to_lower(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (; !text.empty(); text.remove_prefix(decode_first(text).length)) append_code_point(out, lower(decode_first(text).value));
+  return out;
+}
+
+std::string to_capitalized(std::string_view text) {
+  if (text.empty()) return {};
+  const CodePoint first = decode_first(text);
+  std::string out;
+  append_upper(out, first.value, "Ss");
+  return out + to_lower(text.substr(first.length));
+}
+
+std::string_view strip_space(std::string_view text, bool left, bool right) { return strip_while(text, left, right, is_space); }
+
+std::string_view strip_characters(std::string_view text, std::string_view characters, bool left, bool right) {
+  std::u32string set;
+  for (; !characters.empty(); characters.remove_prefix(decode_first(characters).length)) set += decode_first(characters).value;
+  return strip_while(text, left, right, [&](char32_t c) { return set.find(c) != std::u32string::npos; });
+}
+
+}  // namespace tessera::jinja

@@ -1,0 +1,150 @@
+/** Builds build/site/: bundles, WebAssembly modules, page, notices and the list of models; a folder to copy to any static host. */
+import { build, transform } from 'esbuild';
+import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { gzipSync } from 'node:zlib';
+import { checkManifest } from '../web/store/manifest.js';
+import { notices } from './notices.mjs';
+
+const kRoot = fileURLToPath(new URL('..', import.meta.url));
+const kWasmFiles = ['simd128', 'relaxed'].flatMap((variant) => [`tessera-${variant}.js`, `tessera-${variant}.wasm`]);
+const kCopied = ['.html', '.svg', '.png', '.ico', '.webmanifest'];
+const kModels = 'models'; // kept when the site is rebuilt: the shards in it are large and made by `tessera split`
+const kMaxGzipBytes = 600_000;
+
+/** The page uses the one tessera.js of the site instead of a second copy in its own bundle. */
+const sharedModule = {
+  name: 'shared-module',
+  /** @param {import('esbuild').PluginBuild} pluginBuild */
+  setup(pluginBuild) {
+    pluginBuild.onResolve({ filter: /^\.\.\/tessera\.js$/ }, () => ({ path: '../tessera.js', external: true }));
+  },
+};
+
+/**
+ * @param {string} site output folder
+ * @returns {Promise<string[]>} the sources that went into the bundles
+ */
+async function bundle(site) {
+  /** @type {import('esbuild').BuildOptions} */
+  const common = {
+    absWorkingDir: kRoot,
+    outdir: site,
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: 'es2022',
+    charset: 'utf8',
+    legalComments: 'none', // THIRD-PARTY-NOTICES has them in full
+    logLevel: 'warning',
+    metafile: true,
+  };
+  const results = await Promise.all([
+    build({ ...common, entryPoints: { 'page/main': 'web/page/main.js' }, plugins: [sharedModule] }),
+    build({ ...common, entryPoints: { 'page/main': 'web/page/main.css' } }),
+    build({ ...common, entryPoints: { tessera: 'web/tessera.js' } }),
+    build({ ...common, entryPoints: { 'tessera-worker': 'web/engine/worker.js' } }),
+  ]);
+  return results.flatMap(({ metafile }) =>
+    Object.values(metafile?.outputs ?? {}).flatMap((output) => contributing(output)),
+  );
+}
+
+/** @param {import('esbuild').Metafile['outputs'][string]} output */
+function contributing({ inputs }) {
+  return Object.entries(inputs).flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : []));
+}
+
+/**
+ * @param {string} site
+ * @param {string | null} wasm folder of the WebAssembly build; null: none yet, for work on the page alone
+ */
+async function copyFiles(site, wasm) {
+  for (const path of await filesBelow(join(kRoot, 'web'))) {
+    if (!kCopied.includes(extname(path))) continue;
+    await mkdir(dirname(join(site, path)), { recursive: true });
+    await cp(join(kRoot, 'web', path), join(site, path));
+  }
+  await cp(join(kRoot, 'web/tessera.d.ts'), join(site, 'tessera.d.ts'));
+  for (const name of wasm === null ? [] : kWasmFiles) {
+    const built = join(String(wasm), name);
+    const content = await readFile(built).catch(() => {
+      throw new Error(`${built} is missing: build the WebAssembly first (scripts/demo does), or use --without-wasm`);
+    });
+    // Emscripten leaves its glue readable; a third of it is comments and spaces.
+    const glue = name.endsWith('.js') ? await transform(content, { minify: true, format: 'esm', target: 'es2022' }) : null;
+    await writeFile(join(site, name), glue === null ? content : glue.code);
+  }
+}
+
+/**
+ * models.json, from the manifests that lie in the site.
+ * @param {string} site
+ */
+async function listModels(site) {
+  const models = [];
+  const notes = JSON.parse(await readFile(join(kRoot, 'web/model-notes.json'), 'utf8'));
+  for (const id of (await readdir(join(site, kModels))).sort()) {
+    const path = `${kModels}/${id}/manifest.json`;
+    const text = await readFile(join(site, path), 'utf8').catch(() => null);
+    if (text === null) continue;
+    const { name, file, license, architecture, quantization, context_length } = checkManifest(JSON.parse(text));
+    const description = notes[file.sha256] ?? `${architecture}, ${quantization}, context of ${context_length} tokens.`;
+    models.push({ id, name, manifest: path, bytes: file.bytes, license, description });
+  }
+  await writeFile(join(site, 'models.json'), `${JSON.stringify({ models }, null, 2)}\n`);
+}
+
+/**
+ * @param {string} folder
+ * @returns {Promise<string[]>} paths relative to it, sorted
+ */
+async function filesBelow(folder) {
+  const paths = await readdir(folder, { recursive: true });
+  const kinds = await Promise.all(paths.map(async (path) => (await stat(join(folder, path))).isFile()));
+  return paths.filter((_, index) => kinds[index]).sort();
+}
+
+/**
+ * @param {string} site
+ * @returns {Promise<number>} gzip bytes of everything but the models
+ */
+async function reportSizes(site) {
+  let total = 0;
+  for (const path of await filesBelow(site)) {
+    if (path.startsWith(`${kModels}/`)) continue;
+    const content = await readFile(join(site, path));
+    const gzip = gzipSync(content, { level: 9 }).length;
+    total += gzip;
+    console.log(`${String(content.length).padStart(9)} ${String(gzip).padStart(9)}  ${path}`);
+  }
+  console.log(`site without models: ${total} bytes gzip (limit ${kMaxGzipBytes})`);
+  return total;
+}
+
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      out: { type: 'string', default: join(kRoot, 'build/site') },
+      wasm: { type: 'string', default: join(kRoot, 'build/wasm') },
+      'without-wasm': { type: 'boolean', default: false },
+    },
+  });
+  const site = values.out;
+  await mkdir(join(site, kModels), { recursive: true });
+  for (const name of await readdir(site)) if (name !== kModels) await rm(join(site, name), { recursive: true });
+  const sources = await bundle(site);
+  await copyFiles(site, values['without-wasm'] ? null : values.wasm);
+  await writeFile(join(site, 'THIRD-PARTY-NOTICES'), await notices(kRoot, sources));
+  await listModels(site);
+  if ((await reportSizes(site)) > kMaxGzipBytes) throw new Error('the site is larger than its limit');
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(`error: ${/** @type {Error} */ (error).message}`);
+  process.exit(1);
+}

@@ -1,0 +1,77 @@
+/** Takes pictures of the built site with a real answer: every view, size and colour into build/screenshots, one for the README. */
+import { copyFile, mkdir, stat } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { ask, openSite, readManifest, skipReason, startButton, startModel } from '../tests/browser/harness.mjs';
+
+const kRoot = fileURLToPath(new URL('..', import.meta.url));
+const kOut = `${kRoot}build/screenshots`;
+const kReadme = { from: `${kOut}/desktop-light-chat.png`, to: `${kRoot}docs/screenshot.png`, maxBytes: 200_000 };
+const kSizes = /** @type {const} */ ({
+  phone: { width: 360, height: 740, deviceScaleFactor: 1 },
+  tablet: { width: 820, height: 1100, deviceScaleFactor: 1 },
+  desktop: { width: 1280, height: 800, deviceScaleFactor: 1 },
+});
+const kDialogs = ['settings', 'history', 'engine'];
+const kMessages = ['List three reasons to walk every day.', 'Write a Python function that reverses a string.'];
+
+/**
+ * All views of one size and colour, in one fresh browser.
+ * @param {string} name
+ * @param {import('puppeteer-core').Viewport} viewport
+ * @param {string} scheme
+ * @param {{after: (end: () => Promise<void>) => void}} scope
+ */
+async function takeAll(name, viewport, scheme, scope) {
+  const { shards } = await readManifest();
+  const { site, page } = await openSite(scope, { settings: { temperature: 0, max_tokens: 200 } });
+  const shoot = (/** @type {string} */ view) => page.screenshot({ path: `${kOut}/${name}-${scheme}-${view}.png` });
+  await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
+  await page.setViewport(viewport);
+  await startButton(page);
+  await shoot('start');
+
+  const held = shards.slice(Math.ceil(shards.length / 2)).map((shard) => shard.path);
+  site.faults.hold = (path) => held.some((name) => path.endsWith(name));
+  await (await startButton(page)).click();
+  await page.waitForFunction(() => /[3-9]\d %/.test(document.querySelector('.progress-percent')?.textContent ?? ''));
+  await new Promise((resolve) => setTimeout(resolve, 1500)); // the tiles settle
+  await shoot('progress');
+  await page.click('#progress-card button');
+  await page.waitForSelector('#start-notices .notice');
+  await shoot('cancelled');
+
+  site.faults.hold = () => false;
+  await startModel(page);
+  await shoot('empty');
+  for (const message of kMessages) await ask(page, message);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await shoot('chat');
+  for (const dialog of kDialogs) {
+    await page.click(`#open-${dialog}`);
+    await page.waitForSelector(`#${dialog}-dialog[open]`);
+    await shoot(dialog);
+    await page.keyboard.press('Escape');
+  }
+}
+
+const missing = skipReason();
+if (missing) {
+  console.error(`error: ${missing}`);
+  process.exit(1);
+}
+await mkdir(kOut, { recursive: true });
+for (const [name, viewport] of Object.entries(kSizes)) {
+  for (const scheme of ['light', 'dark']) {
+    /** @type {(() => Promise<void>)[]} */
+    const ends = [];
+    try {
+      await takeAll(name, viewport, scheme, { after: (end) => ends.unshift(end) });
+    } finally {
+      for (const end of ends) await end();
+    }
+    console.log(`${name} ${scheme}`);
+  }
+}
+const { size } = await stat(kReadme.from);
+if (size > kReadme.maxBytes) throw new Error(`the README picture has ${size} bytes, more than ${kReadme.maxBytes}`);
+await copyFile(kReadme.from, kReadme.to);

@@ -1,0 +1,139 @@
+/** The way of a reader in a real Chromium: download, chat, reload, chat again without the network, stop, come back. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  ask,
+  kExpected,
+  kQuestion,
+  openSite,
+  savedConversation,
+  sendMessage,
+  skipReason,
+  startButton,
+  startModel,
+} from './harness.mjs';
+
+const kGreedy = { temperature: 0, max_tokens: 64 };
+
+test('a chat from the first download to offline use', { skip: skipReason(), timeout: 300_000 }, async (t) => {
+  const { site, page, watch } = await openSite(t, { settings: kGreedy });
+  let first = '';
+
+  await t.test('downloads, answers and ends', async () => {
+    const label = await (await startButton(page)).evaluate((node) => node.textContent);
+    assert.match(label ?? '', /^Download and start \(98 MB\)$/);
+    await startModel(page);
+    first = await ask(page, kQuestion);
+    assert.match(first, kExpected);
+    assert.doesNotMatch(first, /<\||im_end|im_start/);
+    const { messages } = await savedConversation(page);
+    assert.deepEqual(
+      messages.map((/** @type {any} */ message) => [message.role, message.finish]),
+      [
+        ['user', undefined],
+        ['assistant', 'stop'],
+      ],
+    );
+  });
+
+  await t.test('shows how it runs', async () => {
+    const status = await page.$eval('#open-engine', (node) => node.textContent ?? '');
+    assert.match(status, /Relaxed SIMD · \d+ threads/);
+    assert.match(status, /[\d.]+ tokens\/s/);
+    assert.match(status, /of 4,096/);
+    assert.equal(await page.$('#chat-notices .notice'), null);
+  });
+
+  await t.test('announces the finished answer once', async () => {
+    assert.match(await page.$eval('#announcer', (node) => node.textContent ?? ''), /^Answer: .*help/);
+  });
+
+  await t.test('starts from the store after a reload, and the conversation is there', async () => {
+    site.requests.length = 0;
+    await page.reload();
+    const label = await (await startButton(page)).evaluate((node) => node.textContent);
+    assert.equal(label, 'Start');
+    await startModel(page);
+    assert.deepEqual(site.modelRequests(), []);
+    const shown = await page.$eval('.message-answer .prose', (node) => /** @type {HTMLElement} */ (node).innerText);
+    assert.equal(shown, first);
+  });
+
+  await t.test('chats with the model files gone from the server', async () => {
+    site.faults.reply = (path) => (path.startsWith('models') ? { status: 503, body: 'gone' } : null);
+    await page.reload();
+    await startModel(page);
+    await page.click('#new-chat');
+    assert.equal(await ask(page, kQuestion), first);
+    assert.deepEqual(site.modelRequests(), []);
+    site.faults.reply = () => null;
+  });
+
+  await t.test('asked nothing of anyone else and logged no error', () => {
+    assert.deepEqual(watch.foreign, []);
+    const own = watch.errors.filter((text) => !text.includes('503')); // models.json was made to fail above
+    assert.deepEqual(own, []);
+  });
+});
+
+test('stopping, and what a reload keeps', { skip: skipReason(), timeout: 240_000 }, async (t) => {
+  const { page } = await openSite(t, { settings: { temperature: 0, max_tokens: 1500 } });
+  await startModel(page);
+
+  await t.test('stop ends an answer within a second and keeps its text', async () => {
+    await sendMessage(page, 'Write a very long story about a ship, with many chapters.');
+    await page.waitForFunction(() => (document.querySelector('.message-answer .prose')?.textContent ?? '').length > 40);
+    const before = Date.now();
+    await page.click('#stop');
+    await page.waitForSelector('#stop', { hidden: true });
+    assert.ok(Date.now() - before < 1000, `stopping took ${Date.now() - before} ms`);
+    const { messages } = await savedConversation(page);
+    assert.equal(messages[1].finish, 'stopped');
+    assert.ok(messages[1].content.length > 40);
+  });
+
+  await t.test('Escape stops too', async () => {
+    await sendMessage(page, 'Go on.');
+    await page.waitForSelector('#stop:not([hidden])');
+    await page.keyboard.press('Escape');
+    await page.waitForSelector('#stop', { hidden: true });
+  });
+
+  await t.test('a reload in the middle of an answer keeps what was written', async () => {
+    await page.click('#new-chat');
+    await sendMessage(page, 'Write a very long story about a garden, with many chapters.');
+    await page.waitForFunction(
+      () => (document.querySelector('.message-answer .prose')?.textContent ?? '').length > 200,
+    );
+    await page.reload();
+    await startModel(page);
+    const text = await page.$eval('.message-answer', (node) => node.textContent ?? '');
+    assert.ok(text.length > 100, text);
+    assert.match(text, /closed while this was being written/);
+  });
+
+  await t.test('both conversations are in the list and can be opened', async () => {
+    await page.click('#open-history');
+    const titles = await page.$$eval('.history-title', (all) => all.map((node) => node.textContent));
+    assert.equal(titles.length, 2);
+    await page.$$eval('.history-open', (all) => /** @type {HTMLElement} */ (all[1]).click());
+    await page.waitForFunction(() => document.querySelector('.message-user')?.textContent?.includes('ship'));
+  });
+});
+
+test('a full context is explained and the chat goes on', { skip: skipReason(), timeout: 240_000 }, async (t) => {
+  const { page } = await openSite(t, { settings: { temperature: 0, max_tokens: 16 } });
+  await startModel(page);
+  const half = 'The quick brown fox jumps over the lazy dog again. '.repeat(200); // more than 2,048 of 4,096 tokens
+  await ask(page, `${half} What is this about?`);
+  await sendMessage(page, `${half} And this?`);
+  const problem = await page.waitForSelector('.problem');
+  assert.match((await problem?.evaluate((node) => node.textContent)) ?? '', /memory for this conversation is full/);
+  assert.equal((await page.$$('.message-user')).length, 2, 'both messages stay');
+  await page.click('.problem .button-main');
+  await page.waitForSelector('.cut-line');
+  await page.waitForSelector('.cut-line ~ .message-answer .message-tools');
+  const { messages, sentFrom } = await savedConversation(page);
+  assert.equal(messages.length, 4);
+  assert.equal(sentFrom, 2);
+});

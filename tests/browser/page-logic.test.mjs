@@ -1,0 +1,111 @@
+/** The parts of the page that need no browser: what is sent to the model, what is exported, what is said and how figures look. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  newConversation,
+  requestMessages,
+  shortenedStart,
+  titleOf,
+  toJson,
+  toMarkdown,
+} from '../../web/page/conversation.js';
+import { fileSlug, formatBytes, formatDuration, RateMeter } from '../../web/page/format.js';
+import { shorterStart } from '../../web/page/full-context.js';
+import { explain, isAbort } from '../../web/page/notices.js';
+import { checkField, kNumberFields, samplingOptions, kDefaults } from '../../web/page/settings.js';
+
+/** @param {string} turns 'u' and 'a' with their text: 'u:hi a:hello' */
+function conversation(turns) {
+  const made = newConversation();
+  made.messages = turns.split(' ').map((turn) => {
+    const [side, content] = turn.split(':');
+    return { role: side === 'u' ? 'user' : 'assistant', content };
+  });
+  return made;
+}
+
+test('a request has the system prompt first, and the roles take turns', () => {
+  const chat = conversation('u:one a: u:two a:three u:four');
+  assert.deepEqual(requestMessages(chat, 'be brief'), [
+    { role: 'system', content: 'be brief' },
+    { role: 'user', content: 'one\n\ntwo' },
+    { role: 'assistant', content: 'three' },
+    { role: 'user', content: 'four' },
+  ]);
+  assert.deepEqual(requestMessages({ ...chat, sentFrom: 4 }, ''), [{ role: 'user', content: 'four' }]);
+  assert.equal(chat.messages[0].content, 'one', 'the conversation itself is not changed');
+});
+
+test('shortening keeps the newest messages, begins with the reader and never drops the last', () => {
+  const { messages } = conversation('u:1 a:2 u:3 a:4 u:5');
+  assert.equal(shortenedStart(messages, [10, 10, 10, 10, 10], 35), 2);
+  assert.equal(shortenedStart(messages, [10, 10, 10, 10, 10], 45), 2, 'an answer cannot come first');
+  assert.equal(shortenedStart(messages, [10, 10, 10, 10, 10], 50), 0);
+  assert.equal(shortenedStart(messages, [10, 10, 10, 10, 99], 35), 4);
+});
+
+test('a full context: what can still be sent, or null when the last message alone is too long', async () => {
+  const engine = /** @type {any} */ ({
+    info: { contextSize: 100 },
+    tokenize: async (/** @type {string} */ text) => [...text],
+  });
+  assert.equal(await shorterStart(engine, conversation('u:aaaaaaaaaaaaaaaaaaaa a:bbbbbbbbbb u:cc a:dd u:ee')), 2);
+  assert.equal(await shorterStart(engine, conversation(`u:${'x'.repeat(90)}`)), null);
+  const cut = { ...conversation('u:a a:b u:c'), sentFrom: 2 };
+  assert.equal(await shorterStart(engine, cut), null, 'nothing is left to drop');
+});
+
+test('exports hold every message', () => {
+  const chat = conversation('u:hello a:world');
+  chat.model = 'Tiny';
+  assert.match(
+    toMarkdown(chat),
+    /^# hello\n\n\*Tessera chat with Tiny, .* UTC\*\n\n## You\n\nhello\n\n## Answer\n\nworld\n$/,
+  );
+  const parsed = JSON.parse(toJson(chat));
+  assert.equal(parsed.format, 'tessera-chat');
+  assert.deepEqual(parsed.messages, chat.messages);
+  assert.equal(titleOf(conversation(`u:${'x'.repeat(200)}`)).length, 80);
+  assert.equal(fileSlug('Was ist "das"? /../'), 'was-ist-das');
+});
+
+test('figures', () => {
+  assert.equal(formatBytes(98362432), '98 MB');
+  assert.equal(formatBytes(1.25e9), '1.25 GB');
+  assert.equal(formatBytes(4200), '4 kB');
+  assert.equal(formatDuration(0.2), '1 second');
+  assert.equal(formatDuration(75), '1 minute');
+  assert.equal(formatDuration(7200), '2 hours');
+});
+
+test('speed is of the last seconds, and a resumed download does not count what was there', () => {
+  const meter = new RateMeter(4000);
+  meter.add(50e6, 0);
+  assert.equal(meter.rate, 0);
+  meter.add(51e6, 1000);
+  assert.equal(meter.rate, 1e6);
+  for (let second = 2; second <= 10; second++) meter.add(51e6, second * 1000);
+  assert.equal(meter.rate, 0, 'a stalled download stands still');
+});
+
+test('an error is a sentence and a way out; its own hint goes first; the detail keeps the causes', () => {
+  const cause = { code: 'http', message: 'status 404' };
+  const known = explain({ code: 'hash_mismatch', message: 'shard 2', hint: '', cause });
+  assert.match(known.title, /damaged/);
+  assert.ok(known.hint.length > 10);
+  assert.equal(known.detail, 'hash_mismatch: shard 2\nhttp: status 404');
+  assert.equal(explain({ code: 'quota_exceeded', message: 'm', hint: 'Free 70 MB.' }).hint, 'Free 70 MB.');
+  assert.match(explain(new TypeError('boom')).title, /went wrong/);
+  assert.ok(isAbort({ code: 'aborted' }) && isAbort(new DOMException('x', 'AbortError')) && !isAbort(new Error('x')));
+});
+
+test('settings out of range are named, an empty seed is not sent', () => {
+  const field = (/** @type {string} */ name) => /** @type {any} */ (kNumberFields.find((one) => one.name === name));
+  assert.equal(checkField(field('temperature'), 0.7), '');
+  assert.equal(checkField(field('temperature'), NaN), 'A number from 0 to 2.');
+  assert.equal(checkField(field('top_k'), 1.5), 'A whole number from 0 to 1000.');
+  assert.equal(checkField(field('seed'), null), '');
+  assert.notEqual(checkField(field('top_k'), null), '');
+  assert.ok(!('seed' in samplingOptions(kDefaults)));
+  assert.equal(samplingOptions({ ...kDefaults, seed: 7 }).seed, 7);
+});

@@ -1,0 +1,194 @@
+/** The page itself: accessibility by axe-core, phone width, safe Markdown, keyboard and settings, weight of the site. */
+import assert from 'node:assert/strict';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { ask, kSite, openSite, skipReason, startModel } from './harness.mjs';
+
+const kMaxGzipBytes = 600_000;
+const kAxe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+
+/**
+ * @param {import('puppeteer-core').Page} page
+ * @returns {Promise<string[]>} serious and critical violations
+ */
+async function violations(page) {
+  await page.evaluate(await readFile(kAxe, 'utf8'));
+  return page.evaluate(async () => {
+    const { axe } = /** @type {any} */ (globalThis);
+    const { violations: found } = await axe.run(document, { resultTypes: ['violations'] });
+    return found
+      .filter((/** @type {any} */ { impact }) => impact === 'serious' || impact === 'critical')
+      .map(
+        (/** @type {any} */ { id, nodes }) => `${id}: ${nodes.map((/** @type {any} */ node) => node.html).join(' | ')}`,
+      );
+  });
+}
+
+/** @param {import('puppeteer-core').Page} page */
+function overflow(page) {
+  return page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+}
+
+/**
+ * Controls below 44 px that can be seen; links in running text are exempt.
+ * @param {import('puppeteer-core').Page} page
+ */
+function smallTargets(page) {
+  return page.$$eval('button, .brand, input:not([type=file]), textarea', (all) =>
+    all
+      .map((node) => ({ box: node.getBoundingClientRect(), name: node.textContent?.trim() || node.id }))
+      .filter(({ box }) => box.width > 0 && (box.width < 44 || box.height < 44))
+      .map(({ box, name }) => `${name}: ${Math.round(box.width)}×${Math.round(box.height)}`),
+  );
+}
+
+for (const scheme of ['light', 'dark']) {
+  test(`accessible and narrow enough, ${scheme}`, { skip: skipReason(), timeout: 240_000 }, async (t) => {
+    const { page } = await openSite(t, { settings: { temperature: 0, max_tokens: 48 } });
+    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
+    await page.setViewport({ width: 360, height: 740, hasTouch: true });
+    const check = async (/** @type {string} */ view) => {
+      assert.deepEqual(await violations(page), [], view);
+      assert.ok((await overflow(page)) <= 0, `${view} is wider than the screen`);
+      assert.deepEqual(await smallTargets(page), [], view);
+    };
+    await check('start');
+    await startModel(page);
+    await check('empty chat');
+    await ask(page, 'Write a Python function that adds two numbers.');
+    await check('chat');
+    for (const name of ['settings', 'history', 'engine']) {
+      await page.click(`#open-${name}`);
+      await page.waitForSelector(`#${name}-dialog[open]`);
+      await check(name);
+      await page.keyboard.press('Escape');
+      await page.waitForSelector(`#${name}-dialog[open]`, { hidden: true });
+      assert.equal(await page.evaluate(() => document.activeElement?.id), `open-${name}`, 'the focus comes back');
+    }
+  });
+}
+
+test('settings and keyboard', { skip: skipReason(), timeout: 240_000 }, async (t) => {
+  const { page } = await openSite(t);
+  await startModel(page);
+
+  await t.test('a value out of range is refused in place, a good one is kept', async () => {
+    await page.click('#open-settings');
+    await page.locator('#setting-temperature').fill('9');
+    await page.click('#settings-dialog [type=submit]');
+    assert.equal(await page.$eval('#setting-temperature-error', (node) => node.textContent), 'A number from 0 to 2.');
+    await page.locator('#setting-temperature').fill('0');
+    await page.locator('#setting-max_tokens').fill('24');
+    await page.click('#settings-dialog [type=submit]');
+    await page.waitForSelector('#settings-dialog[open]', { hidden: true });
+    const kept = await page.evaluate(() => JSON.parse(localStorage.getItem('tessera.settings') ?? ''));
+    assert.equal(kept.temperature, 0);
+    assert.equal(kept.max_tokens, 24);
+  });
+
+  await t.test('Enter sends, Shift+Enter does not, an input method keeps its Enter', async () => {
+    await page.focus('#prompt');
+    await page.keyboard.type('one');
+    await page.keyboard.down('Shift');
+    await page.keyboard.press('Enter');
+    await page.keyboard.up('Shift');
+    await page.keyboard.type('two');
+    await page.$eval('#prompt', (node) =>
+      node.dispatchEvent(
+        new KeyboardEvent('keydown', { key: 'Enter', isComposing: true, bubbles: true, cancelable: true }),
+      ),
+    );
+    assert.equal(await page.$eval('#prompt', (node) => /** @type {HTMLTextAreaElement} */ (node).value), 'one\ntwo');
+    assert.equal(await page.$('.message-user'), null);
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('.message-user');
+    await page.waitForSelector('.message-answer .message-tools');
+  });
+
+  await t.test('scrolling up is respected while an answer grows', async () => {
+    await page.setViewport({ width: 700, height: 420 });
+    const kept = await page.evaluate(() => ({
+      ...JSON.parse(localStorage.getItem('tessera.settings') ?? '{}'),
+      max_tokens: 400,
+    }));
+    await page.evaluate((settings) => localStorage.setItem('tessera.settings', JSON.stringify(settings)), kept);
+    await page.reload();
+    await startModel(page);
+    await page.locator('#prompt').fill('Write a long list of fifty animals.');
+    await page.click('#send');
+    await page.waitForFunction(() => {
+      const { scrollHeight, clientHeight } = /** @type {HTMLElement} */ (document.getElementById('scroller'));
+      return scrollHeight > clientHeight + 150;
+    });
+    await page.$eval('#scroller', (node) => node.scrollBy(0, -100));
+    await page.waitForSelector('#jump:not([hidden])');
+    const top = await page.$eval('#scroller', (node) => node.scrollTop);
+    const length = () => page.$eval('.message-answer:last-child .prose', (node) => (node.textContent ?? '').length);
+    const before = await length();
+    await page.waitForFunction(
+      (seen) => (document.querySelector('.message-answer:last-child .prose')?.textContent ?? '').length > seen + 40,
+      {},
+      before,
+    );
+    assert.equal(await page.$eval('#scroller', (node) => node.scrollTop), top);
+    await page.click('#jump');
+    await page.waitForSelector('#jump', { hidden: true });
+    await page.click('#stop');
+  });
+});
+
+test('Markdown of a model cannot do harm', { skip: skipReason(), timeout: 120_000 }, async (t) => {
+  const { page, watch } = await openSite(t);
+  const hostile = [
+    '<img src=x onerror="globalThis.hacked=1"><script>globalThis.hacked=1</script>',
+    '![p](https://example.invalid/pixel.png) [x](javascript:globalThis.hacked=1) <a href="https://example.invalid">raw</a>',
+    '# Title\n\n- [x] done\n\n```html\n<b>bold</b>\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |',
+  ].join('\n\n');
+  const message = { role: 'assistant', content: hostile, finish: 'stop' };
+  const record = {
+    id: 'h',
+    created: 1,
+    updated: Date.now(),
+    model: 'm',
+    sentFrom: 0,
+    messages: [{ role: 'user', content: '<b>hi</b>' }, message],
+  };
+  await page.evaluate(async (conversation) => {
+    const opened = indexedDB.open('tessera-chats', 1);
+    await new Promise((resolve) => (opened.onsuccess = resolve));
+    const put = opened.result.transaction('conversations', 'readwrite').objectStore('conversations').put(conversation);
+    await new Promise((resolve) => (put.onsuccess = resolve));
+    localStorage.setItem('tessera.current-chat', conversation.id);
+  }, record);
+  await page.reload();
+  await page.waitForSelector('.code-block');
+  const shown = await page.evaluate(() => ({
+    hacked: 'hacked' in globalThis,
+    tags: [...new Set([...document.querySelectorAll('.prose *')].map((node) => node.tagName.toLowerCase()))],
+    links: [...document.querySelectorAll('.prose a')].map((node) => node.getAttribute('href')),
+    code: document.querySelector('.prose pre')?.textContent,
+    user: document.querySelector('.message-user')?.textContent,
+  }));
+  assert.equal(shown.hacked, false);
+  for (const tag of ['img', 'script', 'b', 'input', 'h1']) assert.ok(!shown.tags.includes(tag), `there is a <${tag}>`);
+  assert.ok(shown.tags.includes('table') && shown.tags.includes('h3'));
+  assert.deepEqual(
+    shown.links.filter((href) => href !== null && !href.startsWith('https:')),
+    [],
+  );
+  assert.equal(shown.code, '<b>bold</b>\n');
+  assert.match(shown.user ?? '', /<b>hi<\/b>/);
+  assert.deepEqual(watch.errors, []);
+  assert.deepEqual(watch.foreign, []);
+});
+
+test('the site without models is light', { skip: skipReason() }, async () => {
+  const files = (await readdir(kSite, { recursive: true })).filter((path) => !path.startsWith('models/'));
+  let total = 0;
+  for (const path of files) {
+    if ((await stat(kSite + path)).isFile()) total += gzipSync(await readFile(kSite + path), { level: 9 }).length;
+  }
+  assert.ok(total > 0 && total <= kMaxGzipBytes, `${total} bytes gzip`);
+});

@@ -1,0 +1,63 @@
+/** The engine in a tab against the native command line: the same tokens, the same logits to the bit, and its memory. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ask, kExpected, kModelId, kQuestion, native, openSite, skipReason, startModel } from './harness.mjs';
+
+const kPrompt = 'Write two sentences about the sea.';
+const kLogitsText = 'The old clock on the wall ticked slowly while rain fell on the roof.';
+const kSpareBytes = 64 * 1024 * 1024;
+
+/**
+ * Runs in the page: everything the comparison needs, from one engine.
+ * @param {{manifest: string, prompt: string, text: string}} input
+ */
+async function measure({ manifest, prompt, text }) {
+  const { Tessera } = await import(/** @type {any} */ ('/tessera.js'));
+  const engine = await Tessera.load({ model: manifest });
+  const messages = [{ role: 'user', content: prompt }];
+  const answer = await engine.chat.completions.create({ messages, temperature: 0, max_tokens: 48 });
+  const ids = await engine.tokenize(text);
+  const { hash } = await engine.logits(ids, { top: 1 });
+  const back = await engine.detokenize(ids);
+  const { info } = engine;
+  await engine.dispose();
+  return { tokens: answer.tokens, finish: answer.choices[0].finish_reason, ids, hash, back, info };
+}
+
+const kInput = { manifest: `models/${kModelId}/manifest.json`, prompt: kPrompt, text: kLogitsText };
+
+test('Chromium and the command line agree', { skip: skipReason({ native: true }), timeout: 240_000 }, async (t) => {
+  const { page } = await openSite(t);
+  const inTab = await page.evaluate(measure, kInput);
+
+  await t.test('greedy token ids', async () => {
+    const { tokens, finish_reason } = await native('run', ['-p', kPrompt, '-n', '48', '--temp', '0']);
+    assert.deepEqual(inTab.tokens, tokens);
+    assert.equal(inTab.finish, finish_reason);
+  });
+
+  await t.test('the hash of all logits', async () => {
+    assert.equal(inTab.info.variant, 'relaxed');
+    const { hash } = await native('logits', ['--tokens', inTab.ids.join(','), '--top', '1']);
+    assert.equal(inTab.hash, hash);
+  });
+
+  await t.test('text survives tokenising', () => assert.equal(inTab.back, kLogitsText));
+
+  await t.test('memory stays within weights + KV + 64 MB', () => {
+    const { weights, kv, heap } = inTab.info.memory;
+    assert.ok(heap <= weights + kv + kSpareBytes, `heap ${heap}, weights ${weights}, kv ${kv}`);
+  });
+});
+
+test(
+  'Firefox chats, and with the same numbers',
+  { skip: skipReason({ browser: 'firefox' }), timeout: 300_000 },
+  async (t) => {
+    const { page, watch } = await openSite(t, { browser: 'firefox', settings: { temperature: 0, max_tokens: 48 } });
+    await startModel(page);
+    assert.match(await ask(page, kQuestion), kExpected);
+    assert.deepEqual(watch.errors, []);
+    assert.deepEqual(watch.foreign, []);
+  },
+);

@@ -1,0 +1,65 @@
+/** The worker of the store tests: runs the store contract over one real backend, or opens a model as the engine's worker does. */
+import { createCacheBackend } from '../../web/store/cache-backend.js';
+import { createOpfsBackend } from '../../web/store/opfs-backend.js';
+import { openModel } from '../../web/store/open-model.js';
+import { createHash } from '../../web/store/hash.js';
+import { TesseraError } from '../../web/base/errors.js';
+import { contract } from '../web/store-contract.mjs';
+
+const kFactories = { opfs: createOpfsBackend, cache: createCacheBackend };
+
+/** @param {{backend: 'opfs' | 'cache'}} message */
+async function runContract({ backend: kind }) {
+  const backend = await kFactories[kind]();
+  if (!backend) return { missing: true };
+  const results = [];
+  for (const { name, run } of contract) {
+    for (const folder of ['m1', 'm2', 'm22']) await backend.deleteFolder(folder);
+    try {
+      await run(backend);
+      results.push({ name, error: '' });
+    } catch (error) {
+      results.push({ name, error: String(/** @type {any} */ (error)?.stack ?? error) });
+    }
+  }
+  for (const folder of ['m1', 'm2', 'm22']) await backend.deleteFolder(folder);
+  return { results };
+}
+
+/**
+ * Opens a model and hashes what its readers give, through shared memory where there is some.
+ * @param {{url?: string, files?: {name: string, text: string}[], backend?: 'opfs' | 'cache', cache?: boolean, hold?: boolean}} message
+ */
+async function open({ url = '', files, backend: kind, cache, hold }) {
+  const source = files ? files.map(({ name, text }) => new File([text], name)) : url;
+  const backend = kind && ((await kFactories[kind]()) ?? undefined);
+  const start = performance.now();
+  try {
+    const model = await openModel(source, { cache }, { backend, network: { retries: 0 } });
+    const milliseconds = performance.now() - start;
+    const target = new Uint8Array(typeof SharedArrayBuffer === 'function' ? new SharedArrayBuffer(1 << 20) : 1 << 20);
+    const hashes = [];
+    for (const part of model.parts) {
+      const hash = await createHash();
+      for (let at = 0; at < part.size; at += target.length) {
+        const piece = target.subarray(0, Math.min(target.length, part.size - at));
+        part.read(piece, at);
+        hash.update(piece.slice());
+      }
+      hashes.push(hash.digest());
+    }
+    if (!hold) await model.close();
+    return {
+      name: model.name,
+      storedIn: model.storedIn,
+      hashes,
+      milliseconds,
+      readMilliseconds: performance.now() - start,
+    };
+  } catch (error) {
+    return { error: TesseraError.from(error).toPlain() };
+  }
+}
+
+self.onmessage = async ({ data }) =>
+  self.postMessage(data.task === 'contract' ? await runContract(data) : await open(data));

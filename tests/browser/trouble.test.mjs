@@ -1,0 +1,154 @@
+/** What can go wrong around the page: each time one clear message, and what the reader has is kept. */
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import {
+  ask,
+  kExpected,
+  kModelFile,
+  kModelId,
+  kQuestion,
+  openSite,
+  readManifest,
+  skipReason,
+  startButton,
+  startModel,
+} from './harness.mjs';
+
+/**
+ * Starts the model, which must fail, and reads the one message.
+ * @param {import('puppeteer-core').Page} page
+ */
+async function failedStart(page) {
+  await (await startButton(page)).click();
+  const box = await page.waitForSelector('#start-notices .notice-error');
+  const notices = await page.$$eval('#start-notices .notice', (all) => all.length);
+  assert.equal(notices, 1);
+  return box?.evaluate((node) => ({
+    code: /** @type {HTMLElement} */ (node).dataset.code,
+    text: node.querySelector('.notice-body')?.textContent ?? '',
+  }));
+}
+
+test('a server without isolation headers', { skip: skipReason(), timeout: 240_000 }, async (t) => {
+  const { page, watch } = await openSite(t, { isolation: false, settings: { temperature: 0, max_tokens: 32 } });
+  await startModel(page);
+  const why = await page.$eval('#chat-notices', (node) => node.textContent ?? '');
+  assert.match(why, /One thread: this server does not send the isolation headers/);
+  assert.match(await page.$eval('#open-engine', (node) => node.textContent ?? ''), /1 thread/);
+  assert.match(await ask(page, kQuestion), kExpected);
+  assert.deepEqual(watch.errors, []);
+});
+
+test('damaged and missing parts', { skip: skipReason(), timeout: 240_000 }, async (t) => {
+  const manifest = await readManifest();
+  const { site, page } = await openSite(t, { settings: { temperature: 0, max_tokens: 32 } });
+
+  await t.test('a shard whose bytes do not match the manifest', async () => {
+    const wrong = structuredClone(manifest);
+    wrong.shards[1].sha256 = '0'.repeat(64);
+    const body = JSON.stringify(wrong);
+    site.faults.reply = (path) => (path.endsWith('manifest.json') ? { status: 200, body } : null);
+    const box = await failedStart(page);
+    assert.equal(box?.code, 'hash_mismatch');
+    assert.match(box?.text ?? '', /arrived damaged/);
+  });
+
+  await t.test('a shard that is not there', async () => {
+    const missing = `models/${kModelId}/${manifest.shards[manifest.shards.length - 1].path}`;
+    site.faults.reply = (path) => (path === missing ? { status: 404, body: 'no' } : null);
+    const box = await failedStart(page);
+    assert.equal(box?.code, 'http');
+    assert.match(box?.text ?? '', /404/);
+  });
+
+  await t.test('a manifest that is no manifest', async () => {
+    site.faults.reply = (path) => (path.endsWith('manifest.json') ? { status: 200, body: '<html>' } : null);
+    assert.equal((await failedStart(page))?.code, 'manifest_invalid');
+  });
+
+  await t.test('afterwards only the missing part is fetched, and it works', async () => {
+    site.faults.reply = () => null;
+    site.requests.length = 0;
+    await startModel(page);
+    const shards = site.modelRequests().filter((path) => !path.endsWith('manifest.json'));
+    assert.ok(shards.length < manifest.shards.length, `fetched again: ${shards}`);
+    assert.match(await ask(page, kQuestion), kExpected);
+  });
+});
+
+test('a full disk', { skip: skipReason(), timeout: 240_000 }, async (t) => {
+  const { site, page } = await openSite(t);
+  const devtools = await page.createCDPSession();
+  const origin = new URL(site.url).origin;
+  await devtools.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 30e6 });
+  await page.evaluate(() => localStorage.setItem('tessera.draft', 'not lost'));
+  const box = await failedStart(page);
+  assert.equal(box?.code, 'quota_exceeded');
+  assert.match(box?.text ?? '', /not enough room/);
+  assert.equal(await page.evaluate(() => localStorage.getItem('tessera.draft')), 'not lost');
+
+  await devtools.send('Storage.overrideQuotaForOrigin', { origin });
+  await startModel(page);
+});
+
+test('files of the reader', { skip: skipReason(), timeout: 240_000 }, async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'tessera-page-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const { site, page, watch } = await openSite(t, { settings: { temperature: 0, max_tokens: 32 } });
+  const open = async (/** @type {string} */ path) => {
+    const input = await page.$('#file-input');
+    await /** @type {import('puppeteer-core').ElementHandle<HTMLInputElement>} */ (input).uploadFile(path);
+  };
+  const problem = async (/** @type {RegExp} */ expected) => {
+    await page.waitForFunction(
+      (source) => new RegExp(source).test(document.querySelector('#start-notices')?.textContent ?? ''),
+      {},
+      expected.source,
+    );
+  };
+
+  await t.test('another kind of file', async () => {
+    await writeFile(join(folder, 'letter.txt'), 'hello');
+    await open(join(folder, 'letter.txt'));
+    await problem(/letter\.txt” does not end in \.gguf/);
+  });
+
+  await t.test('a .gguf that is none', async () => {
+    await writeFile(join(folder, 'letter.gguf'), 'hello, this is a letter and not a model');
+    await open(join(folder, 'letter.gguf'));
+    await problem(/not a model in the GGUF format/);
+  });
+
+  await t.test('a model that was cut off', async () => {
+    const whole = await readFile(kModelFile);
+    await writeFile(join(folder, 'half.gguf'), whole.subarray(0, whole.length / 2));
+    await open(join(folder, 'half.gguf'));
+    await problem(/damaged or incomplete/);
+  });
+
+  await t.test('a model runs without any download', async () => {
+    await open(kModelFile);
+    await page.waitForSelector('#chat:not([hidden])');
+    assert.match(await ask(page, kQuestion), kExpected);
+    assert.deepEqual(site.modelRequests(), []);
+    assert.deepEqual(watch.errors, []);
+  });
+});
+
+test('cancelling a download', { skip: skipReason(), timeout: 240_000 }, async (t) => {
+  const { site, page } = await openSite(t);
+  const manifest = await readManifest();
+  const last = `models/${kModelId}/${manifest.shards[manifest.shards.length - 1].path}`;
+  site.faults.hold = (path) => path === last;
+  await (await startButton(page)).click();
+  await page.waitForFunction(() => /[5-9]\d %/.test(document.querySelector('.progress-percent')?.textContent ?? ''));
+  await page.click('#progress-card button');
+  const box = await page.waitForSelector('#start-notices .notice');
+  assert.match((await box?.evaluate((node) => node.textContent)) ?? '', /Cancelled/);
+  assert.match((await (await startButton(page)).evaluate((node) => node.textContent)) ?? '', /^Resume download/);
+  site.faults.hold = () => false;
+  await startModel(page);
+});

@@ -1,0 +1,265 @@
+// Tests Generator: where answers end, what of them is shown, and that the same options give the same answer.
+#include "core/engine/generator.h"
+
+#include <cmath>
+
+#include "core/text/tokenizer.h"
+#include "nlohmann/json.hpp"
+#include "tests/core/engine/tiny.h"
+
+using namespace tessera;
+using namespace tessera::testing;
+
+namespace {
+
+constexpr const char* kAnswer = "Hello! I am a tiny model.";  // tiny-llama's answer to any chat
+
+GenerateOptions greedy() {
+  GenerateOptions options;
+  options.sampler.temperature = 0;
+  return options;
+}
+
+std::vector<int32_t> chat_prompt(const Engine& engine) {
+  const auto ids = engine.chat_prompt({{"messages", {{{"role", "user"}, {"content", "Who is there?"}}}}});
+  REQUIRE(ids.ok());
+  return ids.value();
+}
+
+/// Runs to the end; checks that the pieces shown add up to the text.
+Generation answer(Session& session, std::span<const int32_t> prompt, const GenerateOptions& options) {
+  auto generator = Generator::start(session, prompt, options);
+  REQUIRE_MESSAGE(generator.ok(), (generator ? "" : generator.error().message));
+  std::string shown;
+  while (true) {
+    const auto step = (*generator)->step();
+    REQUIRE(step.ok());
+    shown += step.value().text;
+    if (step.value().kind == GenerateStep::Kind::kDone) {
+      break;
+    }
+  }
+  CHECK((*generator)->step().value().kind == GenerateStep::Kind::kDone);  // and stays so
+  CHECK(shown == (*generator)->result().text);
+  return (*generator)->result();
+}
+
+std::string start_error(Session& session, const GenerateOptions& options) {
+  const auto generator = Generator::start(session, std::vector<int32_t>{1}, options);
+  return generator ? "ok" : generator.error().message;
+}
+
+}  // namespace
+
+TEST_CASE("a good answer ends where it ends") {
+  const auto engine = load_tiny("tiny-llama");
+  const auto session = new_session(*engine);
+  const std::vector<int32_t> prompt = chat_prompt(*engine);
+  const Generation first = answer(*session, prompt, greedy());
+  CHECK(first.text == kAnswer);
+  CHECK(first.finish_reason == FinishReason::kStop);
+  CHECK(first.tokens.size() == 8);
+  CHECK(first.prompt_tokens == static_cast<int>(prompt.size()));
+  CHECK(first.reused_tokens == 0);
+  CHECK(first.decoded_tokens == 8);
+  CHECK(first.prefill_tps() > 0);
+  CHECK(first.decode_tps() > 0);
+  // The next turn reuses the prompt and the answer.
+  std::vector<int32_t> next = prompt;
+  next.insert(next.end(), first.tokens.begin(), first.tokens.end());
+  next.push_back(*engine->tokenizer().vocab().find("<|im_end|>"));
+  const std::vector<int32_t> more = chat_prompt(*engine);
+  next.insert(next.end(), more.begin(), more.end());
+  const Generation second = answer(*session, next, greedy());
+  CHECK(second.text == kAnswer);
+  CHECK(second.reused_tokens == static_cast<int>(prompt.size() + first.tokens.size()));
+}
+
+TEST_CASE("an answer never runs on into the next role's marker") {
+  const auto engine = load_tiny("tiny-llama");
+  const auto session = new_session(*engine);
+  const int32_t opener = *engine->tokenizer().vocab().find("<|im_start|>");
+  // tiny-llama maps each token to one successor: find the one that is followed by <|im_start|>.
+  GenerateOptions options = greedy();
+  options.chat = false;
+  options.max_tokens = 1;
+  int32_t before = -1;
+  for (int32_t id = 0; id < engine->info().vocab_size && before < 0; ++id) {
+    const Generation one = answer(*session, std::vector<int32_t>{id}, options);
+    if (one.tokens == std::vector<int32_t>{opener}) {
+      before = id;
+    }
+  }
+  REQUIRE(before >= 0);
+  const Generation chat = answer(*session, std::vector<int32_t>{before}, greedy());
+  CHECK(chat.tokens.empty());
+  CHECK(chat.finish_reason == FinishReason::kStop);
+}
+
+TEST_CASE("markers that are plain text end an answer under their template") {
+  const auto engine = load_tiny("tiny-llama");
+  const auto session = new_session(*engine);
+  GenerateOptions options = greedy();
+  options.max_tokens = 5;
+  options.sampler.logit_bias = {{*engine->tokenizer().vocab().find("#"), 99.0f}};  // says nothing but #
+  CHECK(answer(*session, chat_prompt(*engine), options).text == "#####");
+  options.template_override = "{% for m in messages %}{{ '###\n' if m.role == 'user' else '' }}{{ m.content }}\n{% endfor %}";
+  Generation stopped = answer(*session, chat_prompt(*engine), options);
+  CHECK(stopped.text == "");
+  CHECK(stopped.finish_reason == FinishReason::kStop);
+  CHECK(stopped.tokens.size() == 3);
+  options.chat = false;  // a raw prompt may well go on with such text
+  CHECK(answer(*session, chat_prompt(*engine), options).text == "#####");
+}
+
+TEST_CASE("stop strings that arrive in pieces are never shown in part") {
+  const auto engine = load_tiny("tiny-llama");
+  const auto session = new_session(*engine);
+  const std::vector<int32_t> prompt = chat_prompt(*engine);
+  const auto text = [&](std::vector<std::string> stop) {
+    GenerateOptions options = greedy();
+    options.stop = std::move(stop);
+    const Generation result = answer(*session, prompt, options);
+    CHECK(result.finish_reason == FinishReason::kStop);
+    return result.text;
+  };
+  CHECK(text({"I am a tiny"}) == "Hello! ");
+  CHECK(text({"am b", "I am a bear"}) == kAnswer);        // begins, but never comes
+  CHECK(text({"model.", "tiny m"}) == "Hello! I am a ");  // the one that begins first
+  CHECK(text({"Hello"}) == "");
+  CHECK(text({".more"}) == kAnswer);  // held back at the end, then released
+  CHECK(text({"l"}) == "He");
+}
+
+TEST_CASE("finish reasons") {
+  EngineOptions engine_options;
+  engine_options.context_size = 48;
+  const auto engine = load_tiny("tiny-llama", engine_options);
+  const auto session = new_session(*engine);
+  const std::vector<int32_t> prompt = chat_prompt(*engine);
+  GenerateOptions options = greedy();
+  options.max_tokens = 3;
+  Generation result = answer(*session, prompt, options);
+  CHECK(result.finish_reason == FinishReason::kLength);
+  CHECK(result.text == "Hello! I");
+  CHECK(result.decoded_tokens == 2);
+
+  options.max_tokens = 0;
+  result = answer(*session, prompt, options);
+  CHECK(result.finish_reason == FinishReason::kLength);
+  CHECK(result.tokens.empty());
+
+  options.max_tokens = -1;
+  options.ignore_end = true;
+  result = answer(*session, prompt, options);
+  CHECK(result.finish_reason == FinishReason::kContext);
+  CHECK(prompt.size() + result.tokens.size() == 48);
+  CHECK(session->tokens().size() == 47);  // the last token drawn is not computed
+
+  result = answer(*session, some_tokens(*engine, 48), options);
+  CHECK(result.finish_reason == FinishReason::kContext);
+  CHECK(result.tokens.empty());
+
+  const auto too_long = Generator::start(*session, some_tokens(*engine, 49), options);
+  REQUIRE_FALSE(too_long.ok());
+  CHECK(too_long.error().code == ErrorCode::kContextFull);
+  const auto empty = Generator::start(*session, {}, options);
+  CHECK(empty.error().code == ErrorCode::kInvalidArgument);
+  for (const FinishReason reason : {FinishReason::kStop, FinishReason::kLength, FinishReason::kContext, FinishReason::kAborted}) {
+    CHECK_FALSE(finish_reason_name(reason).empty());
+  }
+}
+
+TEST_CASE("prefill comes in steps with progress; dropping the generator leaves a consistent timeline") {
+  const auto engine = load_tiny("tiny-llama");
+  const auto session = new_session(*engine);
+  const std::vector<int32_t> prompt = some_tokens(*engine, 200);
+  {
+    auto generator = Generator::start(*session, prompt, greedy());
+    const auto step = (*generator)->step();
+    CHECK(step.value().kind == GenerateStep::Kind::kPrefill);
+    CHECK(step.value().prompt_total == 200);
+    CHECK(step.value().prompt_done < 200);
+    CHECK((*generator)->result().finish_reason == FinishReason::kAborted);
+  }
+  CHECK(session->tokens().size() < 200);
+  CHECK(answer(*session, chat_prompt(*engine), greedy()).text == kAnswer);
+}
+
+TEST_CASE("log-probabilities are the model's own, whatever the sampler does") {
+  const auto engine = load_tiny("tiny-gemma3");
+  const auto session = new_session(*engine);
+  const std::vector<int32_t> prompt = chat_prompt(*engine);
+  GenerateOptions options = greedy();
+  options.max_tokens = 4;
+  options.logprobs = true;
+  options.top_logprobs = 20;
+  options.ignore_end = true;
+  auto generator = Generator::start(*session, prompt, options);
+  int tokens = 0;
+  float first_logprob = 0;
+  for (auto step = (*generator)->step(); step.value().kind != GenerateStep::Kind::kDone; step = (*generator)->step()) {
+    if (step.value().kind == GenerateStep::Kind::kToken) {
+      first_logprob = tokens++ == 0 ? step.value().logprob : first_logprob;
+      REQUIRE(step.value().top.size() == 20);
+      CHECK(step.value().top[0].first == step.value().token);
+      CHECK(step.value().top[0].second == step.value().logprob);
+      double mass = 0;
+      for (const auto& [id, logprob] : step.value().top) {
+        mass += std::exp(static_cast<double>(logprob));
+      }
+      CHECK((mass > 0.05 && mass <= 1.0001));
+    }
+  }
+  CHECK(tokens == 4);
+  // Forced by a bias to the same token at a high temperature: the number stays.
+  const int32_t forced = (*generator)->result().tokens[0];
+  options.sampler.temperature = 5;
+  options.sampler.logit_bias = {{forced, 99.0f}};
+  options.max_tokens = 1;
+  auto biased = Generator::start(*session, prompt, options);
+  for (auto step = (*biased)->step(); step.value().kind != GenerateStep::Kind::kDone; step = (*biased)->step()) {
+    if (step.value().kind == GenerateStep::Kind::kToken) {
+      CHECK(step.value().token == forced);
+      CHECK(step.value().logprob == first_logprob);
+    }
+  }
+}
+
+TEST_CASE("the same seed gives the same answer, another seed another") {
+  const auto engine = load_tiny("tiny-gemma3");
+  const auto session = new_session(*engine);
+  GenerateOptions options;
+  options.max_tokens = 12;
+  options.ignore_end = true;
+  options.sampler.seed = 11;
+  const std::vector<int32_t> prompt = chat_prompt(*engine);
+  const Generation first = answer(*session, prompt, options);
+  CHECK(answer(*session, prompt, options).tokens == first.tokens);
+  options.sampler.seed = 12;
+  CHECK(answer(*session, prompt, options).tokens != first.tokens);
+}
+
+TEST_CASE("options are checked by name") {
+  const auto engine = load_tiny("tiny-llama");
+  const auto session = new_session(*engine);
+  GenerateOptions options;
+  CHECK(start_error(*session, options) == "ok");
+  options.max_tokens = -2;
+  CHECK(start_error(*session, options).find("max_tokens") == 0);
+  options = {};
+  options.stop = {"ok", ""};
+  CHECK(start_error(*session, options).find("stop") == 0);
+  options = {};
+  options.top_logprobs = 3;
+  CHECK(start_error(*session, options).find("top_logprobs") == 0);
+  options.logprobs = true;
+  options.top_logprobs = 21;
+  CHECK(start_error(*session, options).find("top_logprobs") == 0);
+  options = {};
+  options.sampler.top_p = 2;
+  CHECK(start_error(*session, options).find("top_p") == 0);
+  options = {};
+  options.sampler.logit_bias = {{engine->info().vocab_size, 1.0f}};
+  CHECK(start_error(*session, options).find("logit_bias") == 0);
+}

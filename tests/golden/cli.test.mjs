@@ -1,0 +1,190 @@
+// Drives the command line as a user does, on the tiny models: outputs, exit codes, and one clear error for every kind of bad input.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, test } from 'node:test';
+
+import { json, missing, tessera, tinyGemma, tinyLlama } from './cli.mjs';
+
+const skip = missing();
+const folder = mkdtempSync(path.join(tmpdir(), 'tessera-cli-'));
+after(() => rmSync(folder, { recursive: true }));
+
+/** Writes a file into the test's folder. @param {string} name @param {string | Buffer} content */
+function file(name, content) {
+  const full = path.join(folder, name);
+  writeFileSync(full, content);
+  return full;
+}
+
+/** Expects exit code 1 and `error: CODE: …` that matches. @param {string[]} args @param {string} code @param {RegExp} message @param {string} [input] */
+async function fails(args, code, message, input) {
+  const result = await tessera(args, { input, timeoutMs: 60_000 });
+  assert.equal(result.code, 1, `${args.join(' ')}: ${result.signal ?? ''} ${result.stderr}`);
+  assert.match(result.stderr, new RegExp(`^error: ${code}: `, 'm'));
+  assert.match(result.stderr, message);
+  assert.equal(result.stdout, '');
+}
+
+const run = ['run', '-m', tinyLlama, '--temp', '0'];
+
+test('run answers, with exactly one JSON object', { skip }, async () => {
+  const plain = await tessera([...run, '-p', 'Who is there?']);
+  assert.equal(plain.stdout, 'Hello! I am a tiny model.\n');
+  assert.equal(plain.stderr, '');
+  const answer = await json(run, { input: 'Who is there?\n' });
+  assert.equal(answer.text, 'Hello! I am a tiny model.');
+  assert.equal(answer.tokens.length, 8);
+  assert.equal(answer.finish_reason, 'stop');
+  assert.deepEqual(Object.keys(answer.timings), ['load_ms', 'prefill_ms', 'prefill_tps', 'decode_tps']);
+  assert.equal((await json([...run, '-p', 'x', '-n', '2'])).finish_reason, 'length');
+  assert.equal((await json([...run, '-p', 'x', '--stop', '[a,b]', '--stop', 'tiny'])).text, 'Hello! I am a ');
+  assert.equal((await json([...run, '-p', 'x', '--logit-bias', '0:-100', '--system', '-n'])).finish_reason, 'stop');
+});
+
+test('run gives the same tokens for the same seed', { skip }, async () => {
+  const drawn = async (/** @type {string} */ seed) =>
+    (await json(['run', '-m', tinyGemma, '-p', 'Hello', '--temp', '2', '-n', '12', '--top-p', '1', '--seed', seed]))
+      .tokens;
+  assert.deepEqual(await drawn('7'), await drawn('7'));
+  assert.notDeepEqual(await drawn('7'), await drawn('8'));
+});
+
+test('chat keeps the conversation, saves it and never overwrites a file', { skip }, async () => {
+  const saved = path.join(folder, 'talk.json');
+  const markdown = file('mine.md', 'precious');
+  const input = `Hi\n/save ${saved}\nAgain\n/save ${saved}\n/save ${markdown}\n/regen\n/stats\n/nonsense\n/reset\n/help\n/quit\n`;
+  const chat = await tessera(['chat', '-m', tinyLlama, '--temp', '0', '--system', 'Be brief.'], { input });
+  assert.equal(chat.code, 0, chat.stderr);
+  assert.equal(chat.stdout.match(/Hello! I am a tiny model\./g)?.length, 3);
+  assert.match(chat.stdout, /unknown command \/nonsense/);
+  assert.match(chat.stderr, /^error: invalid_argument: .*mine\.md exists already/m);
+  assert.equal(readFileSync(markdown, 'utf8'), 'precious');
+  const roles = JSON.parse(readFileSync(saved, 'utf8')).messages.map((/** @type {{role: string}} */ { role }) => role);
+  assert.deepEqual(roles, ['system', 'user', 'assistant', 'user', 'assistant']);
+});
+
+test('chat explains a full context and loses nothing', { skip }, async () => {
+  const saved = path.join(folder, 'kept.md');
+  const input = `Hi\n${'long '.repeat(60)}\n/save ${saved}\n`;
+  const chat = await tessera(['chat', '-m', tinyLlama, '--temp', '0', '-c', '64'], { input });
+  assert.equal(chat.code, 0);
+  assert.match(chat.stderr, /^error: context_full: .*\b64\b/m);
+  assert.match(chat.stderr, /Nothing is lost/);
+  assert.match(readFileSync(saved, 'utf8'), /## user\n\nHi\n\n## assistant\n\nHello! I am a tiny model\.\n$/);
+});
+
+test('tokenize and render need no weights', { skip }, async () => {
+  assert.equal((await json(['tokenize', '-m', tinyGemma, '--bos'], { input: '' })).ids[0], 2);
+  const { ids } = await json(['tokenize', '-m', tinyLlama, '--special'], { input: '<|im_start|>Hello' });
+  assert.equal(ids[0], 1);
+  const decoded = await tessera(['tokenize', '-m', tinyLlama, '--decode', '--special'], { input: JSON.stringify(ids) });
+  assert.equal(decoded.stdout, '<|im_start|>Hello');
+  const context = file('context.json', JSON.stringify({ messages: [{ role: 'user', content: 'Hi' }], mood: 'fine' }));
+  const template = file('t.jinja', '{{ messages[0].content }} {{ mood }} {{ strftime_now("%Y") }}');
+  assert.equal(
+    (await json(['render', '--template', template, '--context', context, '--now', '2026-11-22T12:00:00'])).text,
+    'Hi fine 2026',
+  );
+  assert.match((await json(['render', '-m', tinyGemma, '--context', context])).text, /^<bos><start_of_turn>user\nHi/);
+});
+
+test('logits, perplexity, bench and inspect have their documented shapes', { skip }, async () => {
+  const ids = file('ids.txt', '5, 6\n7');
+  const logits = await json(['logits', '-m', tinyLlama, '--tokens', `@${ids}`, '--top', '3']);
+  assert.deepEqual(Object.keys(logits), ['positions', 'hash']);
+  assert.equal(logits.positions.length, 3);
+  assert.equal(logits.positions[0].top.length, 3);
+  assert.match(logits.hash, /^[0-9a-f]{64}$/);
+  const text = file('text.txt', 'the tiny model and the '.repeat(20));
+  const perplexity = await json(['perplexity', '-m', tinyLlama, '-f', text, '--chunk', '32']);
+  assert.ok(Math.abs(Math.exp(perplexity.mean_nll) - perplexity.perplexity) < 1e-6 * perplexity.perplexity);
+  const bench = await json(['bench', '-m', tinyLlama, '-p', '20', '-n', '3', '-d', '4', '-r', '2', '-t', '1']);
+  assert.equal(bench.prefill.tps.length, 2);
+  assert.deepEqual({ ...bench.decode, tps: bench.decode.tps.length }, { tokens: 3, depth: 4, tps: 2 });
+  assert.equal(bench.threads, 1);
+  assert.ok(bench.peak_bytes > 1e6);
+  const inspected = await json(['inspect', '-m', tinyGemma]);
+  assert.equal(inspected.architecture, 'gemma3');
+  assert.ok(inspected.tensors.length > 50);
+  assert.match((await tessera(['inspect', '-m', tinyGemma])).stdout, /token_embd\.weight/);
+});
+
+test('split makes shards that run as the original', { skip }, async () => {
+  const shards = path.join(folder, 'shards');
+  const manifest = await json(['split', '-m', tinyLlama, '--shard-size', '100k', shards]);
+  assert.equal(readdirSync(shards).length, manifest.shards.length + 1);
+  const hash = async (/** @type {string} */ model) => (await json(['logits', '-m', model, '--tokens', '1,2,3'])).hash;
+  assert.equal(await hash(path.join(shards, 'manifest.json')), await hash(tinyLlama));
+  writeFileSync(path.join(shards, manifest.shards[1].path), 'short');
+  await fails(['inspect', '-m', path.join(shards, 'manifest.json')], 'bad_file', /shards\[1\]/);
+  const outside = file(
+    'manifest.json',
+    JSON.stringify({ ...manifest, shards: [{ path: '../x', offset: 0, bytes: 1 }] }),
+  );
+  await fails(['inspect', '-m', outside], 'bad_file', /below the manifest's folder/);
+});
+
+test('bad files get one clear error', { skip }, async () => {
+  const bytes = readFileSync(tinyLlama);
+  for (const length of [0, 3, 4, 20, 1000, 9000, Math.floor(bytes.length / 2), bytes.length - 1]) {
+    await fails(
+      ['run', '-m', file('cut.gguf', bytes.subarray(0, length)), '-p', 'x'],
+      '(bad_file|io)',
+      /cut\.gguf|byte|length|size|GGUF/,
+    );
+  }
+  const magic = Buffer.from(bytes);
+  magic.write('GGML', 0);
+  await fails(['run', '-m', file('magic.gguf', magic), '-p', 'x'], 'bad_file', /magic|GGUF/);
+  await fails(['run', '-m', path.join(folder, 'none.gguf'), '-p', 'x'], 'not_found', /none\.gguf/);
+  await fails(['run', '-m', folder, '-p', 'x'], 'io', /regular file/);
+  await fails(['run', '-m', path.join(folder, 'big-00001-of-00002.gguf'), '-p', 'x'], 'not_found', /00001-of-00002/);
+  await fails(['inspect', '-m', file('x.json', '{}')], 'bad_file', /format/);
+});
+
+test('bad prompts and options get one clear error', { skip }, async () => {
+  await fails(run, 'invalid_argument', /prompt is empty/);
+  await fails([...run, '-p', ''], 'invalid_argument', /prompt is empty/);
+  await fails([...run, '-p', 'long '.repeat(300)], 'context_full', /\b256\b/);
+  await fails([...run, '-p', 'x', '-c', '9999'], 'invalid_argument', /9999.*256/);
+  await fails([...run, '-p', 'x', '-t', '100'], 'invalid_argument', /threads/);
+  await fails([...run, '-p', 'x', '--kernels', 'abacus'], 'invalid_argument', /abacus.*scalar/);
+  await fails([...run, '-p', 'x', '--top-p', '0'], 'invalid_argument', /top_p/);
+  await fails([...run, '-p', 'x', '--logit-bias', 'a:b'], 'invalid_argument', /logit-bias/);
+  await fails([...run, '-p', 'x', '--chat-template', 'nonsense'], 'not_found', /nonsense/);
+  await fails(['logits', '-m', tinyLlama, '--tokens', '1,x'], 'invalid_argument', /"x"/);
+  await fails(['logits', '-m', tinyLlama, '--tokens', '1,99999'], 'invalid_argument', /99999/);
+  await fails(['logits', '-m', tinyLlama, '--tokens', ''], 'invalid_argument', /empty/);
+  await fails(['tokenize', '-m', tinyLlama, '--decode'], 'invalid_argument', /99999/, '99999');
+});
+
+test('what is not supported yet is an error, never ignored', { skip }, async () => {
+  await fails([...run, '-p', 'x', '--lora', 'a.gguf:0.5'], 'unsupported', /--lora/);
+  await fails([...run, '-p', 'x', '--grammar', 'g'], 'unsupported', /--grammar/);
+  await fails([...run, '-p', 'x', '--json-schema', 's'], 'unsupported', /--json-schema/);
+});
+
+test('bad usage ends with exit code 2, help and version with 0', { skip }, async () => {
+  for (const args of [
+    [],
+    ['dance'],
+    ['run', '--nonsense'],
+    ['run', '-t', 'many'],
+    ['chat', '--json'],
+    ['run', '--kv', 'f8'],
+    ['render'],
+  ]) {
+    const { code, stdout, stderr } = await tessera(args);
+    assert.equal(code, 2, args.join(' '));
+    assert.equal(stdout, '');
+    assert.match(stderr, /^usage: /);
+  }
+  assert.match((await tessera(['--version'])).stdout, /^tessera \d+\.\d+\.\d+\n$/);
+  for (const command of ['chat', 'run', 'tokenize', 'render', 'logits', 'perplexity', 'bench', 'inspect', 'split']) {
+    const { code, stdout } = await tessera([command, '--help']);
+    assert.equal(code, 0);
+    assert.ok(stdout.length > 200, command);
+  }
+});

@@ -1,0 +1,14 @@
+// Owns the engine worker of the node tests: the real host over worker_threads, with files of this machine instead of the model store.
+import { fileURLToPath } from 'node:url';
+import { parentPort, workerData } from 'node:worker_threads';
+import { EngineHost } from '../../web/engine/host.js';
+import { openFile } from './model-file.mjs';
+
+const host = new EngineHost({
+  post: (message) => parentPort?.postMessage(message),
+  // node's message ports let their own messages pass before those of other ports.
+  nextTurn: () => new Promise((resolve) => setImmediate(resolve)),
+  openModel: async (source) => openFile(fileURLToPath(String(source)), workerData),
+  importModule: async (variant, wasmUrl) => (await import(new URL(`tessera-${variant}.js`, wasmUrl).href)).default,
+});
+parentPort?.on('message', (message) => host.receive(message));

@@ -1,0 +1,255 @@
+// Each variant that this node can run, through the same client and worker host as in a browser: the same bits as the command line,
+// answers in OpenAI's shape, and one clear error for everything that goes wrong.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+import { TesseraError } from '../../web/base/errors.js';
+import { WasmRuntime } from '../../web/engine/wasm-runtime.js';
+import { openFile } from './model-file.mjs';
+import { cli, importModule, loadFile, realModel, skipReason, tinyModel, variants } from './support.mjs';
+
+const messages = [{ role: 'user', content: 'Name three colours.' }];
+/** A request that the tiny model answers until the context is full: its end tokens are forbidden. */
+const endless = { prompt: 'a', logit_bias: { 0: -100, 1: -100, 2: -100 } };
+const text = 'Hello, wörld! 你好 🎈';
+
+/**
+ * @param {string} model
+ * @param {string} command
+ * @param {string[]} options
+ */
+function native(model, command, ...options) {
+  return JSON.parse(execFileSync(cli, [command, '-m', model, '-t', '2', '--json', ...options], { encoding: 'utf8' }));
+}
+
+/**
+ * @param {Promise<unknown>} promise
+ * @param {string} code
+ * @param {RegExp} [message]
+ */
+async function rejects(promise, code, message = /./) {
+  await assert.rejects(promise, (/** @type {unknown} */ error) => {
+    assert.ok(error instanceof TesseraError, String(error));
+    assert.equal(error.code, code, error.message);
+    assert.match(error.message, message);
+    return true;
+  });
+}
+
+for (const variant of variants) {
+  describe(`tessera-${variant}, tiny model`, { skip: skipReason({ variant, files: [tinyModel] }) }, () => {
+    const load = (options = {}, workerData = {}) =>
+      loadFile(tinyModel, { variant, threads: 2, ...options }, workerData);
+    /** @type {Awaited<ReturnType<typeof load>>} */
+    let engine;
+    /** @type {{ stage: string, loadedBytes: number, totalBytes: number }[]} */
+    const progress = [];
+    before(async () => {
+      engine = await load({ onProgress: (/** @type {any} */ step) => progress.push(step) });
+    });
+    after(() => engine?.dispose());
+
+    test('info says what runs, and progress reached its end', () => {
+      const { info } = engine;
+      assert.equal(info.architecture, 'llama');
+      assert.equal(info.variant, variant);
+      assert.equal(info.kernels, `wasm_${variant}`);
+      assert.equal(info.threads, 2);
+      assert.equal(info.addressBits, 32);
+      assert.equal(info.isolated, true);
+      assert.ok(info.memory.weights > 0 && info.memory.kv > 0);
+      const loading = progress.filter(({ stage }) => stage === 'load');
+      assert.equal(loading.at(-1)?.loadedBytes, loading.at(-1)?.totalBytes);
+      assert.equal(progress.at(-1)?.stage, 'warmup');
+    });
+
+    test('the heap stays within weights + KV cache + 64 MB', () => {
+      const { weights, kv, heap } = engine.info.memory;
+      assert.ok(heap <= weights + kv + 64 * 2 ** 20, `${heap} bytes`);
+    });
+
+    test('text survives the way to tokens and back', async () => {
+      const ids = await engine.tokenize(text);
+      assert.ok(ids.length > 0);
+      assert.equal(await engine.detokenize(ids), text);
+      const withBos = await engine.tokenize(text, { bos: true });
+      assert.ok(withBos.length >= ids.length);
+      await rejects(engine.detokenize([1 << 30]), 'invalid_argument');
+    });
+
+    test('a chat answer has the shape of OpenAI, its usage and its tokens', async () => {
+      const answer = await engine.chat.completions.create({ messages, temperature: 0, max_tokens: 8 });
+      assert.equal(answer.object, 'chat.completion');
+      assert.match(answer.id, /^chatcmpl-/);
+      assert.equal(answer.choices[0].message.role, 'assistant');
+      assert.ok(['stop', 'length'].includes(answer.choices[0].finish_reason));
+      assert.equal(answer.usage.completion_tokens, answer.tokens.length);
+      assert.equal(answer.usage.total_tokens, answer.usage.prompt_tokens + answer.tokens.length);
+      assert.ok(answer.timings.prefill_ms >= 0 && answer.timings.load_ms > 0);
+    });
+
+    test('a stream brings the same answer in pieces', async () => {
+      const options = { messages, temperature: 1, seed: 11, max_tokens: 12 };
+      const whole = await engine.chat.completions.create(options);
+      const chunks = [];
+      for await (const chunk of await engine.chat.completions.create({ ...options, stream: true })) chunks.push(chunk);
+      assert.equal(chunks[0].choices[0].delta.role, 'assistant');
+      const streamed = chunks.map((chunk) => chunk.choices[0].delta.content ?? '').join('');
+      assert.equal(streamed, whole.choices[0].message.content);
+      assert.deepEqual(chunks.at(-1).tokens, whole.tokens);
+      assert.equal(chunks.at(-1).choices[0].finish_reason, whole.choices[0].finish_reason);
+      assert.ok(chunks.slice(0, -1).every((chunk) => chunk.choices[0].finish_reason === null && !chunk.usage));
+    });
+
+    test('log-probabilities come with each token', async () => {
+      const options = { prompt: 'Hello', temperature: 0, max_tokens: 4, logprobs: 3 };
+      const { choices, tokens } = await engine.completions.create(options);
+      assert.equal(choices[0].logprobs.token_logprobs.length, tokens.length);
+      assert.ok(choices[0].logprobs.token_logprobs.every((/** @type {number} */ value) => value <= 0));
+      const chat = await engine.chat.completions.create({
+        messages,
+        temperature: 0,
+        max_tokens: 2,
+        logprobs: true,
+        top_logprobs: 2,
+      });
+      for (const { logprob, top_logprobs } of chat.choices[0].logprobs.content) {
+        assert.equal(top_logprobs.length, 2);
+        assert.equal(top_logprobs[0].logprob, logprob);
+      }
+    });
+
+    test('calls wait for each other, tokenising does not', async () => {
+      /** @type {string[]} */
+      const order = [];
+      const note = (/** @type {string} */ name) => () => order.push(name);
+      await Promise.all([
+        engine.completions.create(endless).then(note('first')),
+        engine.completions.create(endless).then(note('second')),
+        engine.tokenize('a').then(note('tokens')),
+      ]);
+      assert.deepEqual(order, ['tokens', 'first', 'second']);
+    });
+
+    test('an abort stops an answer, a stream and a call that waits; the engine goes on', async () => {
+      const stop = new AbortController();
+      const running = engine.completions.create({ ...endless, signal: stop.signal, stream: true });
+      const waiting = engine.completions.create({ prompt: 'b', signal: stop.signal });
+      const refused = rejects(waiting, 'aborted');
+      let pieces = 0;
+      const reading = async () => {
+        for await (const chunk of await running) {
+          if (chunk.choices[0].text !== undefined && ++pieces === 2) stop.abort();
+        }
+      };
+      await rejects(reading(), 'aborted');
+      await refused;
+      await rejects(engine.completions.create({ prompt: 'a', signal: AbortSignal.abort() }), 'aborted');
+      const after = await engine.completions.create({ prompt: 'a', max_tokens: 1 });
+      assert.equal(after.tokens.length, 1);
+    });
+
+    test('leaving the loop stops the work', async () => {
+      for await (const chunk of await engine.completions.create({ ...endless, stream: true })) {
+        assert.equal(chunk.object, 'text_completion');
+        break;
+      }
+      const next = await engine.completions.create({ prompt: 'a', max_tokens: 1 });
+      assert.equal(next.choices[0].finish_reason, 'length');
+    });
+
+    test('bad requests are refused in words', async () => {
+      await rejects(engine.completions.create({ prompt: '' }), 'invalid_argument');
+      await rejects(
+        engine.completions.create({ prompt: 'a ', max_tokens: 1, temperature: -1 }),
+        'invalid_argument',
+        /temperature/,
+      );
+      await rejects(engine.completions.create({ prompt: 'word '.repeat(20000), stream: true }), 'context_full');
+      await rejects(engine.logits([]), 'invalid_argument');
+      await rejects(engine.bench({ depth: 1e9 }), 'context_full');
+    });
+
+    test('bench reports what was asked for', async () => {
+      const report = await engine.bench({ promptTokens: 16, generateTokens: 4, depth: 8, repetitions: 2 });
+      assert.deepEqual([report.prefill.tokens, report.decode.tokens, report.decode.depth], [16, 4, 8]);
+      assert.equal(report.prefill.tps.length, 2);
+      assert.ok(report.decode.tps.every((/** @type {number} */ tps) => tps > 0));
+      assert.equal(report.threads, 2);
+      assert.ok(report.peak_bytes >= engine.info.memory.weights);
+    });
+
+    test('a disposed engine refuses what waits and what comes', async () => {
+      const other = await load({ threads: 1 });
+      const waiting = rejects(other.completions.create(endless), 'disposed');
+      await other.dispose();
+      await waiting;
+      await rejects(other.tokenize('a'), 'disposed');
+      await other.dispose();
+    });
+
+    test('files that are cut, unreadable or absent give one error, never a hang', async () => {
+      const size = statSync(tinyModel).size;
+      for (const truncateTo of [0, 3, 100, 5000, size >> 1, size - 1])
+        await rejects(load({ threads: 1 }, { truncateTo }), 'bad_file');
+      await rejects(load({ threads: 1 }, { failFrom: size >> 1 }), 'io', /the disk is gone/);
+      await rejects(load({ model: 'absent.gguf' }), 'not_found');
+      await rejects(load({ wasmUrl: 'nowhere/' }), 'network', /could not be loaded/);
+      await rejects(load({ contextSize: 1 << 30 }), 'invalid_argument');
+      await rejects(load({ signal: AbortSignal.abort() }), 'aborted');
+    });
+
+    describe('same bits as the command line', { skip: skipReason({ variant, files: [cli] }) }, () => {
+      test('logits, with 1, 2 and 3 threads', async () => {
+        const ids = await engine.tokenize(`${text} ${text}`, { bos: true });
+        const { hash, positions } = native(tinyModel, 'logits', '--tokens', ids.join(','), '--top', '2');
+        for (const threads of [1, 2, 3]) {
+          const other = await load({ threads });
+          const report = await other.logits(ids, { top: 2 });
+          await other.dispose();
+          assert.equal(report.hash, hash, `${threads} threads`);
+          assert.deepEqual(
+            report.top,
+            positions.map((/** @type {any} */ position) => position.top),
+          );
+        }
+      });
+
+      test('greedy and seeded answers', async () => {
+        const chat = await engine.chat.completions.create({ messages, temperature: 0, max_tokens: 24 });
+        const sameChat = native(tinyModel, 'run', '-p', messages[0].content, '--temp', '0', '-n', '24');
+        assert.deepEqual(chat.tokens, sameChat.tokens);
+        assert.equal(chat.choices[0].message.content, sameChat.text);
+        const raw = await engine.completions.create({ prompt: 'Once', seed: 5, max_tokens: 24 });
+        const sameRaw = native(tinyModel, 'run', '--raw', '-p', 'Once', '--seed', '5', '-n', '24');
+        assert.deepEqual(raw.tokens, sameRaw.tokens);
+      });
+    });
+  });
+
+  describe(`tessera-${variant}, SmolLM2`, { skip: skipReason({ variant, files: [realModel, cli] }) }, () => {
+    test('logits, a greedy answer and the heap', async () => {
+      const engine = await loadFile(realModel, { variant, threads: 2 });
+      const ids = await engine.tokenize('The capital of France is Paris, and the capital of Spain is Madrid.');
+      const { hash } = await engine.logits(ids);
+      assert.equal(hash, native(realModel, 'logits', '--tokens', ids.join(',')).hash);
+      const answer = await engine.chat.completions.create({ messages, temperature: 0, max_tokens: 32 });
+      const same = native(realModel, 'run', '-p', messages[0].content, '--temp', '0', '-n', '32');
+      assert.deepEqual(answer.tokens, same.tokens);
+      const { weights, kv, heap } = engine.info.memory;
+      assert.ok(heap <= weights + kv + 64 * 2 ** 20, `${heap} bytes`);
+      await engine.dispose();
+    });
+
+    test('a memory that is too small gives out_of_memory, not a crash', async () => {
+      const memory = new WebAssembly.Memory({ initial: 256, maximum: 1024, shared: true });
+      const runtime = await WasmRuntime.start(await importModule(variant), 1, memory);
+      const { parts, close } = openFile(realModel);
+      const options = { threads: 1, context_size: 256, kv_type: 'f32' };
+      assert.throws(() => runtime.load(parts, options, () => {}), { code: 'out_of_memory' });
+      assert.equal(runtime.dead, undefined);
+      await close();
+    });
+  });
+}

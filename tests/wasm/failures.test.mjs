@@ -1,0 +1,94 @@
+// What ends an engine: a trap in the module, a worker that cannot start or dies, a worker that does not answer. Nothing may hang.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Connection } from '../../web/engine/connection.js';
+import { TesseraError } from '../../web/base/errors.js';
+import { WasmRuntime } from '../../web/engine/wasm-runtime.js';
+
+/** A worker whose messages the test makes up. */
+class FakeWorker {
+  /** @type {Record<string, (event: any) => void>} */
+  listeners = {};
+  /** @type {any[]} */
+  posted = [];
+  terminated = false;
+  /** @param {any} message */
+  postMessage(message) {
+    this.posted.push(message);
+  }
+  /**
+   * @param {string} type
+   * @param {(event: any) => void} listener
+   */
+  addEventListener(type, listener) {
+    this.listeners[type] = listener;
+  }
+  terminate() {
+    this.terminated = true;
+  }
+}
+
+const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+
+test('a trap ends the module: this call and all later ones say so', () => {
+  const native = {
+    step: () => {
+      throw new WebAssembly.RuntimeError('unreachable');
+    },
+    tokenize: () => '{"value": [1]}',
+  };
+  const runtime = new WasmRuntime(/** @type {any} */ (native), memory);
+  assert.deepEqual(runtime.tokenize('a', false, false), [1]);
+  assert.throws(() => runtime.step(), { code: 'internal', message: /unreachable/ });
+  assert.throws(() => runtime.tokenize('a', false, false), { code: 'internal' });
+});
+
+test('a reader that fails gives its own error, not a message about it', () => {
+  const gone = new TesseraError('read_failed', 'the file changed', 'choose it again');
+  const part = {
+    size: 8,
+    read() {
+      throw gone;
+    },
+  };
+  const native = {
+    load: (/** @type {any[]} */ readers) => {
+      assert.equal(readers[0].readInto(0, 8, 0), 'the file changed');
+      return '{"error": {"code": "io", "message": "reading the model failed", "hint": ""}}';
+    },
+  };
+  const runtime = new WasmRuntime(/** @type {any} */ (native), memory);
+  assert.throws(
+    () => runtime.load([part], { threads: 1, context_size: 0, kv_type: 'f32' }, () => {}),
+    (error) => error === gone,
+  );
+});
+
+test('a worker that cannot start rejects what waits and what comes', async () => {
+  const worker = new FakeWorker();
+  const connection = new Connection(worker);
+  const waiting = connection.call({ type: 'detokenize', ids: [] });
+  worker.listeners.error({});
+  await assert.rejects(waiting, { code: 'network', message: /could not be started/ });
+  await assert.rejects(connection.call({ type: 'detokenize', ids: [] }), { code: 'network' });
+  assert.ok(worker.terminated);
+});
+
+test('a fatal message ends every call with its reason', async () => {
+  const worker = new FakeWorker();
+  const connection = new Connection(worker);
+  const calls = [1, 2].map(() => connection.call({ type: 'detokenize', ids: [] }));
+  worker.listeners.message({ data: { type: 'fatal', error: { code: 'internal', message: 'it trapped' } } });
+  for (const call of calls) await assert.rejects(call, { code: 'internal', message: 'it trapped' });
+});
+
+test('closing a worker that does not answer terminates it', { timeout: 10000 }, async () => {
+  const worker = new FakeWorker();
+  const connection = new Connection(worker);
+  const waiting = connection.call({ type: 'detokenize', ids: [] });
+  const closing = connection.close(new TesseraError('disposed', 'gone'));
+  await assert.rejects(waiting, { code: 'disposed' });
+  await closing;
+  assert.ok(worker.terminated);
+  assert.equal(worker.posted.at(-1).type, 'dispose');
+});

@@ -1,0 +1,27 @@
+// Owns the model files of the node tests: synchronous readers like the store's, which can also be told to fail.
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { TesseraError } from '../../web/base/errors.js';
+
+/**
+ * @param {string} path
+ * @param {{ truncateTo?: number, failFrom?: number }} [faults] pretend to be shorter; fail from an offset on
+ */
+export function openFile(path, { truncateTo, failFrom = Infinity } = {}) {
+  /** @type {number} */
+  let handle;
+  try {
+    handle = openSync(path, 'r');
+  } catch (error) {
+    throw new TesseraError('not_found', `${path} cannot be opened`, '', error);
+  }
+  const part = {
+    size: truncateTo ?? fstatSync(handle).size,
+    read(/** @type {Uint8Array} */ target, /** @type {number} */ offset) {
+      if (offset >= failFrom) throw new TesseraError('io', 'the disk is gone');
+      for (let done = 0; done < target.length;) {
+        done += readSync(handle, target, done, target.length - done, offset + done);
+      }
+    },
+  };
+  return { name: 'test', parts: [part], close: async () => closeSync(handle) };
+}

@@ -1,0 +1,161 @@
+// What callers may pass: every unknown, ill-typed or unsupported option is an error that names it, and nothing is ignored.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { TesseraError } from '../../web/base/errors.js';
+import { AnswerStream } from '../../web/engine/answer-stream.js';
+import { checkGenerateOptions, checkLoadOptions } from '../../web/engine/options.js';
+import { chooseThreads, chooseVariant } from '../../web/engine/variant.js';
+import { createMemory } from '../../web/engine/wasm-runtime.js';
+
+const base = 'https://example.org/app/index.html';
+const messages = [{ role: 'user', content: 'Hello' }];
+
+/**
+ * @param {() => unknown} run
+ * @param {string} code
+ * @param {RegExp} message
+ */
+function rejects(run, code, message) {
+  assert.throws(run, (/** @type {unknown} */ error) => {
+    assert.ok(error instanceof TesseraError, String(error));
+    assert.equal(error.code, code);
+    assert.match(error.message, message);
+    return true;
+  });
+}
+
+test('load options have defaults and relative URLs are resolved', () => {
+  const { request } = checkLoadOptions({ model: 'models/a.gguf' }, base);
+  assert.deepEqual(request, {
+    model: 'https://example.org/app/models/a.gguf',
+    threads: 0,
+    contextSize: 0,
+    kvType: 'f32',
+    variant: 'auto',
+    cache: true,
+    wasmUrl: '',
+  });
+});
+
+test('load options that cannot be met are refused by name', () => {
+  const load = (/** @type {any} */ options) => () => checkLoadOptions(options, base);
+  rejects(load(undefined), 'invalid_argument', /^model: /);
+  rejects(load({ model: [] }), 'invalid_argument', /^model: /);
+  rejects(load({ model: 'a.gguf', thread: 2 }), 'invalid_argument', /unknown option 'thread'/);
+  rejects(load({ model: 'a.gguf', threads: 0 }), 'invalid_argument', /^threads: found 0/);
+  rejects(load({ model: 'a.gguf', threads: 65 }), 'invalid_argument', /^threads: found 65/);
+  rejects(load({ model: 'a.gguf', contextSize: 1.5 }), 'invalid_argument', /^contextSize: found 1.5/);
+  rejects(load({ model: 'a.gguf', kvType: 'q4_0' }), 'invalid_argument', /^kvType: found "q4_0"/);
+  rejects(load({ model: 'a.gguf', variant: 'avx' }), 'invalid_argument', /^variant: /);
+  rejects(load({ model: 'a.gguf', cache: 'yes' }), 'invalid_argument', /^cache: /);
+  rejects(load({ model: 'a.gguf', signal: {} }), 'invalid_argument', /^signal: /);
+  rejects(load({ model: 'a.gguf', lora: 'b.gguf' }), 'unsupported', /^lora: /);
+});
+
+test('a chat request gets the defaults of the command line', () => {
+  const { request, stream } = checkGenerateOptions('chat', { messages, seed: 7, stop: 'END', temperature: null });
+  assert.equal(stream, false);
+  assert.deepEqual(request, {
+    messages,
+    max_tokens: -1,
+    stop: ['END'],
+    logprobs: false,
+    top_logprobs: 0,
+    sampler: { temperature: 0.7, top_k: 40, top_p: 0.95, min_p: 0.05, seed: 7 },
+  });
+});
+
+test('without a seed every request draws its own', () => {
+  const seeds = [1, 2, 3].map(() => checkGenerateOptions('chat', { messages }).request.sampler.seed);
+  assert.equal(new Set(seeds).size, 3);
+  assert.ok(seeds.every(Number.isSafeInteger));
+});
+
+test('generate options that cannot be met are refused by name', () => {
+  const chat = (/** @type {any} */ options) => () => checkGenerateOptions('chat', { messages, ...options });
+  rejects(chat({ messages: [] }), 'invalid_argument', /^messages: /);
+  rejects(chat({ messages: [{ role: 'user' }] }), 'invalid_argument', /^messages\[0\]\.content: /);
+  rejects(chat({ messages: [{ role: 'user', content: 'x', name: 'y' }] }), 'invalid_argument', /unknown option 'name'/);
+  rejects(chat({ messages: [{ role: 'user', content: [{ type: 'image_url' }] }] }), 'unsupported', /content\[0\]/);
+  rejects(chat({ n: 2 }), 'invalid_argument', /unknown option 'n'/);
+  rejects(chat({ prompt: 'x' }), 'invalid_argument', /unknown option 'prompt'/);
+  rejects(chat({ temperature: '0' }), 'invalid_argument', /^temperature: found "0"/);
+  rejects(chat({ top_p: Number.NaN }), 'invalid_argument', /^top_p: /);
+  rejects(chat({ max_tokens: -1 }), 'invalid_argument', /^max_tokens: /);
+  rejects(chat({ seed: 0.5 }), 'invalid_argument', /^seed: /);
+  rejects(chat({ stop: [1] }), 'invalid_argument', /^stop\[0\]: /);
+  rejects(chat({ logprobs: true, top_logprobs: 21 }), 'invalid_argument', /^top_logprobs: /);
+  rejects(chat({ top_logprobs: 2 }), 'invalid_argument', /^top_logprobs: /);
+  rejects(chat({ logit_bias: { abc: 1 } }), 'invalid_argument', /^logit_bias: /);
+  rejects(chat({ response_format: { type: 'json_object' } }), 'unsupported', /^response_format: /);
+  rejects(chat({ tools: [] }), 'unsupported', /^tools: /);
+  rejects(() => checkGenerateOptions('prompt', {}), 'invalid_argument', /^prompt: /);
+});
+
+test('text parts are joined and lone surrogates become U+FFFD', () => {
+  const content = [
+    { type: 'text', text: 'a' },
+    { type: 'text', text: 'b\ud800c' },
+  ];
+  const { request } = checkGenerateOptions('chat', { messages: [{ role: 'user', content }] });
+  assert.equal(request.messages?.[0].content, 'ab\ufffdc');
+});
+
+test('the best variant is taken, and a lesser one is explained', () => {
+  assert.deepEqual(chooseVariant('auto', ['relaxed', 'simd128']), { variant: 'relaxed', reason: '' });
+  const lesser = chooseVariant('auto', ['simd128']);
+  assert.equal(lesser.variant, 'simd128');
+  assert.match(lesser.reason, /relaxed SIMD/);
+  rejects(() => chooseVariant('relaxed', ['simd128']), 'unsupported', /relaxed/);
+  rejects(() => chooseVariant('auto', []), 'unsupported', /no WebAssembly SIMD/);
+});
+
+test('threads need isolation and workers, and say so', () => {
+  const device = { isolated: true, processors: 12, nestedWorkers: true };
+  assert.deepEqual(chooseThreads(0, device), { threads: 8, reason: '' });
+  assert.deepEqual(chooseThreads(12, device), { threads: 12, reason: '' });
+  const plain = chooseThreads(4, { ...device, isolated: false });
+  assert.equal(plain.threads, 1);
+  assert.match(plain.reason, /not cross-origin isolated/);
+  assert.equal(chooseThreads(0, { ...device, nestedWorkers: false }).threads, 1);
+  assert.deepEqual(chooseThreads(1, { ...device, isolated: false }), { threads: 1, reason: '' });
+});
+
+test('a browser that refuses much address space is asked for less', () => {
+  /** @type {number[]} */
+  const asked = [];
+  const memory = createMemory((descriptor) => {
+    asked.push(descriptor.maximum ?? 0);
+    if (asked.length < 3) throw new RangeError('too much');
+    return new WebAssembly.Memory(descriptor);
+  });
+  assert.deepEqual(asked, [65536, 32768, 16384]);
+  assert.equal(memory.buffer.byteLength, 16 << 20);
+  const refuse = () => {
+    throw new RangeError('no');
+  };
+  rejects(() => createMemory(refuse), 'out_of_memory', /512 MiB/);
+});
+
+test('a stream gives its items, then its error once, then its end', async () => {
+  const stream = new AnswerStream(() => assert.fail('nobody left'));
+  const early = stream.next();
+  stream.push('a');
+  stream.push('b');
+  stream.finish(new Error('broken'));
+  assert.deepEqual(await early, { value: 'a', done: false });
+  assert.deepEqual(await stream.next(), { value: 'b', done: false });
+  await assert.rejects(stream.next(), /broken/);
+  assert.deepEqual(await stream.next(), { value: undefined, done: true });
+});
+
+test('leaving a stream early ends the work exactly once', async () => {
+  let left = 0;
+  const stream = new AnswerStream(() => left++);
+  stream.push(1);
+  stream.push(2);
+  for await (const item of stream) if (item === 1) break;
+  await stream.return();
+  assert.equal(left, 1);
+  assert.deepEqual(await stream.next(), { value: undefined, done: true });
+});

@@ -1,0 +1,62 @@
+// Owns what the tests of the WebAssembly modules share: where things are, what this node can run, and engines in node workers.
+import { existsSync } from 'node:fs';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { Worker } from 'node:worker_threads';
+import { loadEngine } from '../../web/engine/client.js';
+import { supportedVariants } from '../../web/engine/variant.js';
+
+// The baseline compiler of node 20's V8 (11.3) never returns from memory.atomic.wait32 in a threaded module; TurboFan is right.
+if (Number(process.versions.v8.split('.')[0]) < 12) setFlagsFromString('--no-liftoff');
+
+const root = new URL('../../', import.meta.url);
+const wasmUrl = process.env.TESSERA_WASM_DIR
+  ? pathToFileURL(`${process.env.TESSERA_WASM_DIR}/`)
+  : new URL('build/wasm/', root);
+
+/** @param {string} path relative to the repository */
+export const inRepository = (path) => fileURLToPath(new URL(path, root));
+export const tinyModel = inRepository('tests/data/tiny-llama.gguf');
+export const realModel = inRepository('build/models/smollm2-135m-instruct-q4_1.gguf');
+export const cli = process.env.TESSERA_CLI ?? inRepository('build/native/tessera');
+
+/** @type {('relaxed' | 'simd128')[]} */
+export const variants = ['simd128', 'relaxed'];
+
+/**
+ * Why a test cannot run here, or false.
+ * @param {{ variant?: 'relaxed' | 'simd128', files?: string[] }} needs
+ */
+export function skipReason({ variant, files = [] }) {
+  if (variant && !supportedVariants().includes(variant))
+    return `node ${process.version} cannot run the ${variant} variant`;
+  const module = fileURLToPath(new URL(`tessera-${variant}.js`, wasmUrl));
+  const missing = [...(variant ? [module] : []), ...files].find((file) => !existsSync(file));
+  return missing ? `${missing} is not there` : false;
+}
+
+/**
+ * The Emscripten factory of a variant.
+ * @param {'relaxed' | 'simd128'} variant
+ * @returns {Promise<import('../../web/engine/wasm-runtime.js').ModuleFactory>}
+ */
+export const importModule = async (variant) => (await import(new URL(`tessera-${variant}.js`, wasmUrl).href)).default;
+
+/**
+ * An engine in a node worker, through the same client and host as in a browser.
+ * @param {string} file
+ * @param {Record<string, any>} [options] as of Tessera.load
+ * @param {{ truncateTo?: number, failFrom?: number }} [workerData] see model-file.mjs
+ */
+export function loadFile(file, options = {}, workerData = {}) {
+  const base = pathToFileURL(file).href;
+  return loadEngine({ model: base, wasmUrl: wasmUrl.href, ...options }, base, () => {
+    const worker = new Worker(new URL('engine-worker.mjs', import.meta.url), { workerData });
+    return {
+      postMessage: (message) => worker.postMessage(message),
+      terminate: () => void worker.terminate(),
+      addEventListener: (type, listener) =>
+        void worker.on(type, (/** @type {any} */ value) => listener(type === 'message' ? { data: value } : value)),
+    };
+  });
+}

@@ -1,0 +1,104 @@
+/** scripts/build-site.mjs: a folder that works from any path, keeps its models and lists them, and has all notices. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { FaultyServer } from './faulty-server.mjs';
+import { pattern } from './store-contract.mjs';
+
+const kScript = fileURLToPath(new URL('../../scripts/build-site.mjs', import.meta.url));
+const kVariants = ['simd128', 'relaxed'];
+
+/** @type {string} */
+let folder;
+/** @param {string} path */
+const read = (path) => readFile(join(folder, 'site', path), 'utf8');
+
+/**
+ * @param {string[]} [extra]
+ * @returns {Promise<{code: number, stdout: string, stderr: string}>}
+ */
+async function run(extra = []) {
+  const args = [kScript, '--out', join(folder, 'site'), '--wasm', join(folder, 'wasm'), ...extra];
+  try {
+    return { code: 0, ...(await promisify(execFile)(process.execPath, args)) };
+  } catch (error) {
+    return /** @type {any} */ (error);
+  }
+}
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tessera-build-'));
+  await mkdir(join(folder, 'wasm'));
+  for (const variant of kVariants) {
+    await writeFile(join(folder, `wasm/tessera-${variant}.js`), `export default '${variant}';`);
+    await writeFile(join(folder, `wasm/tessera-${variant}.wasm`), variant);
+  }
+});
+after(() => rm(folder, { recursive: true }));
+
+test('a site without a model lists none', async () => {
+  const { code, stdout, stderr } = await run();
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /site without models: \d+ bytes gzip/);
+  assert.deepEqual(JSON.parse(await read('models.json')), { models: [] });
+  for (const variant of kVariants) assert.equal(await read(`tessera-${variant}.wasm`), variant);
+});
+
+test('models stay when the site is rebuilt, and are listed from their manifests; old files go', async () => {
+  const manifest = new FaultyServer().addModel(pattern(100, 1), 60);
+  await mkdir(join(folder, 'site/models/tiny'), { recursive: true });
+  await writeFile(join(folder, 'site/models/tiny/manifest.json'), JSON.stringify(manifest));
+  await writeFile(join(folder, 'site/stale.js'), '');
+  assert.equal((await run()).code, 0);
+  const description = 'llama, Q4_1, context of 2048 tokens.';
+  const entry = {
+    id: 'tiny',
+    name: 'Test model',
+    manifest: 'models/tiny/manifest.json',
+    bytes: 100,
+    license: 'apache-2.0',
+  };
+  assert.deepEqual(JSON.parse(await read('models.json')), { models: [{ ...entry, description }] });
+  await assert.rejects(read('stale.js'), { code: 'ENOENT' });
+});
+
+test('the page names its files relative to itself and no other host', async () => {
+  const page = await read('index.html');
+  const addresses = [...page.matchAll(/\b(?:src|href)="([^"]*)"/g)].map(([, address]) => address);
+  assert(addresses.includes('page/main.js') && addresses.includes('page/main.css'));
+  for (const address of addresses) assert.doesNotMatch(address, /^\/|^[a-z]+:/i);
+  assert.doesNotMatch(await read('page/main.css'), /@import|url\((?!["']?(?:data:|#))/);
+});
+
+test('the page shares tessera.js instead of bundling it, and both modules stand alone otherwise', async () => {
+  assert.match(await read('page/main.js'), /from"\.\.\/tessera\.js"/);
+  for (const name of ['tessera.js', 'tessera-worker.js']) {
+    assert.doesNotMatch(await read(name), /(?:^|;)import\s*["{*a-z]/i);
+  }
+  assert.match(await read('tessera.js'), /new URL\("\.\/tessera-worker\.js",\s*import\.meta\.url\)/);
+});
+
+test('the notices hold every package of the bundles with its licence', async () => {
+  const text = await read('THIRD-PARTY-NOTICES');
+  for (const name of ['dompurify', 'hash-wasm', 'marked', 'nlohmann/json', 'Emscripten', 'musl', 'libc++']) {
+    assert(text.includes(name), name);
+  }
+  assert(text.split('Permission is hereby granted, free of charge').length > 3);
+});
+
+test('a missing module, a broken manifest and a site that is too large are errors', async () => {
+  await writeFile(join(folder, 'site/models/tiny/manifest.json'), '{}');
+  const broken = await run();
+  assert.deepEqual([broken.code, broken.stderr.split(':', 3).slice(0, 3)], [1, ['error', ' manifest', ' format']]);
+  await rm(join(folder, 'site/models/tiny'), { recursive: true });
+  // Bytes that do not compress.
+  await writeFile(join(folder, 'wasm/tessera-relaxed.wasm'), pattern(700_000, 7));
+  assert.match((await run()).stderr, /larger than its limit/);
+  await rm(join(folder, 'wasm/tessera-relaxed.wasm'));
+  assert.match((await run()).stderr, /tessera-relaxed\.wasm is missing/);
+});

@@ -1,0 +1,172 @@
+/** The stored models: list, remove, verify, and a store that runs full. */
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, test } from 'node:test';
+import { createMemoryBackend } from '../../web/store/memory-backend.js';
+import * as models from '../../web/store/models.js';
+import { openModel } from '../../web/store/open-model.js';
+import { FaultyServer } from './faulty-server.mjs';
+import { pattern } from './store-contract.mjs';
+
+const kFiles = { '/a': pattern(50_000, 1), '/b': pattern(80_000, 2) };
+
+/** @type {FaultyServer} */
+let server;
+/** @type {import('../../web/store/contract.js').Backend} */
+let backend;
+
+before(async () => {
+  server = await new FaultyServer().start();
+  for (const [folder, file] of Object.entries(kFiles)) server.addModel(file, 10_000, folder);
+});
+after(() => server.stop());
+beforeEach(() => {
+  server.requests.length = 0;
+  backend = createMemoryBackend();
+});
+
+/**
+ * @param {string} folder
+ * @param {import('../../web/store/contract.js').Backend} [store]
+ */
+async function load(folder, store = backend) {
+  const network = { retries: 0, parallel: 2 };
+  await (await openModel(`${server.url}${folder}/manifest.json`, {}, { backend: store, network })).close();
+}
+
+test('list shows each model once, the last used first', async () => {
+  assert.deepEqual(await models.list(backend), []);
+  const start = Date.now();
+  await load('/a');
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  await load('/b');
+  const [b, a] = await models.list(backend);
+  assert.equal(b.url, `${server.url}/b/manifest.json`);
+  assert.deepEqual([b.bytes, b.storedBytes, b.complete, b.name], [80_000, 80_000, true, 'Test model']);
+  assert.deepEqual([a.bytes, a.storedBytes, a.complete], [50_000, 50_000, true]);
+  assert(Number(a.lastUsed) >= start && Number(b.lastUsed) > Number(a.lastUsed));
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  await load('/a');
+  assert.deepEqual(
+    (await models.list(backend)).map(({ id }) => id),
+    [a.id, b.id],
+  );
+});
+
+test('remove takes one model and all of it', async () => {
+  await load('/a');
+  await load('/b');
+  const [b] = await models.list(backend);
+  await models.remove(b.id, backend);
+  const left = await models.list(backend);
+  assert.deepEqual(
+    left.map(({ url }) => url),
+    [`${server.url}/a/manifest.json`],
+  );
+  assert((await backend.list()).every(({ path }) => path.startsWith(left[0].id)));
+  await assert.rejects(models.remove(b.id, backend), { code: 'not_found' });
+});
+
+test('verify finds the shard that was changed, drops it, and the next load fetches only that one', async () => {
+  await load('/a');
+  const [{ id }] = await models.list(backend);
+  assert.deepEqual(await models.verify(id, backend), { ok: true, badShards: [], missingShards: [] });
+  const victim = (await backend.list()).filter(({ bytes }) => bytes === 10_000)[2];
+  const writer = await backend.createWriter(victim.path);
+  await writer.write(pattern(10_000, 99));
+  await writer.commit();
+  assert.deepEqual(await models.verify(id, backend), { ok: false, badShards: ['shard-002.bin'], missingShards: [] });
+  assert.equal((await models.list(backend))[0].complete, false);
+  assert.deepEqual(await models.verify(id, backend), { ok: false, badShards: [], missingShards: ['shard-002.bin'] });
+  server.requests.length = 0;
+  await load('/a');
+  assert.deepEqual(server.requests, ['/a/manifest.json', '/a/shard-002.bin']);
+  assert.equal((await models.verify(id, backend)).ok, true);
+  await assert.rejects(models.verify('never', backend), { code: 'not_found' });
+});
+
+test('a torn record is an unreadable entry that can be removed, and the model can be loaded again', async () => {
+  await load('/a');
+  const [{ id }] = await models.list(backend);
+  for (const text of ['{"version":1,"url":', '{"version":1,"url":"x","name":"y","parts":[]}', '7', '']) {
+    const writer = await backend.createWriter(`${id}/record.json`);
+    await writer.write(new TextEncoder().encode(text));
+    await writer.commit();
+    const [entry] = await models.list(backend);
+    assert.deepEqual([entry.id, entry.complete], [id, false], text);
+    server.requests.length = 0;
+    await load('/a');
+    assert.deepEqual(server.requests, ['/a/manifest.json'], 'shards that are there are fetched again');
+  }
+  await models.remove(id, backend);
+  assert.deepEqual(await models.list(backend), []);
+});
+
+/**
+ * A memory store that holds a given number of bytes.
+ * @param {number} capacity
+ * @returns {import('../../web/store/contract.js').Backend}
+ */
+function smallBackend(capacity) {
+  const inner = createMemoryBackend();
+  let used = 0;
+  return {
+    ...inner,
+    async createWriter(path) {
+      const writer = await inner.createWriter(path);
+      let own = 0;
+      return {
+        ...writer,
+        async write(chunk) {
+          if (used + chunk.length > capacity) throw new DOMException('full', 'QuotaExceededError');
+          used += chunk.length;
+          own += chunk.length;
+          await writer.write(chunk);
+        },
+        async abort() {
+          used -= own;
+          await writer.abort();
+        },
+      };
+    },
+  };
+}
+
+test('a full store is a clear error; what fits is kept and other models are untouched', async () => {
+  const store = smallBackend(100_000);
+  await load('/a', store);
+  await assert.rejects(load('/b', store), (/** @type {any} */ error) => {
+    assert.equal(error.code, 'quota_exceeded');
+    assert.match(error.message, /^the model needs .* more, but the browser/);
+    assert.match(error.hint, /Remove a stored model/);
+    assert.equal(error.cause.name, 'QuotaExceededError');
+    return true;
+  });
+  const entries = await models.list(store);
+  const [a, b] = ['/a', '/b'].map((folder) => entries.find(({ url }) => url.includes(`${folder}/`)));
+  assert.equal(a?.complete, true);
+  assert.equal((await models.verify(String(a?.id), store)).ok, true);
+  assert.equal(b?.complete, false);
+  assert(Number(b?.storedBytes) % 10_000 === 0, 'a half shard was kept');
+  assert.deepEqual((await models.verify(String(b?.id), store)).badShards, []);
+});
+
+test('the numbers of the browser stand in the quota error, and stop a hopeless download before it starts', async (t) => {
+  const navigator = { storage: { estimate: async () => ({ quota: 2_000_000, usage: 1_950_000 }) } };
+  const before = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
+  Object.defineProperty(globalThis, 'navigator', { value: navigator, configurable: true });
+  t.after(() => {
+    if (before) Object.defineProperty(globalThis, 'navigator', before);
+    else Reflect.deleteProperty(globalThis, 'navigator');
+  });
+  const store = { ...createMemoryBackend(), persistent: true };
+  await assert.rejects(load('/b', store), (/** @type {any} */ error) => {
+    assert.equal(error.code, 'quota_exceeded');
+    assert.equal(
+      error.message,
+      'the model needs 0.1 MB more, but the browser lets this site keep 2.0 MB and 1.9 MB are in use',
+    );
+    return true;
+  });
+  assert.deepEqual(server.requests, ['/b/manifest.json']);
+  await load('/a', store);
+});

@@ -1,0 +1,193 @@
+// Owns the Embind surface of the module: one class whose methods take and give JSON; translation only.
+#include <emscripten/bind.h>
+
+#include "core/engine/evaluate.h"
+#include "core/engine/session.h"
+#include "wasm/js_byte_source.h"
+#include "wasm/request.h"
+
+namespace tessera {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+std::string value(Json json) { return dump(Json{{"value", std::move(json)}}); }
+
+std::string failure(const Error& error) {
+  return dump(Json{{"error", {{"code", error_code_name(error.code)}, {"message", error.message}, {"hint", error.hint}}}});
+}
+
+Json info_json(const EngineInfo& info) {
+  return Json{{"name", info.name},
+              {"architecture", info.architecture},
+              {"quantization", info.quantization},
+              {"parameters", info.parameters},
+              {"context_size", info.context_size},
+              {"trained_context", info.trained_context},
+              {"vocab_size", info.vocab_size},
+              {"threads", info.threads},
+              {"kernels", info.kernels},
+              {"kv_type", kv_type_name(info.kv_type)},
+              {"weight_bytes", info.weight_bytes},
+              {"kv_bytes", info.kv_bytes},
+              {"workspace_bytes", info.workspace_bytes},
+              {"load_ms", info.load_ms},
+              {"has_chat_template", info.has_chat_template}};
+}
+
+Json generation_json(const Generation& generation) {
+  return Json{{"text", generation.text},
+              {"tokens", generation.tokens},
+              {"prompt_tokens", generation.prompt_tokens},
+              {"reused_tokens", generation.reused_tokens},
+              {"finish_reason", finish_reason_name(generation.finish_reason)},
+              {"prefill_ms", generation.prefill_ms},
+              {"prefill_tps", generation.prefill_tps()},
+              {"decode_tps", generation.decode_tps()}};
+}
+
+// A token as web/engine/protocol.js knows it; the bytes as numbers, because a token may be part of a character.
+Json scored_json(const Engine& engine, int32_t id, float logprob) {
+  Json bytes = Json::array();
+  for (const char byte : engine.token_bytes(id)) bytes.push_back(static_cast<uint8_t>(byte));
+  return Json{{"id", id}, {"bytes", std::move(bytes)}, {"logprob", logprob}};
+}
+
+/// One model with one session and at most one answer in progress. All calls come from the engine worker's thread.
+class Runtime {
+ public:
+  /// `readers`: array of JavaScript objects as in JsByteSource; `on_progress(done, total)`.
+  std::string load(emscripten::val readers, const std::string& options_json, emscripten::val on_progress) {
+    Result<EngineOptions> options = parse_engine_options(options_json);
+    if (!options) return failure(options.error());
+    options->on_progress = [&](uint64_t done, uint64_t total) {
+      on_progress(static_cast<double>(done), static_cast<double>(total));
+      return true;
+    };
+    std::vector<std::shared_ptr<const ByteSource>> parts;
+    for (auto& reader : emscripten::vecFromJSArray<emscripten::val>(readers)) parts.push_back(std::make_shared<JsByteSource>(reader));
+    Result<std::unique_ptr<Engine>> engine = Engine::load(std::move(parts), *options);
+    if (!engine) return failure(engine.error());
+    Result<std::unique_ptr<Session>> session = Session::create(**engine);
+    if (!session) return failure(session.error());
+    engine_ = std::move(*engine);
+    session_ = std::move(*session);
+    return value(info_json(engine_->info()));
+  }
+
+  /// Computes a short batch and a single token, then forgets them: the browser compiles the hot loops meanwhile.
+  std::string warmup() {
+    const std::vector<int32_t> batch(kWarmupTokens, 0);
+    for (const size_t count : {batch.size(), size_t{1}}) {
+      const Result<int> taken = session_->extend(std::span(batch).first(count));
+      if (!taken) return failure(taken.error());
+    }
+    session_->truncate(0);
+    return value(nullptr);
+  }
+
+  std::string tokenize(const std::string& text, bool special, bool bos) const { return value(engine_->tokenize(text, special, bos)); }
+
+  std::string detokenize(const std::string& ids_json) const {
+    const Result<std::vector<int32_t>> ids = parse_ids(ids_json);
+    if (!ids) return failure(ids.error());
+    const Result<std::string> text = engine_->detokenize(ids.value());
+    return text ? value(text.value()) : failure(text.error());
+  }
+
+  /// Begins an answer to an AnswerRequest.
+  std::string start(const std::string& request_json) {
+    Result<AnswerRequest> request = parse_answer_request(request_json);
+    if (!request) return failure(request.error());
+    Result<std::vector<int32_t>> prompt = prompt_of(*request);
+    if (!prompt) return failure(prompt.error());
+    Result<std::unique_ptr<Generator>> generator = Generator::start(*session_, *prompt, request->options);
+    if (!generator) return failure(generator.error());
+    generator_ = std::move(*generator);
+    scored_ = request->options.logprobs;
+    return value(nullptr);
+  }
+
+  /// One GenerateStep of web/engine/protocol.js.
+  std::string step() {
+    const Result<GenerateStep> result = generator_->step();
+    if (!result) return failure(result.error());
+    const GenerateStep& step = result.value();
+    switch (step.kind) {
+      case GenerateStep::Kind::kPrefill: return value({{"kind", "prefill"}, {"done", step.prompt_done}, {"total", step.prompt_total}});
+      case GenerateStep::Kind::kDone:
+        return value({{"kind", "done"}, {"text", step.text}, {"generation", generation_json(generator_->result())}});
+      case GenerateStep::Kind::kToken: break;
+    }
+    Json token{{"kind", "token"}, {"token", step.token}, {"text", step.text}};
+    if (scored_) {
+      token["scored"] = scored_json(*engine_, step.token, step.logprob);
+      token["top"] = Json::array();
+      for (const auto& [id, logprob] : step.top) token["top"].push_back(scored_json(*engine_, id, logprob));
+    }
+    return value(std::move(token));
+  }
+
+  void stop() { generator_.reset(); }
+
+  /// {"hash", "top": per position [[id, logprob], …]}
+  std::string logits(const std::string& ids_json, int top) {
+    const Result<std::vector<int32_t>> ids = parse_ids(ids_json);
+    if (!ids) return failure(ids.error());
+    LogitsOptions options;
+    options.top = top;
+    const Result<LogitsReport> report = report_logits(*session_, ids.value(), options);
+    if (!report) return failure(report.error());
+    Json tops = Json::array();
+    for (const LogitsReport::Position& position : report.value().positions) tops.push_back(position.top);
+    return value({{"hash", report.value().hash}, {"top", std::move(tops)}});
+  }
+
+  /// As `tessera bench --json`, but for the model's name and the peak, which JavaScript knows.
+  std::string bench(const std::string& options_json) {
+    const Result<BenchOptions> options = parse_bench_options(options_json);
+    if (!options) return failure(options.error());
+    const Result<BenchReport> report = run_bench(*session_, options.value());
+    if (!report) return failure(report.error());
+    const EngineInfo& info = engine_->info();
+    return value(
+        {{"kernels", info.kernels},
+         {"threads", info.threads},
+         {"load_ms", info.load_ms},
+         {"prefill", {{"tokens", options.value().prompt_tokens}, {"tps", report.value().prefill_tps}}},
+         {"decode", {{"tokens", options.value().generate_tokens}, {"depth", options.value().depth}, {"tps", report.value().decode_tps}}}});
+  }
+
+ private:
+  static constexpr int kWarmupTokens = 16;
+
+  Result<std::vector<int32_t>> prompt_of(const AnswerRequest& request) const {
+    if (!request.options.chat) return engine_->raw_prompt(request.prompt);
+    return engine_->chat_prompt(Json{{"messages", request.messages}});
+  }
+
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Session> session_;
+  std::unique_ptr<Generator> generator_;
+  bool scored_ = false;
+};
+
+}  // namespace
+}  // namespace tessera
+
+EMSCRIPTEN_BINDINGS(tessera) {
+  using tessera::Runtime;
+  emscripten::class_<Runtime>("Runtime")
+      .constructor<>()
+      .function("load", &Runtime::load)
+      .function("warmup", &Runtime::warmup)
+      .function("tokenize", &Runtime::tokenize)
+      .function("detokenize", &Runtime::detokenize)
+      .function("start", &Runtime::start)
+      .function("step", &Runtime::step)
+      .function("stop", &Runtime::stop)
+      .function("logits", &Runtime::logits)
+      .function("bench", &Runtime::bench);
+}

@@ -1,0 +1,156 @@
+#include "wasm/request.h"
+
+#include <string_view>
+
+namespace tessera {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Error wrong_type(std::string_view field, const Json& found, std::string_view expected) {
+  return Error{ErrorCode::kInvalidArgument, std::string(field) + ": found " + found.type_name() + ", expected " + std::string(expected),
+               ""};
+}
+
+// Reads fields of one object into variables; remembers the first that does not fit.
+class Fields {
+ public:
+  explicit Fields(const Json& object) : object_(object) {
+    if (!object.is_object()) failure_ = wrong_type("request", object, "an object");
+  }
+
+  void read(const char* field, bool& out) {
+    if (const Json* value = find(field, &Json::is_boolean, "true or false")) out = value->get<bool>();
+  }
+  void read(const char* field, float& out) {
+    if (const Json* value = find(field, &Json::is_number, "a number")) out = value->get<float>();
+  }
+  void read(const char* field, int& out) {
+    const Json* value = find(field, &Json::is_number, "a whole number");
+    if (value == nullptr) return;
+    const double number = value->get<double>();
+    out = static_cast<int>(number >= -1 && number <= 0x7fffffff ? number : -2);
+    if (static_cast<double>(out) != number)
+      failure_ = Error{ErrorCode::kInvalidArgument, std::string(field) + ": found " + value->dump() + ", expected a whole number", ""};
+  }
+  void read(const char* field, uint64_t& out) {
+    if (const Json* value = find(field, &Json::is_number_unsigned, "a whole number")) out = value->get<uint64_t>();
+  }
+  void read(const char* field, std::string& out) {
+    if (const Json* value = find(field, &Json::is_string, "a string")) out = value->get<std::string>();
+  }
+  void read(const char* field, std::vector<std::string>& out) {
+    const Json* value = find(field, &Json::is_array, "an array of strings");
+    if (value == nullptr) return;
+    for (const Json& item : *value) {
+      if (!item.is_string()) return fail(wrong_type(field, item, "strings"));
+      out.push_back(item.get<std::string>());
+    }
+  }
+  void read(const char* field, std::vector<std::pair<int32_t, float>>& out) {
+    const Json* value = find(field, &Json::is_array, "an array of [id, number]");
+    if (value == nullptr) return;
+    for (const Json& item : *value) {
+      if (!item.is_array() || item.size() != 2 || !item[0].is_number_integer() || !item[1].is_number())
+        return fail(wrong_type(field, item, "[id, number]"));
+      out.emplace_back(item[0].get<int32_t>(), item[1].get<float>());
+    }
+  }
+
+  void fail(Error error) {
+    if (failure_.message.empty()) failure_ = std::move(error);
+  }
+  bool ok() const { return failure_.message.empty(); }
+  const Error& failure() const { return failure_; }
+
+ private:
+  const Json* find(const char* field, bool (Json::*fits)() const noexcept, std::string_view expected) {
+    if (!ok()) return nullptr;
+    const auto place = object_.find(field);
+    if (place == object_.end()) return nullptr;
+    if (((*place).*fits)()) return &*place;
+    fail(wrong_type(field, *place, expected));
+    return nullptr;
+  }
+
+  const Json& object_;
+  Error failure_{ErrorCode::kInvalidArgument, "", ""};
+};
+
+void read_sampler(Fields& in, SamplerOptions& out) {
+  in.read("temperature", out.temperature);
+  in.read("top_k", out.top_k);
+  in.read("top_p", out.top_p);
+  in.read("min_p", out.min_p);
+  in.read("typical_p", out.typical_p);
+  in.read("repeat_penalty", out.repeat_penalty);
+  in.read("frequency_penalty", out.frequency_penalty);
+  in.read("presence_penalty", out.presence_penalty);
+  in.read("penalty_window", out.penalty_window);
+  in.read("logit_bias", out.logit_bias);
+  in.read("seed", out.seed);
+}
+
+Json parse(const std::string& json) { return Json::parse(json, nullptr, false); }
+
+}  // namespace
+
+Result<EngineOptions> parse_engine_options(const std::string& json) {
+  const Json object = parse(json);
+  Fields in(object);
+  EngineOptions options;
+  std::string kv_type(kv_type_name(options.kv_type));
+  in.read("threads", options.threads);
+  in.read("context_size", options.context_size);
+  in.read("kv_type", kv_type);
+  if (!in.ok()) return in.failure();
+  const auto type = kv_type_from_name(kv_type);
+  if (!type) return Error{ErrorCode::kInvalidArgument, "kvType: found '" + kv_type + "', expected f32, f16 or q8_0", ""};
+  options.kv_type = *type;
+  return options;
+}
+
+Result<AnswerRequest> parse_answer_request(const std::string& json) {
+  const Json object = parse(json);
+  Fields in(object);
+  AnswerRequest request;
+  in.read("prompt", request.prompt);
+  in.read("max_tokens", request.options.max_tokens);
+  in.read("stop", request.options.stop);
+  in.read("logprobs", request.options.logprobs);
+  in.read("top_logprobs", request.options.top_logprobs);
+  if (!in.ok()) return in.failure();
+  request.options.chat = object.contains("messages");
+  if (request.options.chat) request.messages = object["messages"];
+  if (!object.contains("sampler")) return request;
+  Fields sampler(object["sampler"]);
+  read_sampler(sampler, request.options.sampler);
+  if (!sampler.ok()) return sampler.failure();
+  return request;
+}
+
+Result<BenchOptions> parse_bench_options(const std::string& json) {
+  const Json object = parse(json);
+  Fields in(object);
+  BenchOptions options;
+  in.read("promptTokens", options.prompt_tokens);
+  in.read("generateTokens", options.generate_tokens);
+  in.read("depth", options.depth);
+  in.read("repetitions", options.repetitions);
+  if (!in.ok()) return in.failure();
+  return options;
+}
+
+Result<std::vector<int32_t>> parse_ids(const std::string& json) {
+  const Json array = parse(json);
+  if (!array.is_array()) return wrong_type("ids", array, "an array of token ids");
+  std::vector<int32_t> ids;
+  ids.reserve(array.size());
+  for (const Json& item : array) {
+    if (!item.is_number_integer()) return wrong_type("ids", item, "token ids");
+    ids.push_back(item.get<int32_t>());
+  }
+  return ids;
+}
+
+}  // namespace tessera

@@ -1,0 +1,163 @@
+// Owns the public engine object: a loaded model as the page sees it. All work happens in the engine worker behind a Connection.
+import { TesseraError } from '../base/errors.js';
+import { answerHead, chunksOf, completion, openingChunks } from './answers.js';
+import { AnswerStream } from './answer-stream.js';
+import { Connection } from './connection.js';
+import { checkGenerateOptions, checkLoadOptions } from './options.js';
+import { boolean, integer, knownOptions, text, tokenIds } from './option-checks.js';
+import { kGraceMs } from './protocol.js';
+
+/** @typedef {import('./connection.js').WorkerLike} WorkerLike */
+/** @typedef {import('./protocol.js').EngineInfo} EngineInfo */
+/** @typedef {import('./protocol.js').GenerateStep} GenerateStep */
+
+/**
+ * Loads a model in a worker of its own.
+ * @param {unknown} given the options of Tessera.load (tessera.d.ts)
+ * @param {string} base what relative URLs are relative to
+ * @param {(url: string | URL | undefined) => WorkerLike} startWorker undefined = the worker beside the module
+ * @returns {Promise<Engine>}
+ */
+export async function loadEngine(given, base, startWorker) {
+  const { request, signal, onProgress, workerUrl } = checkLoadOptions(given, base);
+  const connection = new Connection(startWorker(workerUrl));
+  // A worker that is deep in a synchronous load cannot hear the abort, so it has a time limit.
+  let timer = 0;
+  const kill = () => connection.end(new TesseraError('aborted', 'Loading was aborted.', '', signal?.reason));
+  const onAbort = () => void (timer = /** @type {any} */ (setTimeout(kill, kGraceMs)));
+  signal?.addEventListener('abort', onAbort);
+  try {
+    const info = await connection.call({ type: 'load', request }, { signal, onProgress });
+    return new Engine(connection, info);
+  } catch (error) {
+    connection.end(TesseraError.from(error));
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+export class Engine {
+  #connection;
+  #info;
+
+  /** @param {unknown} options */
+  #createChat = (options) => this.#create('chat', options);
+  /** @param {unknown} options */
+  #createPrompt = (options) => this.#create('prompt', options);
+
+  chat = Object.freeze({ completions: Object.freeze({ create: this.#createChat }) });
+  completions = Object.freeze({ create: this.#createPrompt });
+
+  /**
+   * @param {Connection} connection
+   * @param {EngineInfo} info
+   */
+  constructor(connection, info) {
+    this.#connection = connection;
+    this.#info = info;
+  }
+
+  /** What is loaded and how it runs; memory.heap is as of the last answer. @returns {EngineInfo} */
+  get info() {
+    const heap = Math.max(this.#connection.heapBytes, this.#info.memory.heap);
+    return { ...this.#info, memory: { ...this.#info.memory, heap } };
+  }
+
+  /**
+   * @param {string} input
+   * @param {{ special?: boolean, bos?: boolean }} [given]
+   * @returns {Promise<number[]>}
+   */
+  async tokenize(input, given) {
+    const options = knownOptions(given, new Set(['special', 'bos']), 'tokenize');
+    const special = boolean(options, 'special', false);
+    const bos = boolean(options, 'bos', false);
+    return this.#connection.call({ type: 'tokenize', text: text(input, 'text'), special, bos });
+  }
+
+  /**
+   * @param {ArrayLike<number>} ids
+   * @returns {Promise<string>}
+   */
+  async detokenize(ids) {
+    return this.#connection.call({ type: 'detokenize', ids: tokenIds(ids, 'ids') });
+  }
+
+  /**
+   * @param {ArrayLike<number>} ids
+   * @param {{ top?: number }} [given] alternatives a position
+   * @returns {Promise<{ hash: string, top: [number, number][][] }>}
+   */
+  async logits(ids, given) {
+    const options = knownOptions(given, new Set(['top']), 'logits');
+    const top = integer(options, 'top', { to: 1000, otherwise: 10 });
+    return this.#connection.call({ type: 'logits', ids: tokenIds(ids, 'ids'), top });
+  }
+
+  /**
+   * @param {{ promptTokens?: number, generateTokens?: number, depth?: number, repetitions?: number }} [given]
+   * @returns {Promise<Record<string, any>>} as `tessera bench --json`
+   */
+  async bench(given) {
+    const fields = ['promptTokens', 'generateTokens', 'depth', 'repetitions'];
+    const options = knownOptions(given, new Set(fields), 'bench');
+    for (const field of fields) integer(options, field, { to: 0x7fffffff, otherwise: 0 });
+    const report = await this.#connection.call({
+      type: 'bench',
+      options: /** @type {Record<string, number>} */ (options),
+    });
+    return { model: this.#info.name, ...report };
+  }
+
+  /** Ends all work, frees the memory and the threads. Calls that wait reject with 'disposed'. */
+  async dispose() {
+    await this.#connection.close(new TesseraError('disposed', 'The engine was disposed of.', 'Load the model again.'));
+  }
+
+  /**
+   * @param {'chat' | 'prompt'} kind
+   * @param {unknown} given
+   * @returns {Promise<any>} a completion, or a stream of chunks
+   */
+  async #create(kind, given) {
+    const { request, stream, signal } = checkGenerateOptions(kind, given);
+    const head = answerHead(kind, this.#info.name, this.#info.loadMs, request.sampler.seed);
+    if (stream) return this.#stream(kind, head, request, signal);
+    /** @type {GenerateStep[]} */
+    const steps = [];
+    await this.#connection.call({ type: 'generate', request }, { signal, onStep: (step) => steps.push(step) });
+    return completion(kind, head, steps);
+  }
+
+  /**
+   * Resolves when the engine has accepted the prompt, so that a bad request rejects here and not in the loop.
+   * @param {'chat' | 'prompt'} kind
+   * @param {import('./answers.js').AnswerHead} head
+   * @param {import('./protocol.js').GenerateRequest} request
+   * @param {AbortSignal | undefined} outer
+   */
+  #stream(kind, head, request, outer) {
+    const leave = new AbortController();
+    const stream = new AnswerStream(() => leave.abort());
+    const forward = () => leave.abort(outer?.reason);
+    if (outer?.aborted) forward();
+    else outer?.addEventListener('abort', forward);
+    for (const chunk of openingChunks(kind, head)) stream.push(chunk);
+    return new Promise((resolve, reject) => {
+      const onStep = (/** @type {GenerateStep} */ step) => {
+        for (const chunk of chunksOf(kind, head, step)) stream.push(chunk);
+        resolve(stream);
+      };
+      this.#connection
+        .call({ type: 'generate', request }, { signal: leave.signal, onStep })
+        .then(() => stream.finish())
+        .catch((error) => {
+          stream.finish(error);
+          reject(error);
+        })
+        .finally(() => outer?.removeEventListener('abort', forward));
+    });
+  }
+}

@@ -1,0 +1,127 @@
+// Owns the way from a model source to a warm engine inside the worker: open, start the module, load, warm up, describe.
+import { TesseraError } from '../base/errors.js';
+import { chooseThreads, chooseVariant, currentDevice } from './variant.js';
+import { WasmRuntime } from './wasm-runtime.js';
+
+/** @typedef {import('./protocol.js').LoadRequest} LoadRequest */
+/** @typedef {import('./protocol.js').LoadProgress} LoadProgress */
+/** @typedef {import('./protocol.js').EngineInfo} EngineInfo */
+/** @typedef {import('./wasm-runtime.js').SyncReader} SyncReader */
+/** @typedef {import('./wasm-runtime.js').ModuleFactory} ModuleFactory */
+
+/**
+ * A model whose bytes can be read.
+ * @typedef {{ name: string, parts: SyncReader[], close(): Promise<void> }} OpenedModel
+ */
+
+/** @typedef {{ signal: AbortSignal, onProgress: (progress: LoadProgress) => void }} Watch */
+
+/**
+ * What loading needs from its surroundings.
+ * @typedef {object} LoadPorts
+ * @property {(source: string | File | File[], options: { cache: boolean } & Watch) => Promise<OpenedModel>} openModel
+ * @property {(variant: 'relaxed' | 'simd128', wasmUrl: string) => Promise<ModuleFactory>} importModule
+ */
+
+const kProgressIntervalMs = 50;
+
+export function abortedError() {
+  return new TesseraError('aborted', 'The call was aborted.');
+}
+
+/**
+ * @param {LoadRequest} request
+ * @param {LoadPorts} ports
+ * @param {Watch} watch
+ * @returns {Promise<{ runtime: WasmRuntime, info: EngineInfo }>}
+ */
+export async function loadEngine(request, ports, { signal, onProgress }) {
+  const device = currentDevice();
+  const { variant, reason: variantReason } = chooseVariant(request.variant);
+  const { threads, reason: threadReason } = chooseThreads(request.threads, device);
+  const stop = new AbortController();
+  signal.addEventListener('abort', () => stop.abort());
+  // The module compiles while the model downloads; the first failure of the two is the answer.
+  const starting = startModule(ports, variant, request.wasmUrl, threads);
+  const opening = ports.openModel(request.model, { cache: request.cache, signal: stop.signal, onProgress });
+  try {
+    const [runtime, model] = await Promise.all([starting, opening]);
+    if (signal.aborted) throw abortedError();
+    const options = { threads, context_size: request.contextSize, kv_type: request.kvType };
+    const report = inIntervals((done, total) => onProgress({ stage: 'load', loadedBytes: done, totalBytes: total }));
+    const core = runtime.load(model.parts, options, report);
+    onProgress({ stage: 'warmup', loadedBytes: 0, totalBytes: 0 });
+    runtime.warmup();
+    const fallbackReason = [threadReason, variantReason].filter(Boolean).join(' ');
+    const around = { name: core.name || model.name, variant, isolated: device.isolated, fallbackReason };
+    return { runtime, info: describe(core, runtime.heapBytes, around) };
+  } finally {
+    stop.abort();
+    const model = await opening.catch(() => undefined);
+    await model?.close();
+  }
+}
+
+/**
+ * @param {LoadPorts} ports
+ * @param {'relaxed' | 'simd128'} variant
+ * @param {string} wasmUrl
+ * @param {number} threads
+ */
+async function startModule(ports, variant, wasmUrl, threads) {
+  /** @type {ModuleFactory} */
+  let factory;
+  try {
+    factory = await ports.importModule(variant, wasmUrl);
+  } catch (cause) {
+    const hint = 'Serve it beside tessera-worker.js, or set wasmUrl to its folder.';
+    throw new TesseraError('network', `tessera-${variant}.js could not be loaded: ${cause}`, hint, cause);
+  }
+  try {
+    return await WasmRuntime.start(factory, threads);
+  } catch (cause) {
+    if (cause instanceof TesseraError) throw cause;
+    const hint =
+      "Check that tessera-*.wasm is served, and that the page's Content-Security-Policy has 'wasm-unsafe-eval'.";
+    throw new TesseraError('network', `tessera-${variant}.wasm did not start: ${cause}`, hint, cause);
+  }
+}
+
+/**
+ * Passes on what comes at most every kProgressIntervalMs, and the end.
+ * @param {(done: number, total: number) => void} report
+ */
+function inIntervals(report) {
+  let next = 0;
+  return (/** @type {number} */ done, /** @type {number} */ total) => {
+    const now = performance.now();
+    if (now < next && done < total) return;
+    next = now + kProgressIntervalMs;
+    report(done, total);
+  };
+}
+
+/**
+ * @param {Record<string, any>} core EngineInfo of core/engine/engine.h
+ * @param {number} heap linear memory, bytes
+ * @param {Pick<EngineInfo, 'name' | 'variant' | 'isolated' | 'fallbackReason'>} around
+ * @returns {EngineInfo}
+ */
+function describe(core, heap, around) {
+  return {
+    ...around,
+    architecture: core.architecture,
+    quantization: core.quantization,
+    parameters: core.parameters,
+    contextSize: core.context_size,
+    trainedContext: core.trained_context,
+    vocabularySize: core.vocab_size,
+    chatTemplate: core.has_chat_template,
+    kvType: core.kv_type,
+    threads: core.threads,
+    kernels: core.kernels,
+    addressBits: 32,
+    loadMs: core.load_ms,
+    memory: { weights: core.weight_bytes, kv: core.kv_bytes, heap },
+  };
+}

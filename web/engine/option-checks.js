@@ -1,0 +1,130 @@
+// Owns the checks of single values from a caller: type, range, spelling; each failure names the field, what was found and what was expected.
+import { TesseraError } from '../base/errors.js';
+
+/** @typedef {Record<string, unknown>} Options */
+
+/**
+ * @param {string} field
+ * @param {unknown} found
+ * @param {string} expected
+ */
+export function invalid(field, found, expected) {
+  const shown =
+    typeof found === 'object' && found !== null
+      ? Object.prototype.toString.call(found).slice(8, -1)
+      : (JSON.stringify(found) ?? String(found));
+  return new TesseraError('invalid_argument', `${field}: found ${shown.slice(0, 60)}, expected ${expected}`);
+}
+
+/**
+ * The given options without those that are undefined or null.
+ * @param {unknown} given
+ * @param {ReadonlySet<string>} known
+ * @param {string} where
+ * @returns {Options}
+ */
+export function knownOptions(given, known, where) {
+  if (given === undefined) return {};
+  if (typeof given !== 'object' || given === null) throw invalid(where, given, 'an object of options');
+  const present = Object.entries(given).filter(([, value]) => value !== undefined && value !== null);
+  for (const [field] of present) {
+    if (known.has(field)) continue;
+    throw new TesseraError(
+      'invalid_argument',
+      `${where}: unknown option '${field}'`,
+      `Known: ${[...known].join(', ')}.`,
+    );
+  }
+  return Object.fromEntries(present);
+}
+
+/**
+ * @param {Options} options
+ * @param {string} field
+ * @param {{ from?: number, to?: number, otherwise: number }} range
+ * @returns {number}
+ */
+export function integer(options, field, { from = 0, to = Number.MAX_SAFE_INTEGER, otherwise }) {
+  const value = options[field];
+  if (value === undefined) return otherwise;
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= from && value <= to) return value;
+  throw invalid(
+    field,
+    value,
+    to === Number.MAX_SAFE_INTEGER ? `an integer from ${from}` : `an integer from ${from} to ${to}`,
+  );
+}
+
+/**
+ * @param {Options} options
+ * @param {string} field
+ * @param {boolean} otherwise
+ */
+export function boolean(options, field, otherwise) {
+  const value = options[field] ?? otherwise;
+  if (typeof value !== 'boolean') throw invalid(field, value, 'true or false');
+  return value;
+}
+
+/**
+ * Text as the tokenizer takes it: valid UTF-16, lone surrogates become U+FFFD.
+ * @param {unknown} value
+ * @param {string} field
+ */
+export function text(value, field) {
+  if (typeof value !== 'string') throw invalid(field, value, 'a string');
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(new TextEncoder().encode(value));
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} field
+ * @returns {number[]}
+ */
+export function tokenIds(value, field) {
+  const ids =
+    ArrayBuffer.isView(value) || Array.isArray(value)
+      ? Array.from(/** @type {ArrayLike<unknown>} */ (value))
+      : undefined;
+  if (!ids) throw invalid(field, value, 'an array of token ids');
+  const bad = ids.find((id) => typeof id !== 'number' || !Number.isInteger(id) || Math.abs(id) > 0x7fffffff);
+  if (bad !== undefined) throw invalid(`${field}[${ids.indexOf(bad)}]`, bad, 'a token id');
+  return /** @type {number[]} */ (ids);
+}
+
+/**
+ * @param {Options} options
+ * @returns {AbortSignal | undefined}
+ */
+export function signalOf(options) {
+  const { signal } = options;
+  if (signal === undefined || signal instanceof AbortSignal) return signal;
+  throw invalid('signal', signal, 'an AbortSignal');
+}
+
+/**
+ * @template {string} T
+ * @param {Options} options
+ * @param {string} field
+ * @param {readonly T[]} values the first one is the default
+ * @returns {T}
+ */
+export function oneOf(options, field, values) {
+  const value = options[field] ?? values[0];
+  if (values.includes(/** @type {T} */ (value))) return /** @type {T} */ (value);
+  throw invalid(field, value, values.map((name) => `'${name}'`).join(', '));
+}
+
+/**
+ * @param {Options} options
+ * @param {string} field
+ * @param {string} base
+ * @returns {string} '' when absent
+ */
+export function urlOf(options, field, base) {
+  const value = options[field];
+  if (value === undefined) return '';
+  if ((typeof value === 'string' || value instanceof URL) && URL.canParse(String(value), base))
+    return new URL(String(value), base).href;
+  throw invalid(field, value, 'a URL');
+}

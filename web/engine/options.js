@@ -1,0 +1,218 @@
+// Owns what a caller may ask for: the options of load and of completions, and their translation into requests to the worker.
+// What is unknown or not supported is an error, never ignored.
+import { TesseraError } from '../base/errors.js';
+import { boolean, integer, invalid, knownOptions, oneOf, signalOf, text, urlOf } from './option-checks.js';
+
+/** @typedef {import('./protocol.js').LoadRequest} LoadRequest */
+/** @typedef {import('./protocol.js').GenerateRequest} GenerateRequest */
+/** @typedef {import('./option-checks.js').Options} Options */
+
+/** As the command line's (core/cli/options.h), so that both give the same answers. What is not here has the core's defaults. */
+const samplerDefaults = { temperature: 0.7, top_k: 40, top_p: 0.95, min_p: 0.05 };
+
+/** Fields of SamplerOptions (core/sample/sampler.h) that are numbers; the core checks their ranges. */
+const samplerNumbers = [
+  'temperature',
+  'top_k',
+  'top_p',
+  'min_p',
+  'typical_p',
+  'repeat_penalty',
+  'frequency_penalty',
+  'presence_penalty',
+  'penalty_window',
+];
+const generateFields = [
+  ...samplerNumbers,
+  'seed',
+  'logit_bias',
+  'max_tokens',
+  'stop',
+  'logprobs',
+  'stream',
+  'signal',
+  'response_format',
+  'tools',
+];
+const chatFields = new Set([...generateFields, 'messages', 'top_logprobs']);
+const promptFields = new Set([...generateFields, 'prompt']);
+const loadFields = new Set([
+  ...[
+    'model',
+    'threads',
+    'contextSize',
+    'kvType',
+    'lora',
+    'variant',
+    'cache',
+    'signal',
+    'onProgress',
+    'workerUrl',
+    'wasmUrl',
+  ],
+]);
+
+/** Ids of one token's alternatives that may be asked for. */
+const kMostAlternatives = 20;
+const kMostThreads = 64;
+
+/**
+ * @param {unknown} model
+ * @param {string} base what a relative URL is relative to
+ */
+function modelSource(model, base) {
+  const isFile = (/** @type {unknown} */ value) => typeof File !== 'undefined' && value instanceof File;
+  if (isFile(model)) return /** @type {File} */ (model);
+  if (Array.isArray(model) && model.length > 0 && model.every(isFile)) return /** @type {File[]} */ (model);
+  if (typeof model === 'string' || model instanceof URL) {
+    if (URL.canParse(String(model), base)) return new URL(String(model), base).href;
+  }
+  throw invalid('model', model, 'the URL of a .gguf or a manifest.json, a File or an array of Files');
+}
+
+/**
+ * @param {unknown} given
+ * @param {string} base
+ * @returns {{ request: LoadRequest, signal?: AbortSignal, onProgress?: (progress: any) => void, workerUrl?: string | URL }}
+ */
+export function checkLoadOptions(given, base) {
+  const options = knownOptions(given, loadFields, 'Tessera.load');
+  if (options.lora !== undefined)
+    throw new TesseraError('unsupported', 'lora: adapters are not supported yet', 'Leave it out.');
+  const { onProgress } = options;
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw invalid('onProgress', onProgress, 'a function');
+  const request = {
+    model: modelSource(options.model, base),
+    threads: integer(options, 'threads', { from: 1, to: kMostThreads, otherwise: 0 }),
+    contextSize: integer(options, 'contextSize', { from: 1, to: 0x7fffffff, otherwise: 0 }),
+    kvType: oneOf(options, 'kvType', /** @type {const} */ (['f32', 'f16', 'q8_0'])),
+    variant: oneOf(options, 'variant', /** @type {const} */ (['auto', 'relaxed', 'simd128'])),
+    cache: boolean(options, 'cache', true),
+    wasmUrl: urlOf(options, 'wasmUrl', base),
+  };
+  return {
+    request,
+    signal: signalOf(options),
+    onProgress: /** @type {((progress: any) => void) | undefined} */ (onProgress),
+    workerUrl: urlOf(options, 'workerUrl', base) || undefined,
+  };
+}
+
+/**
+ * @param {'chat' | 'prompt'} kind
+ * @param {unknown} given
+ * @returns {{ request: GenerateRequest, stream: boolean, signal?: AbortSignal }}
+ */
+export function checkGenerateOptions(kind, given) {
+  const options = knownOptions(
+    given,
+    kind === 'chat' ? chatFields : promptFields,
+    kind === 'chat' ? 'chat.completions' : 'completions',
+  );
+  refuseUnsupported(options);
+  const input =
+    kind === 'chat' ? { messages: messagesOf(options.messages) } : { prompt: text(options.prompt, 'prompt') };
+  const stop = typeof options.stop === 'string' ? [options.stop] : (options.stop ?? []);
+  if (!Array.isArray(stop)) throw invalid('stop', stop, 'a string or an array of strings');
+  const alternatives = alternativesOf(kind, options);
+  const request = {
+    ...input,
+    max_tokens: integer(options, 'max_tokens', { otherwise: -1, to: 0x7fffffff }),
+    stop: stop.map((value, index) => text(value, `stop[${index}]`)),
+    logprobs: alternatives !== undefined,
+    top_logprobs: alternatives ?? 0,
+    sampler: samplerOf(options),
+  };
+  return { request, stream: boolean(options, 'stream', false), signal: signalOf(options) };
+}
+
+/** @param {Options} options */
+function refuseUnsupported({ response_format, tools }) {
+  const format = /** @type {{ type?: unknown } | undefined} */ (response_format);
+  if (format !== undefined && format.type !== 'text') {
+    throw new TesseraError(
+      'unsupported',
+      'response_format: only {type: "text"} is supported',
+      'Ask for the format in a message.',
+    );
+  }
+  if (tools !== undefined)
+    throw new TesseraError('unsupported', 'tools: calling tools is not supported yet', 'Leave it out.');
+}
+
+/**
+ * How many alternatives a token comes with; undefined when no log-probabilities are asked for. Chat says it in two options,
+ * completions (as OpenAI's older interface) in one number.
+ * @param {'chat' | 'prompt'} kind
+ * @param {Options} options
+ */
+function alternativesOf(kind, options) {
+  const range = { to: kMostAlternatives, otherwise: 0 };
+  if (kind === 'prompt') return options.logprobs === undefined ? undefined : integer(options, 'logprobs', range);
+  const wanted = boolean(options, 'logprobs', false);
+  if (!wanted && options.top_logprobs !== undefined)
+    throw invalid('top_logprobs', options.top_logprobs, 'logprobs: true beside it');
+  return wanted ? integer(options, 'top_logprobs', range) : undefined;
+}
+
+/** @param {Options} options */
+function samplerOf(options) {
+  /** @type {Record<string, unknown> & { seed: number }} */
+  const sampler = { ...samplerDefaults, seed: integer(options, 'seed', { otherwise: randomSeed() }) };
+  for (const field of samplerNumbers) {
+    const value = options[field];
+    if (value === undefined) continue;
+    if (typeof value !== 'number' || !Number.isFinite(value)) throw invalid(field, value, 'a number');
+    sampler[field] = value;
+  }
+  if (options.logit_bias !== undefined) sampler.logit_bias = biasOf(options.logit_bias);
+  return sampler;
+}
+
+/** Within 2^53, so that it can be given back as a number. */
+function randomSeed() {
+  const [high, low] = crypto.getRandomValues(new Uint32Array(2));
+  return (high >>> 11) * 2 ** 32 + low;
+}
+
+/**
+ * @param {unknown} bias {token id: added value}, as OpenAI writes it
+ * @returns {[number, number][]}
+ */
+function biasOf(bias) {
+  if (typeof bias !== 'object' || bias === null) throw invalid('logit_bias', bias, 'an object {token id: number}');
+  return Object.entries(bias).map(([key, value]) => {
+    if (!/^\d{1,9}$/.test(key)) throw invalid('logit_bias', key, 'token ids as keys');
+    if (typeof value !== 'number' || !Number.isFinite(value)) throw invalid(`logit_bias[${key}]`, value, 'a number');
+    return [Number(key), value];
+  });
+}
+
+/**
+ * @param {unknown} messages
+ * @returns {{ role: string, content: string }[]}
+ */
+function messagesOf(messages) {
+  if (!Array.isArray(messages) || messages.length === 0)
+    throw invalid('messages', messages, 'a non-empty array of {role, content}');
+  return messages.map((message, index) => {
+    const where = `messages[${index}]`;
+    const { role, content } = knownOptions(message, new Set(['role', 'content']), where);
+    return { role: text(role, `${where}.role`), content: contentOf(content, `${where}.content`) };
+  });
+}
+
+/**
+ * @param {unknown} content a string, or OpenAI's array of text parts
+ * @param {string} where
+ */
+function contentOf(content, where) {
+  if (!Array.isArray(content)) return text(content, where);
+  return content
+    .map((part, index) => {
+      if (part?.type === 'text') return text(part.text, `${where}[${index}].text`);
+      throw new TesseraError('unsupported', `${where}[${index}]: only parts of type 'text' are supported`);
+    })
+    .join('');
+}

@@ -1,0 +1,116 @@
+// Owns the messages between the page's thread and the engine worker: every name and shape, used by both sides.
+
+/** @typedef {import('../base/errors.js').PlainError} PlainError */
+
+/**
+ * What the worker needs to load a model.
+ * @typedef {object} LoadRequest
+ * @property {string | File | File[]} model absolute URL of a .gguf or a manifest.json, or files
+ * @property {number} threads 0 = as many as the device offers
+ * @property {number} contextSize tokens; 0 = the engine's own choice
+ * @property {'f32' | 'f16' | 'q8_0'} kvType
+ * @property {'auto' | 'relaxed' | 'simd128'} variant
+ * @property {boolean} cache keep downloads in the store
+ * @property {string} wasmUrl folder of the tessera-<variant>.js files; '' = beside the worker
+ */
+
+/**
+ * `totalBytes` is 0 while nobody knows how much will come.
+ * @typedef {{ stage: 'download' | 'verify' | 'load' | 'warmup', loadedBytes: number, totalBytes: number }} LoadProgress
+ */
+
+/**
+ * One answer to generate, in the core's names (wasm/request.cpp reads it).
+ * @typedef {object} GenerateRequest
+ * @property {{ role: string, content: string }[]} [messages] a chat; else `prompt`
+ * @property {string} [prompt] raw text, special tokens parsed
+ * @property {number} max_tokens -1 = until the context is full
+ * @property {string[]} stop
+ * @property {boolean} logprobs
+ * @property {number} top_logprobs
+ * @property {Record<string, unknown> & { seed: number }} sampler fields of SamplerOptions (core/sample/sampler.h)
+ */
+
+/**
+ * One token with its log-probability; `bytes` because a token may be part of a character.
+ * @typedef {{ id: number, bytes: number[], logprob: number }} ScoredToken
+ */
+
+/**
+ * What one step of the generator brought.
+ * @typedef {{ kind: 'prefill', done: number, total: number }
+ *   | { kind: 'token', token: number, text: string, scored?: ScoredToken, top?: ScoredToken[] }
+ *   | { kind: 'done', text: string, generation: GenerationSummary }} GenerateStep
+ */
+
+/**
+ * @typedef {object} GenerationSummary
+ * @property {string} text
+ * @property {number[]} tokens
+ * @property {number} prompt_tokens
+ * @property {number} reused_tokens
+ * @property {'stop' | 'length' | 'context'} finish_reason
+ * @property {number} prefill_ms
+ * @property {number} prefill_tps
+ * @property {number} decode_tps
+ */
+
+/**
+ * The engine as the worker reports it once; `heapBytes` in later messages keeps `memory.heap` fresh.
+ * @typedef {object} EngineInfo
+ * @property {string} architecture
+ * @property {string} name
+ * @property {string} quantization
+ * @property {number} parameters
+ * @property {number} contextSize
+ * @property {number} trainedContext
+ * @property {number} vocabularySize
+ * @property {boolean} chatTemplate whether the file brings its own
+ * @property {'f32' | 'f16' | 'q8_0'} kvType
+ * @property {number} threads
+ * @property {'relaxed' | 'simd128'} variant
+ * @property {string} kernels
+ * @property {32} addressBits
+ * @property {boolean} isolated whether the page may share memory with threads
+ * @property {string} fallbackReason why one thread or plain SIMD128 is in use; '' when nothing is held back
+ * @property {number} loadMs
+ * @property {{ weights: number, kv: number, heap: number }} memory bytes
+ */
+
+/**
+ * Page → worker. `id` names the call in all later messages.
+ * @typedef {{ type: 'load', id: number, request: LoadRequest }
+ *   | { type: 'tokenize', id: number, text: string, special: boolean, bos: boolean }
+ *   | { type: 'detokenize', id: number, ids: number[] }
+ *   | { type: 'generate', id: number, request: GenerateRequest }
+ *   | { type: 'logits', id: number, ids: number[], top: number }
+ *   | { type: 'bench', id: number, options: Record<string, number> }
+ *   | { type: 'abort', id: number, target: number }
+ *   | { type: 'dispose', id: number }} ToWorker
+ */
+
+/**
+ * Worker → page. Each call ends with exactly one 'result' or 'failure'; 'fatal' ends all of them and the engine.
+ * @typedef {{ type: 'progress', id: number, progress: LoadProgress }
+ *   | { type: 'step', id: number, step: GenerateStep }
+ *   | { type: 'result', id: number, value: any, heapBytes: number }
+ *   | { type: 'failure', id: number, error: PlainError }
+ *   | { type: 'fatal', error: PlainError }} FromWorker
+ */
+
+/** Milliseconds a worker gets to end politely before it is terminated. */
+export const kGraceMs = 1500;
+
+/** @type {ReadonlySet<string>} */
+const toWorkerTypes = new Set(['load', 'tokenize', 'detokenize', 'generate', 'logits', 'bench', 'abort', 'dispose']);
+
+/**
+ * True for a message of this protocol; the worker ignores what other scripts (bundlers, extensions) may post.
+ * @param {unknown} message
+ * @returns {message is ToWorker}
+ */
+export function isToWorker(message) {
+  if (typeof message !== 'object' || message === null) return false;
+  const { type, id } = /** @type {{ type?: unknown, id?: unknown }} */ (message);
+  return typeof type === 'string' && toWorkerTypes.has(type) && typeof id === 'number';
+}

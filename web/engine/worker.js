@@ -1,0 +1,38 @@
+// Owns the engine worker's entry: joins the engine host to this worker's message port, the model store and the module files.
+import { openModel } from '../store/open-model.js';
+import { EngineHost } from './host.js';
+import { TesseraError } from '../base/errors.js';
+
+/**
+ * The worker's own global, as far as it is used.
+ * @type {{ postMessage(message: unknown): void, addEventListener(type: string, listener: (event: any) => void): void }}
+ */
+const scope = globalThis;
+
+// A message channel and no timer: those are held to 4 ms.
+const turns = new MessageChannel();
+/** @type {(() => void)[]} */
+const waiting = [];
+turns.port1.onmessage = () => waiting.shift()?.();
+
+const host = new EngineHost({
+  post: (message) => scope.postMessage(message),
+  nextTurn: () =>
+    new Promise((resolve) => {
+      waiting.push(resolve);
+      turns.port2.postMessage(null);
+    }),
+  openModel,
+  importModule: async (variant, wasmUrl) => {
+    const url = new URL(`./tessera-${variant}.js`, wasmUrl || import.meta.url).href;
+    return (await import(/* @vite-ignore */ /* webpackIgnore: true */ url)).default;
+  },
+});
+
+/** @param {unknown} error */
+const die = (error) => scope.postMessage({ type: 'fatal', error: TesseraError.from(error).toPlain() });
+
+scope.addEventListener('message', (event) => host.receive(event.data));
+// A failing thread of the module surfaces here, not in any call.
+scope.addEventListener('error', (event) => die(event.error ?? event.message));
+scope.addEventListener('unhandledrejection', (event) => die(event.reason));

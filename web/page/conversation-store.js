@@ -1,0 +1,118 @@
+/** Owns keeping conversations in IndexedDB, so that a reload or a crash loses nothing. */
+
+/** @typedef {import('./conversation.js').Conversation} Conversation */
+
+const kStore = 'conversations';
+const kCurrent = 'tessera.current-chat';
+const kSaveEveryMs = 400;
+
+/**
+ * @template T
+ * @param {IDBRequest<T>} request
+ * @returns {Promise<T>}
+ */
+function finished(request) {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+export class ConversationStore {
+  /** @type {IDBDatabase | null} */
+  #database = null;
+  /** What IndexedDB did not take (private windows, a full disk): the page works on until it is closed. @type {Map<string, Conversation>} */
+  #memory = new Map();
+  #onLoss;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  /** @type {Conversation | null} */
+  #pending = null;
+
+  /** @param {() => void} onLoss called when conversations will be gone with the tab */
+  constructor(onLoss) {
+    this.#onLoss = onLoss;
+  }
+
+  async open() {
+    try {
+      const request = indexedDB.open('tessera-chats', 1);
+      request.onupgradeneeded = () => request.result.createObjectStore(kStore, { keyPath: 'id' });
+      this.#database = await finished(request);
+    } catch {
+      this.#onLoss();
+      return;
+    }
+    // A tab that goes away, or to the background of a phone, may not come back.
+    addEventListener('pagehide', () => void this.flush());
+    document.addEventListener('visibilitychange', () => {
+      if (document.hidden) void this.flush();
+    });
+  }
+
+  /** @param {IDBTransactionMode} mode */
+  #objects(mode) {
+    return this.#database?.transaction(kStore, mode).objectStore(kStore);
+  }
+
+  /** @returns {Promise<Conversation[]>} newest first */
+  async list() {
+    const objects = this.#objects('readonly');
+    /** @type {Conversation[]} */
+    const stored = objects ? await finished(objects.getAll()) : [];
+    const all = new Map([...stored.map((one) => /** @type {const} */ ([one.id, one])), ...this.#memory]);
+    return [...all.values()].sort((a, b) => b.updated - a.updated);
+  }
+
+  /** @returns {Promise<Conversation | null>} the one that was open last */
+  async current() {
+    const id = localStorage.getItem(kCurrent);
+    return (await this.list()).find((conversation) => conversation.id === id) ?? null;
+  }
+
+  /** @param {Conversation} conversation */
+  setCurrent(conversation) {
+    localStorage.setItem(kCurrent, conversation.id);
+  }
+
+  /**
+   * Saves soon, and often enough while an answer streams. An empty conversation is not kept.
+   * @param {Conversation} conversation
+   */
+  saveSoon(conversation) {
+    if (this.#pending && this.#pending.id !== conversation.id) void this.flush();
+    this.#pending = conversation;
+    this.#timer ??= setTimeout(() => void this.flush(), kSaveEveryMs);
+  }
+
+  /** Writes what is waiting. */
+  async flush() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const conversation = this.#pending;
+    this.#pending = null;
+    if (conversation) await this.save(conversation);
+  }
+
+  /** @param {Conversation} conversation */
+  async save(conversation) {
+    if (conversation.messages.length === 0) return;
+    const copy = structuredClone(conversation);
+    try {
+      const objects = this.#objects('readwrite');
+      if (objects) await finished(objects.put(copy));
+      else this.#memory.set(copy.id, copy);
+    } catch {
+      this.#memory.set(copy.id, copy);
+      this.#onLoss();
+    }
+  }
+
+  /** @param {string} id */
+  async remove(id) {
+    if (this.#pending?.id === id) this.#pending = null;
+    this.#memory.delete(id);
+    const objects = this.#objects('readwrite');
+    if (objects) await finished(objects.delete(id));
+  }
+}

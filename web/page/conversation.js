@@ -1,0 +1,90 @@
+/** Owns what a conversation is: its messages, what of it the model sees, and how it is exported. No DOM, no storage. */
+
+/**
+ * @typedef {object} Message
+ * @property {'user' | 'assistant'} role
+ * @property {string} content
+ * @property {string} [finish] assistant: 'stop', 'length', 'context', 'stopped' by the reader, 'lost' by a crash; absent while writing
+ * @property {number} [tokens] assistant: generated tokens
+ * @property {number} [rate] assistant: tokens a second
+ *
+ * @typedef {object} Conversation
+ * @property {string} id
+ * @property {number} created milliseconds since 1970
+ * @property {number} updated
+ * @property {string} model the name of the model that answered last
+ * @property {number} sentFrom messages before this index are kept but no longer sent to the model
+ * @property {Message[]} messages
+ */
+
+/** @returns {Conversation} */
+export function newConversation() {
+  const now = Date.now();
+  return { id: crypto.randomUUID(), created: now, updated: now, model: '', sentFrom: 0, messages: [] };
+}
+
+/** @param {Conversation} conversation */
+export function titleOf(conversation) {
+  const first =
+    conversation.messages
+      .find(({ role }) => role === 'user')
+      ?.content.trim()
+      .replace(/\s+/g, ' ') ?? '';
+  return first.length > 80 ? `${first.slice(0, 79)}…` : first || 'New chat';
+}
+
+/**
+ * The messages of a request: the system prompt, then what is still sent. Templates want the roles to take turns, so empty
+ * answers are left out and messages of the same side become one.
+ * @param {Conversation} conversation
+ * @param {string} system '' = none
+ * @returns {{role: string, content: string}[]}
+ */
+export function requestMessages(conversation, system) {
+  const request = system === '' ? [] : [{ role: 'system', content: system }];
+  for (const { role, content } of conversation.messages.slice(conversation.sentFrom)) {
+    const before = request.at(-1);
+    if (content === '') continue;
+    if (before?.role === role) before.content += `\n\n${content}`;
+    else request.push({ role, content });
+  }
+  return request;
+}
+
+/**
+ * Where to cut so that the newest messages fit a budget: the index of a user message, always keeping the last one.
+ * @param {Message[]} messages
+ * @param {number[]} sizes tokens of each message
+ * @param {number} budget tokens
+ */
+export function shortenedStart(messages, sizes, budget) {
+  let start = messages.length;
+  let sum = 0;
+  for (let i = messages.length - 1; i >= 0; i--) {
+    sum += sizes[i];
+    if (sum > budget && start < messages.length) break;
+    if (messages[i].role === 'user') start = i;
+  }
+  return start === messages.length ? 0 : start;
+}
+
+/** @param {Conversation} conversation */
+export function toMarkdown(conversation) {
+  const lines = [`# ${titleOf(conversation)}`, ''];
+  const model = conversation.model && ` with ${conversation.model}`;
+  lines.push(
+    `*Tessera chat${model}, ${new Date(conversation.created).toISOString().slice(0, 16).replace('T', ' ')} UTC*`,
+    '',
+  );
+  for (const { role, content } of conversation.messages) {
+    lines.push(`## ${role === 'user' ? 'You' : 'Answer'}`, '', content.trim(), '');
+  }
+  return lines.join('\n');
+}
+
+/** @param {Conversation} conversation */
+export function toJson(conversation) {
+  const { created, updated, model, messages } = conversation;
+  const times = { created: new Date(created).toISOString(), updated: new Date(updated).toISOString() };
+  return `${JSON.stringify({ format: 'tessera-chat', version: 1, ...times, model, messages }, null, 2)}\n`;
+}

@@ -1,0 +1,31 @@
+/** Owns what all dialogs share: the frame, closing, and giving the focus back. */
+
+import { byId, h, icon } from './dom.js';
+
+/**
+ * Fills a <dialog> of index.html and opens it. The browser's own modal dialog keeps the focus inside, closes on Escape
+ * and gives the focus back to the button that opened it.
+ * @param {string} name 'settings' for #settings-dialog, whose title is #settings-title
+ * @param {string} title
+ * @param {(Node | string)[]} body
+ * @param {Node[]} [foot]
+ * @returns {HTMLDialogElement}
+ */
+export function openDialog(name, title, body, foot = []) {
+  const dialog = /** @type {HTMLDialogElement} */ (byId(`${name}-dialog`));
+  const close = h(
+    'button.tool.tool-icon',
+    { type: 'button', 'aria-label': 'Close', onclick: () => dialog.close() },
+    icon('close'),
+  );
+  dialog.replaceChildren(
+    h('div.dialog-head', {}, h('h2', { id: `${name}-title` }, title), close),
+    h('div.dialog-body', { tabindex: 0, role: 'group', 'aria-labelledby': `${name}-title` }, ...body),
+    ...(foot.length > 0 ? [h('div.dialog-foot', {}, ...foot)] : []),
+  );
+  dialog.onclick = (event) => {
+    if (event.target === dialog) dialog.close();
+  };
+  if (!dialog.open) dialog.showModal();
+  return dialog;
+}

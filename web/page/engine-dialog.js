@@ -1,0 +1,61 @@
+/** Owns the engine details: the model, how it runs, what it measured and what it occupies. */
+
+import { openDialog } from './dialog.js';
+import { h } from './dom.js';
+import { formatBytes, formatCount, formatRate } from './format.js';
+import { notice } from './notices.js';
+import { fallbackOf } from './status-line.js';
+
+/**
+ * @param {[string, string | false][]} facts those that are false are left out
+ */
+function list(facts) {
+  const shown = facts.filter(([, value]) => value);
+  return h('dl.facts', {}, ...shown.flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, value || '')]));
+}
+
+/**
+ * @param {import('./status-line.js').EngineInfo} info engine.info
+ * @param {import('./status-line.js').Figures} figures
+ * @param {() => void} onChange the reader wants another model
+ */
+export function openEngineDialog(info, figures, onChange) {
+  const fallback = fallbackOf(info);
+  const { weights, kv, heap } = info.memory;
+  const rate = (/** @type {number} */ value) => value > 0 && `${formatRate(value)} tokens a second`;
+  const other = h('button.button.button-quiet', { type: 'button' }, 'Choose another model');
+  const body = [
+    ...(fallback ? [notice({ kind: 'warn', ...fallback })] : []),
+    h('h3.facts-title', {}, 'Model'),
+    list([
+      ['Name', info.name],
+      ['Architecture', info.architecture],
+      ['Weights', `${info.quantization}, ${formatCount(info.parameters)} parameters`],
+    ]),
+    h('h3.facts-title', {}, 'How it runs'),
+    list([
+      ['Instructions', info.variant === 'relaxed' ? 'WebAssembly relaxed SIMD' : 'WebAssembly SIMD128'],
+      ['Kernels', info.kernels],
+      ['Threads', String(info.threads)],
+      ['Addresses', `${info.addressBits} bits`],
+      ['Shared memory', info.isolated ? 'yes, the page is isolated' : 'no, the isolation headers are missing'],
+    ]),
+    h('h3.facts-title', {}, 'Measured with the last answer'),
+    list([
+      ['Reading', rate(figures.prefillRate) || 'after the first answer'],
+      ['Writing', rate(figures.decodeRate) || 'after the first answer'],
+      ['Context', `${figures.contextUsed.toLocaleString('en')} of ${info.contextSize.toLocaleString('en')} tokens`],
+    ]),
+    h('h3.facts-title', {}, 'Memory'),
+    list([
+      ['Weights', formatBytes(weights)],
+      ['Conversation', formatBytes(kv)],
+      ['In all', formatBytes(heap)],
+    ]),
+  ];
+  const dialog = openDialog('engine', 'Engine', body, [h('span'), other]);
+  other.addEventListener('click', () => {
+    dialog.close();
+    onChange();
+  });
+}

@@ -1,0 +1,98 @@
+/** Owns the list of saved chats: open, export as Markdown or JSON, delete with a way back. */
+
+import { saveFile, h, icon, announce } from './dom.js';
+import { openDialog } from './dialog.js';
+import { titleOf, toJson, toMarkdown } from './conversation.js';
+import { fileSlug } from './format.js';
+
+/**
+ * @typedef {import('./conversation.js').Conversation} Conversation
+ * @typedef {import('./conversation-store.js').ConversationStore} ConversationStore
+ */
+
+const kDate = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+
+/**
+ * @param {ConversationStore} store
+ * @param {string} currentId
+ * @param {{open: (conversation: Conversation) => void, deleted: (id: string) => void}} actions
+ */
+export async function openHistory(store, currentId, actions) {
+  await store.flush();
+  const conversations = await store.list();
+  const list = h('ul.history-list', {}, ...conversations.map((conversation) => row(conversation)));
+  const empty = h('p.hint', {}, 'No chats yet. They are kept in this browser only and never leave this device.');
+  const dialog = openDialog('history', 'Chats', [conversations.length > 0 ? list : empty]);
+
+  /** @param {Conversation} conversation */
+  function row(conversation) {
+    const title = titleOf(conversation);
+    const current = conversation.id === currentId;
+    const count = conversation.messages.length;
+    const open = h(
+      'button.history-open',
+      {
+        type: 'button',
+        'aria-current': current && 'true',
+        onclick: () => {
+          dialog.close();
+          actions.open(conversation);
+        },
+      },
+      h('span.history-title', {}, title),
+      h(
+        'span.history-date',
+        {},
+        `${kDate.format(conversation.updated)} · ${count} ${count === 1 ? 'message' : 'messages'}`,
+      ),
+    );
+    const item = h(
+      `li.history-row${current ? '.current' : ''}`,
+      {},
+      open,
+      small('export', '.md', `Export “${title}” as .md`, () =>
+        saveFile(`${fileSlug(title)}.md`, 'text/markdown', toMarkdown(conversation)),
+      ),
+      small('export', '.json', `Export “${title}” as .json`, () =>
+        saveFile(`${fileSlug(title)}.json`, 'application/json', toJson(conversation)),
+      ),
+      small('trash', '', `Delete “${title}”`, () => void remove(conversation, item)),
+    );
+    return item;
+  }
+
+  /**
+   * @param {Conversation} conversation
+   * @param {HTMLElement} item
+   */
+  async function remove(conversation, item) {
+    await store.remove(conversation.id);
+    actions.deleted(conversation.id);
+    const undo = h('button.button.button-plain', { type: 'button' }, 'Undo');
+    undo.addEventListener('click', async () => {
+      await store.save(conversation);
+      const back = row(conversation);
+      gone.replaceWith(back);
+      back.querySelector('button')?.focus();
+    });
+    const gone = h('li.history-row', {}, h('p.history-deleted', {}, 'Deleted'), undo);
+    item.replaceWith(gone);
+    undo.focus();
+    announce('Deleted. Undo is possible until this list is closed.');
+  }
+}
+
+/**
+ * @param {string} iconName
+ * @param {string} text
+ * @param {string} label
+ * @param {() => void} onclick
+ */
+function small(iconName, text, label, onclick) {
+  return h(
+    `button.tool${text && '.history-export'}`,
+    { type: 'button', 'aria-label': label, title: label, onclick },
+    icon(iconName),
+    text && h('span.tool-text', {}, text),
+  );
+}

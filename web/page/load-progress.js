@@ -1,0 +1,110 @@
+/** Owns the card that shows a model on its way: stage, bytes, speed, remaining time, percent, cancel. */
+
+import { announce, h } from './dom.js';
+import { formatBytes, formatDuration, RateMeter } from './format.js';
+
+/** @typedef {import('../tessera.js').LoadProgress} LoadEvent */
+
+const kStageText = {
+  download: 'Downloading',
+  verify: 'Checking that every byte is right',
+  load: 'Putting the tiles in place',
+  warmup: 'Warming up',
+};
+
+export class LoadProgress {
+  #title = h('p', {}, 'Preparing');
+  #percent = h('span.progress-percent', { 'aria-hidden': 'true' });
+  #bar = /** @type {HTMLProgressElement} */ (h('progress.progress-bar', { max: 1 }));
+  #text = h('span', {}, '');
+  #cancel;
+  #name;
+  #local;
+  #bytes;
+  /** @type {LoadEvent | null} */
+  #last = null;
+  #rate = new RateMeter();
+  #frame = 0;
+  loadedBytes = 0;
+
+  /** @param {{name: string, bytes: number, local: boolean, cancel: () => void}} options */
+  constructor({ name, bytes, local, cancel }) {
+    this.#name = name;
+    this.#local = local;
+    this.#bytes = bytes;
+    this.#bar.setAttribute('aria-label', `Loading ${name}`);
+    this.#cancel = h('button.button.button-plain', { type: 'button', onclick: cancel }, 'Cancel');
+    this.node = h(
+      'article.model-card',
+      { id: 'progress-card', 'aria-label': `Loading ${name}` },
+      h('p.hint', {}, name),
+      h('div.progress-head', {}, this.#title, this.#percent),
+      this.#bar,
+      h('div.progress-foot', {}, this.#text, this.#cancel),
+    );
+  }
+
+  focus() {
+    this.#cancel.focus();
+  }
+
+  /** Part of the whole way, for the mosaic: the download is most of it. */
+  get fraction() {
+    const event = this.#last;
+    if (!event) return 0;
+    const part = event.totalBytes > 0 ? event.loadedBytes / event.totalBytes : 0;
+    if (event.stage === 'warmup') return 1;
+    if (event.stage === 'download') return part * 0.9;
+    return this.#local || event.stage === 'verify' ? part : 0.9 + part * 0.1;
+  }
+
+  /** @param {LoadEvent} event */
+  update(event) {
+    if (event.stage !== this.#last?.stage) announce(`${this.#stageText(event.stage)}: ${this.#name}`);
+    this.#last = event;
+    if (event.stage === 'download') {
+      this.loadedBytes = event.loadedBytes;
+      this.#rate.add(event.loadedBytes, performance.now());
+    }
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#render();
+    });
+  }
+
+  stop() {
+    cancelAnimationFrame(this.#frame);
+  }
+
+  /** @param {LoadEvent['stage']} stage */
+  #stageText(stage) {
+    return stage === 'download' && this.#local ? 'Reading the file' : kStageText[stage];
+  }
+
+  #render() {
+    const event = /** @type {LoadEvent} */ (this.#last);
+    const total = event.totalBytes || (event.stage === 'download' ? this.#bytes : 0);
+    this.#title.textContent = this.#stageText(event.stage);
+    if (total > 0) {
+      const part = Math.min(1, event.loadedBytes / total);
+      this.#bar.value = part;
+      this.#percent.textContent = `${Math.floor(part * 100)} %`;
+    } else {
+      this.#bar.removeAttribute('value');
+      this.#percent.textContent = '';
+    }
+    this.#text.textContent = this.#detail(event, total);
+  }
+
+  /**
+   * @param {LoadEvent} event
+   * @param {number} total
+   */
+  #detail(event, total) {
+    if (total === 0) return event.stage === 'warmup' ? 'One moment' : '';
+    const parts = [`${formatBytes(event.loadedBytes)} of ${formatBytes(total)}`];
+    const rate = event.stage === 'download' && !this.#local ? this.#rate.rate : 0;
+    if (rate > 0) parts.push(`${formatBytes(rate)}/s`, `${formatDuration((total - event.loadedBytes) / rate)} left`);
+    return parts.join(' · ');
+  }
+}

@@ -1,0 +1,115 @@
+/** Owns the start of the page and the way between its two views: choosing a model, and the chat. */
+
+import { Tessera } from '../tessera.js';
+import { Chat } from './chat.js';
+import { ChatView } from './chat-view.js';
+import { Composer } from './composer.js';
+import { titleOf } from './conversation.js';
+import { ConversationStore } from './conversation-store.js';
+import { announce, byId } from './dom.js';
+import { openEngineDialog } from './engine-dialog.js';
+import { initFileDrop } from './file-drop.js';
+import { openHistory } from './history-dialog.js';
+import { notice } from './notices.js';
+import { openSettings } from './settings-dialog.js';
+import { loadSettings } from './settings.js';
+import { StartView } from './start-view.js';
+import { fallbackOf, StatusLine } from './status-line.js';
+import { initTheme } from './theme.js';
+
+let settings = loadSettings();
+let keepsChats = true;
+const store = new ConversationStore(() => {
+  keepsChats = false;
+  if (chat.engine) view.setNotices(chatNotices(chat.engine.info));
+});
+const view = new ChatView({ suggest: (text) => chat.send(text), regenerate: () => chat.regenerate() });
+const composer = new Composer({ send: (text) => chat.send(text), stop: () => void chat.stop() });
+const chat = new Chat({
+  store,
+  view,
+  composer,
+  status: new StatusLine(),
+  settings: () => settings,
+  leave: () => void leaveChat(),
+});
+const start = new StartView(loadModel);
+
+/** @param {import('./start-view.js').LoadJob} job */
+async function loadModel({ model, name, signal, onProgress }) {
+  const engine = await Tessera.load({ model, signal, onProgress });
+  chat.setEngine(engine, name);
+  start.hide();
+  byId('chat').hidden = false;
+  byId('new-chat').hidden = false;
+  byId('topbar-title').textContent = name;
+  view.setHint(`${name} is ready. It is small: good with words and simple tasks, weak on facts.`);
+  view.setNotices(chatNotices(engine.info));
+  await chat.open(chat.conversation);
+  announce(`${name} is ready.`);
+  composer.focus();
+}
+
+/** @param {import('./status-line.js').EngineInfo} info engine.info */
+function chatNotices(info) {
+  const fallback = fallbackOf(info);
+  const text =
+    'The browser has no room for them or does not allow it: what you write now is gone when the tab is closed.';
+  return [
+    ...(fallback ? [notice({ kind: 'warn', ...fallback })] : []),
+    ...(keepsChats ? [] : [notice({ kind: 'warn', title: 'Chats are not kept.', text })]),
+  ];
+}
+
+/** Ends the engine and goes back to the first view; the conversation stays. */
+async function leaveChat() {
+  await chat.stop();
+  const { engine } = chat;
+  chat.setEngine(null, '');
+  byId('chat').hidden = true;
+  byId('new-chat').hidden = true;
+  byId('topbar-title').textContent = '';
+  showResumeHint(chat.conversation);
+  await engine?.dispose().catch(() => {});
+  await start.show();
+  byId('main').focus();
+}
+
+/** @param {import('./conversation.js').Conversation} conversation */
+function openConversation(conversation) {
+  void chat.open(conversation);
+  if (chat.engine) composer.focus();
+  else showResumeHint(conversation);
+}
+
+/** @param {import('./conversation.js').Conversation} conversation the one on screen once a model runs */
+function showResumeHint(conversation) {
+  const hint = byId('resume-hint');
+  hint.hidden = conversation.messages.length === 0;
+  hint.textContent = `Start a model to go on with “${titleOf(conversation)}”`;
+}
+
+byId('new-chat').addEventListener('click', () => void chat.newChat());
+byId('open-settings').addEventListener('click', () => openSettings(settings, (changed) => (settings = changed)));
+byId('open-history').addEventListener('click', () => {
+  const { id } = chat.conversation;
+  const deleted = (/** @type {string} */ gone) => {
+    if (gone !== id) return;
+    void chat.newChat();
+    byId('resume-hint').hidden = true;
+  };
+  void openHistory(store, id, { open: openConversation, deleted });
+});
+byId('open-engine').addEventListener('click', () => {
+  if (chat.engine) openEngineDialog(chat.engine.info, chat.figures, () => void leaveChat());
+});
+
+initTheme();
+initFileDrop(async (files) => {
+  if (chat.engine) await leaveChat();
+  start.openFiles(files);
+});
+await store.open();
+const kept = await store.current();
+if (kept) openConversation(kept);
+await start.show();

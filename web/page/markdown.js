@@ -1,0 +1,103 @@
+/** Owns turning a model's Markdown into safe elements, and doing so bit by bit while an answer grows. */
+
+import DOMPurify from 'dompurify';
+import { Marked } from 'marked';
+import { copyButton, h } from './dom.js';
+
+/** @param {string} text */
+function escapeHtml(text) {
+  return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+}
+
+const marked = new Marked({
+  gfm: true,
+  breaks: true, // models end the lines of a poem with a single line break
+  renderer: {
+    // What looks like HTML is shown as the model wrote it; images would ask another server and become their text.
+    html: ({ text }) => escapeHtml(text),
+    image: ({ href, text }) => `<a href="${escapeHtml(href)}">${escapeHtml(text || href)}</a>`,
+    checkbox: ({ checked }) => (checked ? '☑ ' : '☐ '),
+    // The page's own headings end at level 2.
+    heading({ tokens, depth }) {
+      const level = Math.min(6, depth + 2);
+      return `<h${level}>${this.parser.parseInline(tokens)}</h${level}>`;
+    },
+  },
+});
+
+const kAllowed = {
+  ALLOWED_TAGS: [
+    ...['p', 'br', 'strong', 'em', 'del', 'code', 'pre', 'ul', 'ol', 'li', 'blockquote', 'hr', 'a'],
+    ...['h3', 'h4', 'h5', 'h6', 'table', 'thead', 'tbody', 'tr', 'th', 'td'],
+  ],
+  ALLOWED_ATTR: ['href', 'start', 'class'],
+  ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
+  RETURN_DOM_FRAGMENT: /** @type {const} */ (true),
+};
+
+/**
+ * @param {import('marked').Token[]} tokens
+ * @returns {DocumentFragment}
+ */
+function render(tokens) {
+  const fragment = DOMPurify.sanitize(marked.parser(tokens), kAllowed);
+  for (const link of fragment.querySelectorAll('a')) {
+    link.target = '_blank';
+    link.rel = 'noopener noreferrer';
+  }
+  for (const pre of fragment.querySelectorAll('pre')) frameCode(pre);
+  for (const table of fragment.querySelectorAll('table')) table.tabIndex = 0;
+  return fragment;
+}
+
+/**
+ * Gives a code block a head with its language and a copy button.
+ * @param {HTMLPreElement} pre
+ */
+function frameCode(pre) {
+  const code = pre.querySelector('code');
+  const language = /language-([\w+#.-]+)/.exec(code?.className ?? '')?.[1] ?? 'text';
+  const frame = h(
+    'div.code-block',
+    {},
+    h(
+      'div.code-head',
+      {},
+      h('span', {}, language),
+      copyButton('Copy code', () => pre.textContent ?? ''),
+    ),
+  );
+  pre.replaceWith(frame);
+  pre.tabIndex = 0;
+  frame.append(pre);
+}
+
+/**
+ * One answer on screen. Each top-level block keeps its elements until its source changes, so that streaming touches only
+ * the last block, and a selection or an opened code block further up stays as it is.
+ */
+export class MarkdownView {
+  /** @type {{raw: string, nodes: ChildNode[]}[]} */
+  #blocks = [];
+  #parent;
+
+  /** @param {HTMLElement} parent */
+  constructor(parent) {
+    this.#parent = parent;
+  }
+
+  /** @param {string} source the whole text so far */
+  update(source) {
+    const tokens = marked.lexer(source);
+    let same = 0;
+    while (same < this.#blocks.length && same < tokens.length && this.#blocks[same].raw === tokens[same].raw) same++;
+    for (const { nodes } of this.#blocks.splice(same)) for (const node of nodes) node.remove();
+    for (const token of tokens.slice(same)) {
+      const nodes = [...render([token]).childNodes].filter(
+        (node) => node.nodeType !== Node.TEXT_NODE || node.textContent?.trim(),
+      );
+      this.#parent.append(...nodes);
+      this.#blocks.push({ raw: token.raw, nodes });
+    }
+  }
+}

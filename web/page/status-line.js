@@ -1,0 +1,101 @@
+/** Owns the line under the message box: what runs, how fast, how full; and why it is not faster. */
+
+import { byId, h, icon, svg } from './dom.js';
+import { formatBytes, formatRate } from './format.js';
+
+const kMeterWidth = 56;
+
+/**
+ * @typedef {import('../tessera.js').Engine} Engine
+ * @typedef {import('../tessera.js').EngineInfo} EngineInfo
+ *
+ * @typedef {object} Figures what the last answer brought; numbers are 0 while unknown
+ * @property {number} prefillRate tokens a second
+ * @property {number} decodeRate tokens a second
+ * @property {number} contextUsed tokens
+ */
+
+/** @returns {Figures} */
+export function noFigures() {
+  return { prefillRate: 0, decodeRate: 0, contextUsed: 0 };
+}
+
+/**
+ * How the engine runs, in a few words.
+ * @param {EngineInfo} info engine.info
+ */
+export function describeEngine(info) {
+  const simd = info.variant === 'relaxed' ? 'Relaxed SIMD' : 'SIMD128';
+  return `${simd} · ${info.threads} ${info.threads === 1 ? 'thread' : 'threads'}`;
+}
+
+/**
+ * Why the engine does less than this device could, or null.
+ * @param {EngineInfo} info engine.info
+ * @returns {{title: string, text: string} | null}
+ */
+export function fallbackOf(info) {
+  if (!info.isolated) {
+    return {
+      title: 'One thread: this server does not send the isolation headers.',
+      text:
+        'Answers are right but slower. A page may use several threads only when its server sends ' +
+        'Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp.',
+    };
+  }
+  return info.fallbackReason ? { title: 'Not at full speed.', text: info.fallbackReason } : null;
+}
+
+/**
+ * @param {number} used tokens
+ * @param {number} size tokens
+ */
+function meter(used, size) {
+  const part = Math.min(1, used / size);
+  const bar = (/** @type {string} */ name, /** @type {number} */ width) =>
+    svg('rect', { class: name, x: 0, y: 0, width, height: 6, rx: 3 });
+  return svg(
+    'svg',
+    { class: `meter${part > 0.85 ? ' meter-full' : ''}`, viewBox: `0 0 ${kMeterWidth} 6`, 'aria-hidden': 'true' },
+    bar('meter-back', kMeterWidth),
+    bar('meter-fill', kMeterWidth * part),
+  );
+}
+
+export class StatusLine {
+  #button = byId('open-engine');
+  #frame = 0;
+
+  /**
+   * Draws with the next frame.
+   * @param {EngineInfo} info engine.info
+   * @param {Figures} figures
+   */
+  show(info, figures) {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = requestAnimationFrame(() => this.#render(info, { ...figures }));
+  }
+
+  /**
+   * @param {EngineInfo} info
+   * @param {Figures} figures
+   */
+  #render(info, { prefillRate, decodeRate, contextUsed }) {
+    const fallback = fallbackOf(info) !== null;
+    const count = (/** @type {number} */ n) => n.toLocaleString('en');
+    const items = [
+      h(`span.status-item${fallback ? '.status-warn' : ''}`, {}, fallback && icon('warn'), describeEngine(info)),
+      decodeRate > 0 && h('span.status-item', {}, `${formatRate(decodeRate)} tokens/s`),
+      prefillRate > 0 && h('span.status-item.status-wide', {}, `reads ${formatRate(prefillRate)} tokens/s`),
+      h(
+        'span.status-item',
+        { title: 'Tokens of this conversation the model holds' },
+        meter(contextUsed, info.contextSize),
+        `${count(contextUsed)} of ${count(info.contextSize)}`,
+      ),
+      h('span.status-item.status-wide', {}, `${formatBytes(info.memory.heap)} memory`),
+    ];
+    const shown = /** @type {HTMLElement[]} */ (items.filter(Boolean));
+    this.#button.replaceChildren(h('span.visually-hidden', {}, 'Engine details: '), ...shown);
+  }
+}

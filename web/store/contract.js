@@ -1,0 +1,45 @@
+/**
+ * The contract between the model store and the places it can keep files in. It holds types only; tests/web/store-contract.mjs is
+ * the same contract as a test suite, and every backend passes it.
+ *
+ * Paths are `<folder>/<file>`, each part of [A-Za-z0-9._-], one folder per model. A file exists only once its writer has
+ * committed: whatever happens before (crash, closed tab, abort) leaves the old file or none. Backends know nothing about
+ * models, hashes or the network.
+ */
+
+/**
+ * Synchronous random access to bytes that do not change while it is open; worker only.
+ * @typedef {object} SyncReader
+ * @property {number} size in bytes
+ * @property {(target: Uint8Array, offset: number) => void} read fills all of `target` from `offset` on; `target` may be a view on
+ *   shared memory. Throws a TesseraError 'read_failed' when the range does not lie inside the file or the bytes cannot be read.
+ */
+
+/** @typedef {SyncReader & {close: () => void}} OpenFile close() frees the handle; a second call does nothing */
+
+/**
+ * @typedef {object} FileWriter chunks are laid end to end; use only one call at a time, and nothing after commit or abort
+ * @property {(chunk: Uint8Array) => Promise<void>} write rejects with an error named 'QuotaExceededError' when the store is full; the
+ *   chunk may be reused as soon as it resolves
+ * @property {() => Promise<void>} commit the file now exists and replaces an older one of that path
+ * @property {() => Promise<void>} abort nothing is kept; safe to call after a failed write or commit
+ */
+
+/** @typedef {{path: string, bytes: number}} StoredFile */
+
+/**
+ * @typedef {object} Backend
+ * @property {'opfs' | 'cache' | 'memory'} kind
+ * @property {boolean} persistent whether the files outlive the page
+ * @property {() => Promise<StoredFile[]>} list all files, in no particular order
+ * @property {(path: string) => Promise<OpenFile>} open rejects with TesseraError 'not_found'; worker only (except memory)
+ * @property {(path: string) => Promise<ReadableStream<Uint8Array>>} stream the file's bytes in order; rejects with 'not_found'; works
+ *   in page and worker
+ * @property {(path: string, expectedBytes?: number) => Promise<FileWriter>} createWriter worker only (except cache, memory); the
+ *   number is a hint that spares the backend from measuring the file later
+ * @property {(path: string) => Promise<void>} delete of a file that is not there does nothing; rejects with 'in_use' while another
+ *   tab reads it
+ * @property {(folder: string) => Promise<void>} deleteFolder everything in it, unfinished files too
+ */
+
+export {};

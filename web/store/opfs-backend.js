@@ -1,0 +1,189 @@
+/**
+ * The store in the origin private file system: writing and reading through synchronous access handles inside a worker, listing,
+ * streaming and deleting anywhere. A file is written as NAME.part and moved to NAME by commit.
+ */
+import { TesseraError } from '../base/errors.js';
+import { blobReader, checkRange } from './readers.js';
+
+const kRoot = 'tessera-models';
+const kUnfinished = '.part';
+const kBounceBytes = 1 << 20;
+
+/** @typedef {import('./contract.js').Backend} Backend */
+/** @typedef {import('./contract.js').OpenFile} OpenFile */
+
+/**
+ * @returns {Promise<Backend | null>} null where the browser lacks what this backend needs, or refuses it (private windows)
+ */
+export async function createOpfsBackend() {
+  const inWorker = typeof window === 'undefined';
+  const prototype = globalThis.FileSystemFileHandle?.prototype;
+  if (!prototype || !('move' in prototype) || (inWorker && !('createSyncAccessHandle' in prototype))) return null;
+  /** @type {FileSystemDirectoryHandle} */
+  let root;
+  try {
+    root = await (await navigator.storage.getDirectory()).getDirectoryHandle(kRoot, { create: true });
+  } catch {
+    return null;
+  }
+  return backendIn(root);
+}
+
+/**
+ * @param {FileSystemDirectoryHandle} root
+ * @returns {Backend}
+ */
+function backendIn(root) {
+  /** @param {string} path */
+  const fileHandle = async (path) => {
+    const [folder, name] = path.split('/');
+    try {
+      return await (await root.getDirectoryHandle(folder)).getFileHandle(name);
+    } catch (cause) {
+      throw missing(cause) ? new TesseraError('not_found', `no stored file ${path}`) : cause;
+    }
+  };
+
+  return {
+    kind: 'opfs',
+    persistent: true,
+    async list() {
+      const files = [];
+      for await (const [folder, directory] of root.entries()) {
+        if (directory.kind !== 'directory') continue;
+        for await (const [name, handle] of /** @type {FileSystemDirectoryHandle} */ (directory).entries()) {
+          if (handle.kind !== 'file' || name.endsWith(kUnfinished)) continue;
+          const { size } = await /** @type {FileSystemFileHandle} */ (handle).getFile();
+          files.push({ path: `${folder}/${name}`, bytes: size });
+        }
+      }
+      return files;
+    },
+    async open(path) {
+      const handle = await fileHandle(path);
+      try {
+        return handleReader(await handle.createSyncAccessHandle({ mode: 'read-only' }));
+      } catch {
+        // Engines without the read-only mode lock the file for one tab; a Blob of it can still be read in the others.
+        return blobReader(await handle.getFile());
+      }
+    },
+    async stream(path) {
+      return (await (await fileHandle(path)).getFile()).stream();
+    },
+    async createWriter(path) {
+      const [folder, name] = path.split('/');
+      return openWriter(await root.getDirectoryHandle(folder, { create: true }), name);
+    },
+    async delete(path) {
+      const [folder, name] = path.split('/');
+      try {
+        await (await root.getDirectoryHandle(folder)).removeEntry(name);
+      } catch (cause) {
+        if (!missing(cause)) throw deleteError(path, cause);
+      }
+    },
+    async deleteFolder(folder) {
+      try {
+        await root.removeEntry(folder, { recursive: true });
+      } catch (cause) {
+        if (!missing(cause)) throw deleteError(folder, cause);
+      }
+    },
+  };
+}
+
+/**
+ * @param {FileSystemDirectoryHandle} directory
+ * @param {string} name
+ * @returns {Promise<import('./contract.js').FileWriter>}
+ */
+async function openWriter(directory, name) {
+  const file = await directory.getFileHandle(name + kUnfinished, { create: true });
+  const access = await file.createSyncAccessHandle();
+  access.truncate(0);
+  let size = 0;
+  return {
+    async write(chunk) {
+      const written = access.write(chunk, { at: size });
+      // Some engines report a full disk as a short write instead of an exception.
+      if (written !== chunk.length) throw new DOMException('the disk is full', 'QuotaExceededError');
+      size += written;
+    },
+    async commit() {
+      access.flush();
+      access.close();
+      await directory.removeEntry(name).catch((cause) => {
+        if (!missing(cause)) throw cause;
+      });
+      await file.move(directory, name);
+    },
+    async abort() {
+      access.close();
+      await directory.removeEntry(name + kUnfinished).catch((cause) => {
+        if (!missing(cause)) throw cause;
+      });
+    },
+  };
+}
+
+/**
+ * @param {FileSystemSyncAccessHandle} access
+ * @returns {OpenFile}
+ */
+function handleReader(access) {
+  const size = access.getSize();
+  /** @type {Uint8Array | null} */
+  let bounce = null;
+
+  /**
+   * @param {Uint8Array} target
+   * @param {number} offset
+   */
+  const fill = (target, offset) => {
+    for (let done = 0; done < target.length;) {
+      const count = access.read(target.subarray(done), { at: offset + done });
+      if (count <= 0)
+        throw new TesseraError('read_failed', `the stored file ended at ${offset + done} of ${size} bytes`);
+      done += count;
+    }
+  };
+
+  return {
+    size,
+    read(target, offset) {
+      checkRange(size, target, offset);
+      if (!bounce) {
+        try {
+          return fill(target, offset);
+        } catch (cause) {
+          if (!(cause instanceof TypeError) || target.buffer instanceof ArrayBuffer) throw cause;
+          bounce = new Uint8Array(kBounceBytes); // this engine refuses shared memory: copy through a buffer of our own
+        }
+      }
+      for (let done = 0; done < target.length; done += bounce.length) {
+        const piece = bounce.subarray(0, Math.min(bounce.length, target.length - done));
+        fill(piece, offset + done);
+        target.set(piece, done);
+      }
+    },
+    close() {
+      access.close();
+    },
+  };
+}
+
+/** @param {unknown} error */
+function missing(error) {
+  return error instanceof DOMException && error.name === 'NotFoundError';
+}
+
+/**
+ * @param {string} what
+ * @param {unknown} cause
+ */
+function deleteError(what, cause) {
+  if (!(cause instanceof DOMException) || cause.name !== 'NoModificationAllowedError') return cause;
+  const hint = 'Close the other tabs that use this model and try again.';
+  return new TesseraError('in_use', `${what} cannot be deleted: it is being read or written`, hint, cause);
+}

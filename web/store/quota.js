@@ -1,0 +1,46 @@
+/** What the browser lets this site keep, and the error when a model does not fit. */
+import { TesseraError } from '../base/errors.js';
+
+/**
+ * @param {number} neededBytes
+ * @returns {Promise<void>} rejects with 'quota_exceeded' when the browser says beforehand that they cannot fit
+ */
+export async function checkSpace(neededBytes) {
+  const { quota, usage } = await estimate();
+  if (quota !== undefined && usage !== undefined && quota - usage < neededBytes) throw await quotaError(neededBytes);
+}
+
+/**
+ * @param {number | null} neededBytes what was still to be stored; null when unknown
+ * @param {unknown} [cause]
+ * @returns {Promise<TesseraError>}
+ */
+export async function quotaError(neededBytes, cause) {
+  const { quota, usage } = await estimate();
+  const need = neededBytes === null ? 'the model needs more space' : `the model needs ${megabytes(neededBytes)} more`;
+  const have =
+    quota === undefined || usage === undefined
+      ? 'the browser is out of storage'
+      : `the browser lets this site keep ${megabytes(quota)} and ${megabytes(usage)} are in use`;
+  const hint = 'Remove a stored model, free disk space, or load with cache: false (then it is downloaded every time).';
+  return new TesseraError('quota_exceeded', `${need}, but ${have}`, hint, cause);
+}
+
+/** @param {unknown} error */
+export function isQuotaError(error) {
+  return error instanceof Error && error.name === 'QuotaExceededError';
+}
+
+/** @returns {Promise<StorageEstimate>} */
+async function estimate() {
+  try {
+    return (await navigator.storage.estimate()) ?? {};
+  } catch {
+    return {}; // no storage manager here, or it refuses: there are no numbers to show
+  }
+}
+
+/** @param {number} bytes */
+function megabytes(bytes) {
+  return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+}

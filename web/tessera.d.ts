@@ -1,0 +1,277 @@
+// The types of tessera.js, the package's public module.
+
+/** What went wrong, as a stable name; the store may add others. */
+export type TesseraErrorCode =
+  | 'invalid_argument'
+  | 'not_found'
+  | 'io'
+  | 'bad_file'
+  | 'unsupported'
+  | 'out_of_memory'
+  | 'context_full'
+  | 'aborted'
+  | 'template'
+  | 'internal'
+  | 'network'
+  | 'disposed'
+  | (string & {});
+
+/** Every rejection. `message` says what was found and expected, `hint` what to do (may be empty). */
+export class TesseraError extends Error {
+  constructor(code: TesseraErrorCode, message: string, hint?: string, cause?: unknown);
+  readonly code: TesseraErrorCode;
+  readonly hint: string;
+}
+
+export interface LoadProgress {
+  stage: 'download' | 'verify' | 'load' | 'warmup';
+  loadedBytes: number;
+  /** 0 while nobody knows how much will come. */
+  totalBytes: number;
+}
+
+export interface LoadOptions {
+  /** URL of a .gguf or of a manifest.json, a File, or several Files (a split GGUF, or shards of one). */
+  model: string | URL | File | File[];
+  /** 1…64; by default as many as the device offers, at most 8. One where the page is not cross-origin isolated. */
+  threads?: number;
+  /** Tokens; by default what the model was trained for, at most 4096. */
+  contextSize?: number;
+  /** Number format of the KV cache; 'f32' by default. */
+  kvType?: 'f32' | 'f16' | 'q8_0';
+  /** The WebAssembly module; 'auto' takes the best that the browser runs. */
+  variant?: 'auto' | 'relaxed' | 'simd128';
+  /** Keep downloads in the store; true by default. */
+  cache?: boolean;
+  signal?: AbortSignal;
+  onProgress?: (progress: LoadProgress) => void;
+  /** Where tessera-worker.js is, if not beside tessera.js. Must be of the page's origin. */
+  workerUrl?: string | URL;
+  /** The folder of tessera-simd128.{js,wasm} and tessera-relaxed.{js,wasm}, with a slash at the end, if not the worker's. */
+  wasmUrl?: string | URL;
+}
+
+export interface EngineInfo {
+  readonly architecture: string;
+  readonly name: string;
+  /** The format that holds most weights: "Q4_1". */
+  readonly quantization: string;
+  readonly parameters: number;
+  /** Tokens one conversation can hold. */
+  readonly contextSize: number;
+  /** Tokens the model was trained for. */
+  readonly trainedContext: number;
+  readonly vocabularySize: number;
+  /** Whether the file brings a chat template. */
+  readonly chatTemplate: boolean;
+  readonly kvType: 'f32' | 'f16' | 'q8_0';
+  readonly threads: number;
+  readonly variant: 'relaxed' | 'simd128';
+  readonly kernels: string;
+  readonly addressBits: 32;
+  /** Whether the page is cross-origin isolated, which threads need. */
+  readonly isolated: boolean;
+  /** Why one thread or plain SIMD128 is in use, in plain words; '' when nothing is held back. */
+  readonly fallbackReason: string;
+  readonly loadMs: number;
+  /** Bytes; `heap` is the whole linear memory as of the last answer. */
+  readonly memory: { readonly weights: number; readonly kv: number; readonly heap: number };
+}
+
+/** Options of both kinds of completion. Unknown ones are errors. */
+export interface GenerateOptions {
+  // Defaults are those of `tessera run`: temperature 0.7, top_k 40, top_p 0.95, min_p 0.05, nothing else, a random seed.
+  /** New tokens at most; by default until the context is full. */
+  max_tokens?: number | null;
+  /** 0 takes the most likely token. */
+  temperature?: number | null;
+  top_p?: number | null;
+  /** 0 = off. */
+  top_k?: number | null;
+  min_p?: number | null;
+  typical_p?: number | null;
+  repeat_penalty?: number | null;
+  frequency_penalty?: number | null;
+  presence_penalty?: number | null;
+  /** How many of the last tokens the penalties see. */
+  penalty_window?: number | null;
+  /** {token id: added to its logit}; -100 forbids it. */
+  logit_bias?: Record<string, number> | null;
+  /** The same seed gives the same answer on every device. */
+  seed?: number | null;
+  /** Text that ends the answer and is not part of it. */
+  stop?: string | string[] | null;
+  /** Only { type: 'text' } so far. */
+  response_format?: { type: 'text' } | null;
+  signal?: AbortSignal | null;
+}
+
+export interface ChatMessage {
+  role: 'system' | 'user' | 'assistant' | (string & {});
+  content: string | { type: 'text'; text: string }[];
+}
+
+export interface ChatOptions extends GenerateOptions {
+  messages: ChatMessage[];
+  logprobs?: boolean | null;
+  /** 0…20 alternatives a token; needs logprobs. */
+  top_logprobs?: number | null;
+}
+
+export interface PromptOptions extends GenerateOptions {
+  /** Raw text; special tokens in it are parsed. */
+  prompt: string;
+  /** Log-probabilities with 0…20 alternatives a token. */
+  logprobs?: number | null;
+}
+
+export type FinishReason = 'stop' | 'length' | 'context';
+
+export interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  /** Prompt tokens that were still in the KV cache. */
+  prompt_tokens_details: { cached_tokens: number };
+}
+
+export interface Timings {
+  load_ms: number;
+  prefill_ms: number;
+  prefill_tps: number;
+  decode_tps: number;
+}
+
+/** What the end of every answer brings. */
+export interface Closing {
+  usage: Usage;
+  timings: Timings;
+  /** Ids of the answer's tokens. */
+  tokens: number[];
+  /** The seed in use, given or drawn. */
+  seed: number;
+}
+
+export interface TokenLogprob {
+  token: string;
+  logprob: number;
+  bytes: number[];
+}
+export interface ChatLogprobs {
+  content: (TokenLogprob & { top_logprobs: TokenLogprob[] })[];
+}
+export interface PromptLogprobs {
+  tokens: string[];
+  token_logprobs: number[];
+  top_logprobs: Record<string, number>[];
+}
+
+export interface ChatCompletion extends Closing {
+  id: string;
+  object: 'chat.completion';
+  created: number;
+  model: string;
+  choices: {
+    index: 0;
+    message: { role: 'assistant'; content: string };
+    logprobs: ChatLogprobs | null;
+    finish_reason: FinishReason;
+  }[];
+}
+
+/** The last chunk has finish_reason and the Closing. */
+export interface ChatChunk extends Partial<Closing> {
+  id: string;
+  object: 'chat.completion.chunk';
+  created: number;
+  model: string;
+  choices: {
+    index: 0;
+    delta: { role?: 'assistant'; content?: string };
+    logprobs: ChatLogprobs | null;
+    finish_reason: FinishReason | null;
+  }[];
+}
+
+export interface TextCompletion extends Closing {
+  id: string;
+  object: 'text_completion';
+  created: number;
+  model: string;
+  choices: { index: 0; text: string; logprobs: PromptLogprobs | null; finish_reason: FinishReason }[];
+}
+
+export interface TextChunk extends Partial<Closing> {
+  id: string;
+  object: 'text_completion';
+  created: number;
+  model: string;
+  choices: { index: 0; text: string; logprobs: PromptLogprobs | null; finish_reason: FinishReason | null }[];
+}
+
+/** The call's promise settles when the engine has taken the prompt; leaving the loop early stops the work. */
+export type AnswerStream<Chunk> = AsyncIterableIterator<Chunk>;
+
+export interface BenchReport {
+  model: string;
+  kernels: string;
+  threads: number;
+  load_ms: number;
+  prefill: { tokens: number; tps: number[] };
+  decode: { tokens: number; depth: number; tps: number[] };
+  peak_bytes: number;
+}
+
+/** One loaded model in a worker of its own. Completions, logits and bench wait for each other; the rest answers at once. */
+export interface Engine {
+  readonly info: EngineInfo;
+  readonly chat: {
+    readonly completions: {
+      create(options: ChatOptions & { stream: true }): Promise<AnswerStream<ChatChunk>>;
+      create(options: ChatOptions & { stream?: false | null }): Promise<ChatCompletion>;
+    };
+  };
+  readonly completions: {
+    create(options: PromptOptions & { stream: true }): Promise<AnswerStream<TextChunk>>;
+    create(options: PromptOptions & { stream?: false | null }): Promise<TextCompletion>;
+  };
+  tokenize(text: string, options?: { special?: boolean; bos?: boolean }): Promise<number[]>;
+  detokenize(ids: ArrayLike<number>): Promise<string>;
+  /** Of all positions; `hash` is that of `tessera logits`, `top` has the best [id, log-probability] pairs a position. */
+  logits(ids: ArrayLike<number>, options?: { top?: number }): Promise<{ hash: string; top: [number, number][][] }>;
+  bench(options?: {
+    promptTokens?: number;
+    generateTokens?: number;
+    depth?: number;
+    repetitions?: number;
+  }): Promise<BenchReport>;
+  /** Workers gone, memory free. Calls that wait reject with 'disposed'. */
+  dispose(): Promise<void>;
+}
+
+export interface StoredModel {
+  /** For remove and verify. */
+  id: string;
+  name: string;
+  url: string;
+  /** Of the whole model; null while unknown. */
+  bytes: number | null;
+  storedBytes: number;
+  /** Whether it can be opened without the network. */
+  complete: boolean;
+  /** Milliseconds since 1970. */
+  lastUsed: number | null;
+}
+
+export interface Tessera {
+  load(options: LoadOptions): Promise<Engine>;
+  /** The models kept in this browser. */
+  readonly models: {
+    list(): Promise<StoredModel[]>;
+    remove(id: string): Promise<void>;
+    verify(id: string): Promise<{ ok: boolean; badShards: string[]; missingShards: string[] }>;
+  };
+}
+
+export const Tessera: Tessera;
+export default Tessera;

@@ -1,0 +1,33 @@
+// Owns the public module of the package: Tessera.load, Tessera.models and TesseraError. Types: tessera.d.ts.
+import { TesseraError } from './base/errors.js';
+import { loadEngine } from './engine/client.js';
+import * as models from './store/models.js';
+
+/** @param {string | URL | undefined} url */
+function startWorker(url) {
+  try {
+    // Bundlers look for exactly this expression, so the default is not put into a variable.
+    return url
+      ? new Worker(url, { type: 'module' })
+      : new Worker(new URL('./tessera-worker.js', import.meta.url), { type: 'module' });
+  } catch (error) {
+    const hint = 'The worker must come from the same origin as the page: see workerUrl.';
+    throw new TesseraError('network', `The engine worker could not be created: ${error}`, hint, error);
+  }
+}
+
+/** @param {unknown} options */
+async function load(options) {
+  return loadEngine(options, globalThis.document?.baseURI ?? globalThis.location?.href ?? import.meta.url, startWorker);
+}
+
+export const Tessera = Object.freeze({
+  load,
+  models: Object.freeze({
+    list: () => models.list(),
+    remove: (/** @type {string} */ id) => models.remove(id),
+    verify: (/** @type {string} */ id) => models.verify(id),
+  }),
+});
+export { TesseraError };
+export default Tessera;
