@@ -74,7 +74,9 @@ async function copyFiles(site, wasm) {
       throw new Error(`${built} is missing: build the WebAssembly first (scripts/demo does), or use --without-wasm`);
     });
     // Emscripten leaves its glue readable; a third of it is comments and spaces.
-    const glue = name.endsWith('.js') ? await transform(content, { minify: true, format: 'esm', target: 'es2022' }) : null;
+    const glue = name.endsWith('.js')
+      ? await transform(content, { minify: true, format: 'esm', target: 'es2022' })
+      : null;
     await writeFile(join(site, name), glue === null ? content : glue.code);
   }
 }
@@ -90,8 +92,11 @@ async function listModels(site) {
     const path = `${kModels}/${id}/manifest.json`;
     const text = await readFile(join(site, path), 'utf8').catch(() => null);
     if (text === null) continue;
-    const { name, file, license, architecture, quantization, context_length } = checkManifest(JSON.parse(text));
-    const description = notes[file.sha256] ?? `${architecture}, ${quantization}, context of ${context_length} tokens.`;
+    const manifest = checkManifest(JSON.parse(text));
+    const { file, license, architecture, quantization, context_length } = manifest;
+    const note = notes[file.sha256];
+    const name = note?.name ?? manifest.name;
+    const description = note?.description ?? `${architecture}, ${quantization}, context of ${context_length} tokens.`;
     models.push({ id, name, manifest: path, bytes: file.bytes, license, description });
   }
   await writeFile(join(site, 'models.json'), `${JSON.stringify({ models }, null, 2)}\n`);

@@ -18,7 +18,8 @@ Result<nlohmann::ordered_json> inspect(std::vector<std::shared_ptr<const ByteSou
 
 /// The manifest.json of a file cut into shards of `shard_bytes` (docs: interfaces of the web page). Reads the whole file to hash it.
 /// `write_shard(path, bytes)` stores one shard; `file_name` is the original's base name. `license` comes from general.license.
-Result<nlohmann::ordered_json> split_into_shards(const std::shared_ptr<const ByteSource>& source, const std::string& file_name, uint64_t shard_bytes,
-                                                 const std::function<Result<void>(const std::string& path, std::span<const std::byte> bytes)>& write_shard);
+Result<nlohmann::ordered_json> split_into_shards(
+    const std::shared_ptr<const ByteSource>& source, const std::string& file_name, uint64_t shard_bytes,
+    const std::function<Result<void>(const std::string& path, std::span<const std::byte> bytes)>& write_shard);
 
 }  // namespace tessera

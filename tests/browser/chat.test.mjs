@@ -114,6 +114,7 @@ test('stopping, and what a reload keeps', { skip: skipReason(), timeout: 240_000
 
   await t.test('both conversations are in the list and can be opened', async () => {
     await page.click('#open-history');
+    await page.waitForSelector('.history-title'); // the list is read from the database
     const titles = await page.$$eval('.history-title', (all) => all.map((node) => node.textContent));
     assert.equal(titles.length, 2);
     await page.$$eval('.history-open', (all) => /** @type {HTMLElement} */ (all[1]).click());

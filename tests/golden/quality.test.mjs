@@ -77,9 +77,10 @@ async function forEachPosition(model, idsFile, vocab, each) {
   const bytes = new Uint8Array(row.buffer);
   let filled = 0;
   let position = 0;
-  /** @param {Buffer} chunk */
-  const onDump = (chunk) => {
-    for (let at = 0; at < chunk.length;) {
+  /** @param {string | Buffer} data a Buffer, as no encoding is set */
+  const onDump = (data) => {
+    const chunk = /** @type {Buffer} */ (data);
+    for (let at = 0; at < chunk.length; ) {
       const part = chunk.subarray(at, at + bytes.length - filled);
       bytes.set(part, filled);
       at += part.length;

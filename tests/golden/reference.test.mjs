@@ -30,10 +30,11 @@ for (const name of realModels) {
     const { ids, positions, mean_nll: oracle } = expected.logits;
     const logits = (/** @type {string[]} */ ...options) =>
       json(['logits', '-m', model, '--tokens', ids.join(','), '--top', '1', ...options]);
+    /** @type {{positions: {top: [number, number][], next: number | null}[], hash: string}} */
     const { positions: got, hash } = await logits();
     assert.equal(got.length, ids.length);
-    assert.equal(got.at(-1).next, null);
-    const nll = got.slice(0, -1).reduce((sum, { next }) => sum - next, 0) / (ids.length - 1);
+    assert.equal(got.at(-1)?.next, null);
+    const nll = got.slice(0, -1).reduce((sum, { next }) => sum - Number(next), 0) / (ids.length - 1);
     assert.ok(Math.abs(nll - oracle) <= 0.02, `mean_nll ${nll}, oracle ${oracle}`);
     const same = got.filter(({ top }, i) => top[0][0] === positions[i].top[0][0]).length;
     assert.ok(same / ids.length >= 0.95, `same top token in ${same} of ${ids.length}`);

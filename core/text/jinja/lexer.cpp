@@ -86,8 +86,8 @@ class Lexer {
  private:
   std::string_view rest(size_t offset) const { return source_.substr(offset); }
   bool has(size_t offset, std::string_view text) const { return offset <= source_.size() && rest(offset).starts_with(text); }
-  Error error_at(size_t offset, std::string message) const {
-    return located_error(source_, static_cast<Offset>(offset), failure(std::move(message)));
+  Error error_at(size_t offset, const std::string& message) const {
+    return located_error(source_, static_cast<Offset>(offset), failure(message));
   }
   void add(TokenKind kind, size_t offset, std::string text) { tokens_.push_back({kind, static_cast<Offset>(offset), std::move(text)}); }
   size_t skip_space(size_t offset) const {
