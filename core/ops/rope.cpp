@@ -8,8 +8,7 @@ void rope_table(const RopeConfig& config, int first, int tokens, float* cosines,
   const int half = config.dims / 2;
   const double log_base = log_f64(config.base);
   for (int i = 0; i < half; ++i) {
-    double frequency = config.scale * exp_f64(-2.0 * i / config.dims * log_base);
-    if (!config.factors.empty()) frequency /= config.factors[i];
+    const double frequency = config.scale * exp_f64(-2.0 * i / config.dims * log_base);
     for (int t = 0; t < tokens; ++t) {
       const SinCos angle = sin_cos_f64((first + t) * frequency);
       cosines[t * half + i] = static_cast<float>(angle.cos);

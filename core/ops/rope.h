@@ -2,17 +2,15 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 namespace tessera {
 
 /// How positions turn a head's values.
 struct RopeConfig {
-  int dims = 0;                ///< leading values of each head that are turned; even
-  double base = 10000.0;       ///< rope.freq_base
-  double scale = 1.0;          ///< factor of every position: 1 / rope.scaling.factor for linear scaling
-  bool split_halves = false;   ///< pairs are (i, i + dims/2) as in GPT-NeoX instead of (2i, 2i + 1)
-  std::vector<float> factors;  ///< [dims/2] divisors of the frequencies (rope_freqs.weight of Llama 3.1), or empty
+  int dims = 0;               ///< leading values of each head that are turned; even
+  double base = 10000.0;      ///< rope.freq_base
+  double scale = 1.0;         ///< factor of every position: 1 / rope.scaling.factor for linear scaling
+  bool split_halves = false;  ///< pairs are (i, i + dims/2) as in GPT-NeoX instead of (2i, 2i + 1)
 };
 
 /// The angles' cosines and sines of `tokens` positions from `first`: cosines [tokens][dims/2], sines [tokens][dims/2].

@@ -10,7 +10,7 @@ namespace tessera {
 
 TEST_CASE("rope turns pairs by position / base^(2i/dims), in both pairings") {
   for (bool split_halves : {false, true}) {
-    RopeConfig config{.dims = 8, .base = 10000.0, .scale = 0.5, .split_halves = split_halves, .factors = {}};
+    RopeConfig config{.dims = 8, .base = 10000.0, .scale = 0.5, .split_halves = split_halves};
     const int first = 1000, head_dim = 12, half = 4;
     std::vector<float> cosines(2 * half), sines(2 * half), x(head_dim);
     rope_table(config, first, 2, cosines.data(), sines.data());
