@@ -218,8 +218,11 @@ export async function sendMessage(page, text) {
  * @returns {Promise<string>} the answer as shown
  */
 export async function ask(page, text) {
+  // Finished answers are counted, as the stop button of a short one may be gone again before it is looked for.
+  const finished = '.message-answer .message-tools';
+  const before = await page.$$eval(finished, (all) => all.length);
   await sendMessage(page, text);
-  await page.waitForSelector('#stop:not([hidden])');
+  await page.waitForFunction((tools, seen) => document.querySelectorAll(tools).length > seen, {}, finished, before);
   await page.waitForSelector('#stop', { hidden: true });
   return page.$$eval('.message-answer .prose', (all) => /** @type {HTMLElement} */ (all[all.length - 1]).innerText);
 }
