@@ -157,18 +157,26 @@ npm_packages() {
   (cd "$root" && npm ci --no-audit --no-fund --loglevel=error >&2)
 }
 
-# build PRESET [TARGET]: configures and builds one of CMakePresets.json (wasm needs use_toolchain first).
-build() {
-  local preset=$1 configure=(cmake)
+# build PRESET [TARGET]: configures and builds one of CMakePresets.json (wasm needs use_toolchain first). With ccache, what any
+# clone on this machine has compiled before is not compiled again: paths are made relative, the objects live in $cache.
+build() (
+  preset=$1 configure=(cmake) launcher=''
   shift
+  if have ccache; then
+    launcher=ccache
+    export CCACHE_DIR=$cache/ccache CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1 CCACHE_MAXSIZE=2G
+  fi
   if [ "$preset" = wasm ]; then
     configure=(emcmake cmake)
+    # em++ is a script: ccache cannot tell by itself what it is and when the compiler behind it changes.
+    export CCACHE_COMPILERTYPE=clang CCACHE_COMPILERCHECK="string:$(emcc --version | head -n 1)"
     # A folder configured with another compiler cannot be taken over.
     if ! grep -qsF "$(dirname "$(command -v emcc)")/" "$root/build/wasm/CMakeCache.txt"; then rm -rf "$root/build/wasm"; fi
   fi
   # && throughout: bash forgets `set -e` in a function whose result is asked for.
-  cd "$root" && "${configure[@]}" --preset "$preset" >/dev/null && cmake --build --preset "$preset" --parallel "$jobs" ${1:+--target "$1"}
-}
+  cd "$root" && "${configure[@]}" --preset "$preset" -DCMAKE_CXX_COMPILER_LAUNCHER="$launcher" >/dev/null &&
+    cmake --build --preset "$preset" --parallel "$jobs" ${1:+--target "$1"}
+)
 
 # split_model NAME: build/models/NAME.gguf as shards and manifest for the page, in build/site/models/NAME.
 split_model() {

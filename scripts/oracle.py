@@ -159,8 +159,9 @@ def encode_bpe(m, text):
     ids = {token: i for i, token in enumerate(m.token_list("tokens"))}
     ranks = {tuple(merge.split(" ")): i for i, merge in enumerate(m.token_list("merges"))}
     out = []
-    # smollm: digits one by one, then GPT-2's pattern, here for ASCII.
-    for word in re.findall(r"'(?:s|t|re|ve|m|ll|d)|[0-9]| ?[A-Za-z]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+", text):
+    # smollm: digits are cut out one by one, then GPT-2's pattern, here for ASCII, reads what is between them.
+    gpt2 = re.compile(r"'(?:s|t|re|ve|m|ll|d)| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+")
+    for word in (word for part in re.split("([0-9])", text) for word in gpt2.findall(part)):
         pieces = [{" ": "Ġ", "\n": "Ċ"}.get(letter, letter) for letter in word]
         while True:
             pairs = [(ranks.get(pair, len(ranks)), i) for i, pair in enumerate(zip(pieces, pieces[1:]))]

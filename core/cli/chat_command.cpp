@@ -8,6 +8,7 @@
 #include "core/cli/commands.h"
 #include "core/cli/console.h"
 #include "core/cli/model_files.h"
+#include "core/cli/stream_answer.h"
 #include "nlohmann/json.hpp"
 
 namespace tessera::cli {
@@ -179,30 +180,14 @@ bool Chat::answer() {
 
 Result<Generation> Chat::generate_answer(std::span<const int32_t> prompt) {
   take_interrupt();
-  auto generator = Generator::start(session_, prompt, generate_);
-  if (!generator) {
-    return generator.error();
-  }
-  Progress progress("reading", false);
-  while (true) {
-    const Result<GenerateStep> step = (*generator)->step();
-    if (!step) {
-      return step.error();
-    }
-    if (step.value().kind == GenerateStep::Kind::kPrefill) {
-      progress.update(static_cast<uint64_t>(step.value().prompt_done), static_cast<uint64_t>(step.value().prompt_total));
-    } else {
-      progress.clear();
-      print(step.value().text);
-    }
-    if (take_interrupt()) {
+  const auto stopped = [] {
+    const bool pressed = take_interrupt();
+    if (pressed) {
       print(coloured(" (stopped)", "2"));
-      return (*generator)->result();
     }
-    if (step.value().kind == GenerateStep::Kind::kDone) {
-      return (*generator)->result();
-    }
-  }
+    return pressed;
+  };
+  return stream_answer(session_, prompt, generate_, print, stopped);
 }
 
 void Chat::save(const std::string& path) {

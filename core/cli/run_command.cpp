@@ -4,6 +4,7 @@
 
 #include "core/cli/commands.h"
 #include "core/cli/console.h"
+#include "core/cli/stream_answer.h"
 #include "nlohmann/json.hpp"
 
 namespace tessera::cli {
@@ -58,29 +59,6 @@ Result<std::vector<int32_t>> prompt_ids(const RunOptions& options, const Engine&
   return engine.chat_prompt({{"messages", messages}}, template_override);
 }
 
-Result<Generation> answer(const RunOptions& options, Session& session, std::span<const int32_t> prompt, const GenerateOptions& generate) {
-  auto generator = Generator::start(session, prompt, generate);
-  if (!generator) {
-    return generator.error();
-  }
-  Progress progress("reading the prompt", false);
-  while (true) {
-    const Result<GenerateStep> step = (*generator)->step();
-    if (!step) {
-      return step.error();
-    }
-    if (step.value().kind == GenerateStep::Kind::kPrefill) {
-      progress.update(static_cast<uint64_t>(step.value().prompt_done), static_cast<uint64_t>(step.value().prompt_total));
-    } else if (!options.model.json) {
-      progress.clear();
-      print(step.value().text);
-    }
-    if (step.value().kind == GenerateStep::Kind::kDone) {
-      return (*generator)->result();
-    }
-  }
-}
-
 int run(const RunOptions& options) {
   Result<GenerateOptions> generate = generate_options(options.sampling, options.answer);
   if (!generate) {
@@ -102,7 +80,12 @@ int run(const RunOptions& options) {
   if (!prompt) {
     return fail(prompt.error());
   }
-  const Result<Generation> result = answer(options, *loaded->session, prompt.value(), *generate);
+  const auto show = [&options](std::string_view piece) {
+    if (!options.model.json) {
+      print(piece);
+    }
+  };
+  const Result<Generation> result = stream_answer(*loaded->session, prompt.value(), *generate, show, [] { return false; });
   if (!result) {
     return fail(result.error());
   }

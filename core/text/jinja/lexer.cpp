@@ -5,6 +5,7 @@
 #include <array>
 #include <optional>
 
+#include "core/base/utf8.h"
 #include "core/text/jinja/unicode.h"
 #include "core/text/jinja/value.h"
 
@@ -45,7 +46,7 @@ std::optional<std::string> decode_escapes(std::string_view raw) {
       char32_t value = 0;
       size_t end = i;
       for (; end < raw.size() && end < i + 3 && raw[end] >= '0' && raw[end] <= '7'; ++end) value = value * 8 + (raw[end] - '0');
-      append_code_point(out, value);
+      append_utf8(out, value);
       i = end - 1;
       continue;
     }
@@ -64,7 +65,7 @@ std::optional<std::string> decode_escapes(std::string_view raw) {
       value = value * 16 + static_cast<uint64_t>(digit);
     }
     if (value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) return std::nullopt;
-    append_code_point(out, static_cast<char32_t>(value));
+    append_utf8(out, static_cast<uint32_t>(value));
     i += digits;
   }
   return out;

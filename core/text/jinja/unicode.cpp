@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "core/base/utf8.h"
+
 namespace tessera::jinja {
 namespace {
 
@@ -24,7 +26,7 @@ void append_upper(std::string& out, char32_t code_point, std::string_view sharp_
   if (code_point == kSharpS) {
     out += sharp_s;
   } else {
-    append_code_point(out, upper(code_point));
+    append_utf8(out, upper(code_point));
   }
 }
 
@@ -55,36 +57,10 @@ std::string_view strip_while(std::string_view text, bool left, bool right, Predi
 }  // namespace
 
 CodePoint decode_first(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return {lead, 1};
-  const size_t length = lead >= 0xF0 && lead < 0xF5 ? 4 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xC2 && lead < 0xE0 ? 2 : 1;
-  if (length == 1 || text.size() < length) return {0xFFFD, 1};
-  char32_t value = lead & (0x7Fu >> length);
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0u) != 0x80u) return {0xFFFD, 1};
-    value = (value << 6u) | (byte(i) & 0x3Fu);
-  }
-  return {value, length};
-}
-
-void append_code_point(std::string& out, char32_t code_point) {
-  const auto put = [&](uint32_t byte) { out += static_cast<char>(static_cast<unsigned char>(byte)); };
-  if (code_point < 0x80) {
-    put(code_point);
-  } else if (code_point < 0x800) {
-    put(0xC0u | (code_point >> 6u));
-    put(0x80u | (code_point & 0x3Fu));
-  } else if (code_point < 0x10000) {
-    put(0xE0u | (code_point >> 12u));
-    put(0x80u | ((code_point >> 6u) & 0x3Fu));
-    put(0x80u | (code_point & 0x3Fu));
-  } else {
-    put(0xF0u | (code_point >> 18u));
-    put(0x80u | ((code_point >> 12u) & 0x3Fu));
-    put(0x80u | ((code_point >> 6u) & 0x3Fu));
-    put(0x80u | (code_point & 0x3Fu));
-  }
+  const Utf8Step step = decode_utf8(text);
+  // An invalid byte counts as one character, as Python's surrogateescape has it, so that lengths and offsets stay per byte.
+  if (step.kind != Utf8Step::Kind::kValid) return {0xFFFD, 1};
+  return {step.code_point, step.length};
 }
 
 size_t count_code_points(std::string_view text) {
@@ -126,7 +102,7 @@ std::string to_upper(std::string_view text) {
 std::string to_lower(std::string_view text) {
   std::string out;
   out.reserve(text.size());
-  for (; !text.empty(); text.remove_prefix(decode_first(text).length)) append_code_point(out, lower(decode_first(text).value));
+  for (; !text.empty(); text.remove_prefix(decode_first(text).length)) append_utf8(out, lower(decode_first(text).value));
   return out;
 }
 

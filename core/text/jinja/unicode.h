@@ -1,4 +1,4 @@
-// Owns UTF-8 and the Unicode properties that Python's str methods look at.
+// Owns characters in template strings: counting and finding them, and the Unicode properties that Python's str methods look at.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,6 @@ struct CodePoint {
 
 /// The first code point of a text that is not empty.
 CodePoint decode_first(std::string_view text);
-void append_code_point(std::string& out, char32_t code_point);
 
 /// Code points in the text.
 size_t count_code_points(std::string_view text);

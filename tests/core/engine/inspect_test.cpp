@@ -8,13 +8,14 @@
 #include "core/gguf/writer.h"
 #include "doctest/doctest.h"
 #include "nlohmann/json.hpp"
+#include "tests/core/source_path.h"
 
 using namespace tessera;
 using Json = nlohmann::ordered_json;
 
 namespace {
 
-std::shared_ptr<const ByteSource> tiny_llama() { return map_file(std::string(TESSERA_SOURCE_DIR) + "/tests/data/tiny-llama.gguf").value(); }
+std::shared_ptr<const ByteSource> tiny_llama() { return map_file(source_path("tests/data/tiny-llama.gguf")).value(); }
 
 /// A source that cannot be viewed, as in the browser.
 class ReadOnlySource final : public ByteSource {

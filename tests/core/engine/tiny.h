@@ -8,13 +8,14 @@
 #include "core/engine/engine.h"
 #include "core/engine/session.h"
 #include "doctest/doctest.h"
+#include "tests/core/source_path.h"
 
 namespace tessera::testing {
 
 inline constexpr const char* kTinyModels[] = {"tiny-llama", "tiny-gemma3"};
 
 inline std::vector<std::shared_ptr<const ByteSource>> tiny_parts(const std::string& name) {
-  auto file = map_file(TESSERA_SOURCE_DIR "/tests/data/" + name + ".gguf");
+  auto file = map_file(source_path("tests/data/" + name + ".gguf"));
   REQUIRE(file.ok());
   return {std::move(*file)};
 }

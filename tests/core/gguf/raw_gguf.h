@@ -14,6 +14,7 @@
 
 #include "core/base/byte_source.h"
 #include "core/gguf/gguf_file.h"
+#include "tests/core/source_path.h"
 
 namespace tessera::test {
 
@@ -62,7 +63,7 @@ inline Result<GgufFile> open_raw(const RawGguf& raw) { return open_bytes(raw.byt
 
 /// A file of tests/data.
 inline std::vector<std::byte> data_file(const std::string& name) {
-  std::ifstream file(std::string(TESSERA_SOURCE_DIR) + "/tests/data/" + name, std::ios::binary);
+  std::ifstream file(source_path("tests/data/" + name), std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   std::vector<std::byte> bytes(text.size());
   std::memcpy(bytes.data(), text.data(), text.size());

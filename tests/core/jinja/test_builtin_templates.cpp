@@ -5,6 +5,7 @@
 #include "core/text/chat_template.h"
 #include "doctest/doctest.h"
 #include "nlohmann/json.hpp"
+#include "tests/core/source_path.h"
 
 namespace {
 
@@ -16,7 +17,7 @@ using Json = nlohmann::ordered_json;
 }  // namespace
 
 TEST_CASE("built-in chat templates give what Jinja2 gives") {
-  std::ifstream file(TESSERA_SOURCE_DIR "/tests/golden/templates_builtin.json", std::ios::binary);
+  std::ifstream file(tessera::source_path("tests/golden/templates_builtin.json"), std::ios::binary);
   std::stringstream text;
   text << file.rdbuf();
   const Json data = Json::parse(text.str(), nullptr, false);

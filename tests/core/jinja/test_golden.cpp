@@ -6,6 +6,7 @@
 #include "core/text/jinja/template.h"
 #include "doctest/doctest.h"
 #include "nlohmann/json.hpp"
+#include "tests/core/source_path.h"
 
 namespace {
 
@@ -15,7 +16,7 @@ using tessera::jinja::Template;
 using Json = nlohmann::ordered_json;
 
 Json golden() {
-  std::ifstream file(TESSERA_SOURCE_DIR "/tests/golden/jinja.json", std::ios::binary);
+  std::ifstream file(tessera::source_path("tests/golden/jinja.json"), std::ios::binary);
   std::stringstream text;
   text << file.rdbuf();
   return Json::parse(text.str(), nullptr, false);

@@ -8,6 +8,7 @@
 #include "core/text/chat_template.h"
 #include "doctest/doctest.h"
 #include "nlohmann/json.hpp"
+#include "tests/core/source_path.h"
 
 namespace {
 
@@ -25,7 +26,7 @@ std::string read_text(const std::filesystem::path& path) {
 /// The test data folder, or empty (and a line that says so) when it is absent.
 std::filesystem::path test_data() {
   const char* named = std::getenv("TESSERA_TESTDATA");
-  const std::filesystem::path folder = named ? named : TESSERA_SOURCE_DIR "/../shared/testdata";
+  const std::filesystem::path folder = named ? named : tessera::source_path("../shared/testdata");
   if (std::filesystem::exists(folder / "templates.json")) return folder;
   std::cout << "SKIPPED: no templates.json in " << folder << " (TESSERA_TESTDATA names the folder)\n";
   return {};

@@ -7,12 +7,13 @@
 #include "core/base/byte_source.h"
 #include "core/model/forward.h"
 #include "doctest/doctest.h"
+#include "tests/core/source_path.h"
 
 namespace tessera {
 namespace {
 
 GgufFile open_tiny(const std::string& name) {
-  auto source = map_file(std::string(TESSERA_SOURCE_DIR "/tests/data/") + name);
+  auto source = map_file(source_path("tests/data/" + name));
   REQUIRE(source);
   auto file = GgufFile::open(source.value());
   REQUIRE(file);
@@ -116,7 +117,7 @@ TEST_CASE("a source that cannot be viewed in place loads the same weights") {
    private:
     std::shared_ptr<const ByteSource> inner_;
   };
-  auto mapped = map_file(TESSERA_SOURCE_DIR "/tests/data/tiny-llama.gguf");
+  auto mapped = map_file(source_path("tests/data/tiny-llama.gguf"));
   REQUIRE(mapped);
   auto streamed = GgufFile::open(std::make_shared<NoView>(mapped.value()));
   REQUIRE(streamed);

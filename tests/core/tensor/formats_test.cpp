@@ -10,6 +10,7 @@
 #include "core/tensor/dequantize.h"
 #include "core/tensor/quantize.h"
 #include "doctest/doctest.h"
+#include "tests/core/source_path.h"
 
 using namespace tessera;
 
@@ -27,7 +28,7 @@ struct Vectors {
 class VectorFile {
  public:
   VectorFile() {
-    std::ifstream file(std::string(TESSERA_SOURCE_DIR) + "/tests/data/quants.bin", std::ios::binary);
+    std::ifstream file(source_path("tests/data/quants.bin"), std::ios::binary);
     const std::string text{std::istreambuf_iterator<char>(file), {}};
     data_.resize(text.size());
     std::memcpy(data_.data(), text.data(), text.size());

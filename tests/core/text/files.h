@@ -10,15 +10,14 @@
 #include "core/text/tokenizer.h"
 #include "doctest/doctest.h"
 #include "nlohmann/json.hpp"
+#include "tests/core/source_path.h"
 
 namespace tessera::test {
-
-inline const std::string kSourceDir = TESSERA_SOURCE_DIR;
 
 /// The folder of outside test data: TESSERA_TESTDATA, or beside the repository.
 inline std::string testdata_folder() {
   const char* folder = std::getenv("TESSERA_TESTDATA");
-  return folder != nullptr ? folder : kSourceDir + "/../shared/testdata";
+  return folder != nullptr ? folder : source_path("../shared/testdata");
 }
 
 inline bool file_exists(const std::string& path) { return std::ifstream(path).good(); }

@@ -4,6 +4,7 @@
 
 #include "core/base/rng.h"
 #include "core/base/utf8.h"
+#include "tests/core/source_path.h"
 #include "tests/core/text/files.h"
 
 using namespace tessera;
@@ -70,11 +71,11 @@ void check_ids(const Tokenizer& tokenizer, const nlohmann::json& cases) {
 }  // namespace
 
 TEST_CASE("token ids of the two demo models equal the reference") {
-  const nlohmann::json golden = read_json(kSourceDir + "/tests/golden/tokenize.json");
+  const nlohmann::json golden = read_json(source_path("tests/golden/tokenize.json"));
   constexpr std::pair<const char*, bool (*)(uint32_t)> kModels[] = {{"smollm2-135m-instruct-q4_1.gguf", in_smollm},
                                                                     {"gemma-3-270m-q4_k_m.gguf", any_character}};
   for (const auto& [name, has] : kModels) {
-    const std::string path = kSourceDir + "/build/models/" + name;
+    const std::string path = source_path(std::string("build/models/") + name);
     if (!file_exists(path)) {
       std::printf("SKIPPED: build/models/%s is not there (scripts/get-model gets it)\n", name);
       continue;
@@ -115,7 +116,7 @@ TEST_CASE("token ids of six published vocabularies equal llama.cpp's") {
 TEST_CASE("the tiny models of the repository round trip") {
   for (const char* name : {"tiny-llama.gguf", "tiny-gemma3.gguf"}) {
     CAPTURE(name);
-    const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(kSourceDir + "/tests/data/" + name);
+    const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(source_path(std::string("tests/data/") + name));
     check_round_trips(*tokenizer, any_character);
   }
 }

@@ -6,6 +6,7 @@
 
 #include "core/base/rng.h"
 #include "core/base/utf8.h"
+#include "tests/core/source_path.h"
 #include "tests/core/text/files.h"
 #include "tests/core/text/vocab_fixture.h"
 
@@ -144,7 +145,7 @@ TEST_CASE("ids outside the vocabulary are nothing") {
 TEST_CASE("bytes that are not UTF-8 survive the ids and show as U+FFFD") {
   Rng rng(5);
   for (const char* name : {"tiny-llama.gguf", "tiny-gemma3.gguf"}) {
-    const auto tokenizer = load_tokenizer(kSourceDir + "/tests/data/" + name);
+    const auto tokenizer = load_tokenizer(source_path(std::string("tests/data/") + name));
     for (int round = 0; round < 300; ++round) {
       std::string text;
       for (uint32_t left = rng.next() % 30; left > 0; --left) text += static_cast<char>(static_cast<uint8_t>(rng.next()));
