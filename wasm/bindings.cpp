@@ -152,12 +152,9 @@ class Runtime {
     const Result<BenchReport> report = run_bench(*session_, options.value());
     if (!report) return failure(report.error());
     const EngineInfo& info = engine_->info();
-    return value(
-        {{"kernels", info.kernels},
-         {"threads", info.threads},
-         {"load_ms", info.load_ms},
-         {"prefill", {{"tokens", options.value().prompt_tokens}, {"tps", report.value().prefill_tps}}},
-         {"decode", {{"tokens", options.value().generate_tokens}, {"depth", options.value().depth}, {"tps", report.value().decode_tps}}}});
+    Json object = {{"kernels", info.kernels}, {"threads", info.threads}, {"load_ms", info.load_ms}};
+    object.update(bench_json(options.value(), report.value()));
+    return value(std::move(object));
   }
 
  private:

@@ -137,6 +137,7 @@ Result<BenchOptions> parse_bench_options(const std::string& json) {
   in.read("generateTokens", options.generate_tokens);
   in.read("depth", options.depth);
   in.read("repetitions", options.repetitions);
+  in.read("profile", options.profile);
   if (!in.ok()) return in.failure();
   return options;
 }

@@ -217,10 +217,16 @@ export interface BenchReport {
   kernels: string;
   threads: number;
   load_ms: number;
-  prefill: { tokens: number; tps: number[] };
-  decode: { tokens: number; depth: number; tps: number[] };
+  prefill: { tokens: number; tps: number[]; profile?: BenchProfile };
+  decode: { tokens: number; depth: number; tps: number[]; profile?: BenchProfile };
   peak_bytes: number;
 }
+
+/** Milliseconds a token; `overhead` is the part that is not matrix products, 0 to 1. */
+export type BenchProfile = Record<
+  'embedding' | 'norm' | 'products' | 'rope' | 'attention' | 'activation' | 'output' | 'overhead',
+  number
+>;
 
 /** One loaded model in a worker of its own. Completions, logits and bench wait for each other; the rest answers at once. */
 export interface Engine {
@@ -244,6 +250,8 @@ export interface Engine {
     generateTokens?: number;
     depth?: number;
     repetitions?: number;
+    /** Also measure milliseconds per kind of work and token. */
+    profile?: boolean;
   }): Promise<BenchReport>;
   /** Workers gone, memory free. Calls that wait reject with 'disposed'. */
   dispose(): Promise<void>;

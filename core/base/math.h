@@ -15,23 +15,23 @@ inline constexpr float kRoundMagic = 12582912.0f;
 /// Nearest integer of |x| < 2^22, ties to even.
 static inline float round_nearest(float x) { return (x + kRoundMagic) - kRoundMagic; }
 
-/// e^x in f32; relative error < 2e-7. Below -87 it is 0, above 88 it is e^88; NaN counts as below. Branch-free, so loops over it vectorise.
+inline constexpr float kExpLow = -87.0f, kExpHigh = 88.0f;
+inline constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
+inline constexpr float kExpTaylor[] = {1.0f / 5040.0f, 1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f, 0.5f};
+inline constexpr float kGeluScale = 1.5957691216057308f;  ///< 2 · sqrt(2/π)
+inline constexpr float kGeluCubic = 0.044715f;
+
+/// e^x in f32; relative error < 2e-7. Below -87 it is 0, above 88 it is e^88; NaN counts as below.
 /// Method: x = n·ln2 + r, |r| ≤ ln2/2, Taylor polynomial of degree 7 for e^r, then 2^n by the exponent bits.
 static inline float exp_f32(float x) {
-  constexpr float kLow = -87.0f, kHigh = 88.0f;
-  constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
-  const bool tiny = !(x >= kLow);
-  x = x > kLow ? x : kLow;
-  x = x < kHigh ? x : kHigh;
+  const bool tiny = !(x >= kExpLow);
+  x = x > kExpLow ? x : kExpLow;
+  x = x < kExpHigh ? x : kExpHigh;
   const float shifted = x * kLog2E + kRoundMagic;
   const float n = shifted - kRoundMagic;
   const float r = (x - n * kLn2High) - n * kLn2Low;
-  float p = 1.0f / 5040.0f;
-  p = p * r + 1.0f / 720.0f;
-  p = p * r + 1.0f / 120.0f;
-  p = p * r + 1.0f / 24.0f;
-  p = p * r + 1.0f / 6.0f;
-  p = p * r + 0.5f;
+  float p = kExpTaylor[0];
+  for (int i = 1; i < 6; ++i) p = p * r + kExpTaylor[i];
   p = p * r + 1.0f;
   p = p * r + 1.0f;
   const uint32_t exponent = (std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kRoundMagic)) << 23;
@@ -44,8 +44,7 @@ static inline float silu(float x) { return x / (1.0f + exp_f32(-x)); }
 
 /// GELU in its tanh form (Hendrycks & Gimpel 2016); 0.5·(1 + tanh u) is written as sigmoid(2u).
 static inline float gelu_tanh(float x) {
-  constexpr float kTwoSqrt2OverPi = 1.5957691216057308f, kCubic = 0.044715f;
-  const float u2 = kTwoSqrt2OverPi * (x + kCubic * x * x * x);
+  const float u2 = kGeluScale * (x + kGeluCubic * x * x * x);
   return x / (1.0f + exp_f32(-u2));
 }
 

@@ -148,6 +148,18 @@ void print_speed(const char* what, int tokens, std::vector<double> tps) {
   std::printf("%-8s %5d tokens  %8.1f tokens/s  (%.1f to %.1f)\n", what, tokens, tps[tps.size() / 2], tps.front(), tps.back());
 }
 
+void print_profile(const char* what, const Profile& profile, int tokens) {
+  if (tokens == 0) {
+    return;
+  }
+  std::printf("%s, milliseconds a token:\n", what);
+  for (int kind = 0; kind < kWorkKinds; ++kind) {
+    const std::string_view name = kWorkNames[static_cast<size_t>(kind)];
+    std::printf("  %-10.*s %8.4f\n", static_cast<int>(name.size()), name.data(), profile.milliseconds[static_cast<size_t>(kind)] / tokens);
+  }
+  std::printf("  not matrix products: %.1f %%\n", 100 * profile.overhead());
+}
+
 int bench(BenchCommand& command) {
   const BenchOptions& wanted = command.bench;
   if (command.model.context == 0) {
@@ -164,19 +176,20 @@ int bench(BenchCommand& command) {
   const EngineInfo& info = loaded.value().engine->info();
   const std::string file = std::filesystem::path(command.model.files.front()).filename().string();
   if (command.model.json) {
-    return print_json({{"model", file},
-                       {"kernels", info.kernels},
-                       {"threads", info.threads},
-                       {"load_ms", loaded.value().load_ms},
-                       {"prefill", {{"tokens", wanted.prompt_tokens}, {"tps", report.value().prefill_tps}}},
-                       {"decode", {{"tokens", wanted.generate_tokens}, {"depth", wanted.depth}, {"tps", report.value().decode_tps}}},
-                       {"peak_bytes", peak_bytes()},
-                       {"memory", {{"weights", info.weight_bytes}, {"kv", info.kv_bytes}, {"workspace", info.workspace_bytes}}}});
+    Json object = {{"model", file}, {"kernels", info.kernels}, {"threads", info.threads}, {"load_ms", loaded.value().load_ms}};
+    object.update(bench_json(wanted, report.value()));
+    object["peak_bytes"] = peak_bytes();
+    object["memory"] = {{"weights", info.weight_bytes}, {"kv", info.kv_bytes}, {"workspace", info.workspace_bytes}};
+    return print_json(object);
   }
   std::printf("%s, %s, %d threads, loaded in %.0f ms, peak %s\n", file.c_str(), info.kernels.c_str(), info.threads, loaded.value().load_ms,
               human_bytes(peak_bytes()).c_str());
   print_speed("prefill", wanted.prompt_tokens, report.value().prefill_tps);
   print_speed("decode", wanted.generate_tokens, report.value().decode_tps);
+  if (wanted.profile) {
+    print_profile("prefill", report.value().prefill_profile, wanted.prompt_tokens * wanted.repetitions);
+    print_profile("decode", report.value().decode_profile, wanted.generate_tokens * wanted.repetitions);
+  }
   return 0;
 }
 
@@ -234,6 +247,7 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("-n", bench_options.generate_tokens, "Decoded tokens")->type_name("N")->capture_default_str();
   command->add_option("-d", bench_options.depth, "Tokens in the context before decoding")->type_name("N")->capture_default_str();
   command->add_option("-r", bench_options.repetitions, "Repetitions")->type_name("N")->capture_default_str();
+  command->add_flag("--profile", bench_options.profile, "Also show the time per kind of work");
   command->callback([options, &action] { action = [options] { return bench(*options); }; });
 }
 

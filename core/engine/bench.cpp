@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/base/rng.h"
+#include "nlohmann/json.hpp"
 
 namespace tessera {
 
@@ -65,16 +66,28 @@ Result<void> feed(Session& session, std::span<const int32_t> tokens, bool one_by
 
 /// Tokens per second of feeding `tokens` after a timeline of `depth` of them.
 Result<double> time_feed(Session& session, std::span<const int32_t> depth, std::span<const int32_t> tokens, bool one_by_one,
-                         const BenchOptions& options) {
+                         const BenchOptions& options, Profile& profile) {
   session.truncate(0);
   if (Result<void> fed = feed(session, depth, false, options); !fed) {
     return fed.error();
   }
+  session.set_profile(options.profile ? &profile : nullptr);
   const Clock::time_point start = Clock::now();
-  if (Result<void> fed = feed(session, tokens, one_by_one, options); !fed) {
+  const Result<void> fed = feed(session, tokens, one_by_one, options);
+  session.set_profile(nullptr);
+  if (!fed) {
     return fed.error();
   }
   return static_cast<double>(tokens.size()) / std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+nlohmann::ordered_json profile_json(const Profile& profile, int tokens) {
+  nlohmann::ordered_json object;
+  for (int kind = 0; kind < kWorkKinds; ++kind) {
+    object[std::string(kWorkNames[static_cast<size_t>(kind)])] = profile.milliseconds[static_cast<size_t>(kind)] / std::max(tokens, 1);
+  }
+  object["overhead"] = profile.overhead();
+  return object;
 }
 
 struct Tokens {
@@ -84,14 +97,14 @@ struct Tokens {
 /// Times prefill and decode once each and appends to `report`.
 Result<void> run_round(Session& session, const Tokens& tokens, const BenchOptions& options, BenchReport& report) {
   if (!tokens.prompt.empty()) {
-    const Result<double> tps = time_feed(session, {}, tokens.prompt, false, options);
+    const Result<double> tps = time_feed(session, {}, tokens.prompt, false, options, report.prefill_profile);
     if (!tps) {
       return tps.error();
     }
     report.prefill_tps.push_back(tps.value());
   }
   if (!tokens.generated.empty()) {
-    const Result<double> tps = time_feed(session, tokens.depth, tokens.generated, true, options);
+    const Result<double> tps = time_feed(session, tokens.depth, tokens.generated, true, options, report.decode_profile);
     if (!tps) {
       return tps.error();
     }
@@ -124,6 +137,18 @@ Result<BenchReport> run_bench(Session& session, const BenchOptions& options) {
     }
   }
   return report;
+}
+
+nlohmann::ordered_json bench_json(const BenchOptions& options, const BenchReport& report) {
+  nlohmann::ordered_json object = {
+      {"prefill", {{"tokens", options.prompt_tokens}, {"tps", report.prefill_tps}}},
+      {"decode", {{"tokens", options.generate_tokens}, {"depth", options.depth}, {"tps", report.decode_tps}}},
+  };
+  if (options.profile) {
+    object["prefill"]["profile"] = profile_json(report.prefill_profile, options.prompt_tokens * options.repetitions);
+    object["decode"]["profile"] = profile_json(report.decode_profile, options.generate_tokens * options.repetitions);
+  }
+  return object;
 }
 
 }  // namespace tessera

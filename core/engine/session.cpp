@@ -133,6 +133,8 @@ void Session::truncate(int count) {
   }
 }
 
+void Session::set_profile(Profile* profile) { workspace_->profile = profile; }
+
 /// Appends one batch to the timeline; its logits are not computed yet.
 void Session::compute(std::span<const int32_t> batch) {
   logits_ = {};

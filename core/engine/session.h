@@ -15,6 +15,7 @@ namespace tessera {
 
 class KvCache;    // core/model
 class Workspace;  // core/model
+struct Profile;   // core/model
 
 /// One conversation's state. Not thread-safe; keep the Engine alive longer than its sessions.
 class Session {
@@ -52,6 +53,9 @@ class Session {
   void truncate(int count);
 
   const Engine& engine() const { return engine_; }
+
+  /// From now on every computation adds its times to `profile`, which must outlive that; nullptr = no longer.
+  void set_profile(Profile* profile);
 
  private:
   explicit Session(const Engine& engine);

@@ -12,6 +12,7 @@ namespace {
 
 struct Avx2 {
   static constexpr int kRows = 8;
+  static constexpr int kAttentionRegisters = 12;
   using F32 = __m256;
   using I32 = __m256i;
   using Bytes = __m256i;
@@ -36,6 +37,14 @@ struct Avx2 {
   static I32 splat_i32(int32_t x) { return _mm256_set1_epi32(x); }
   static F32 add(F32 a, F32 b) { return _mm256_add_ps(a, b); }
   static F32 mul(F32 a, F32 b) { return _mm256_mul_ps(a, b); }
+  static F32 sub(F32 a, F32 b) { return _mm256_sub_ps(a, b); }
+  static F32 div(F32 a, F32 b) { return _mm256_div_ps(a, b); }
+  static F32 min(F32 a, F32 b) { return _mm256_min_ps(a, b); }  // a < b ? a : b
+  static F32 zero_unless_at_least(F32 a, F32 limit, F32 value) { return _mm256_and_ps(value, _mm256_cmp_ps(a, limit, _CMP_GE_OQ)); }
+  // a · 2^n, where `shifted` is n + kRoundMagic.
+  static F32 add_exponent(F32 a, F32 shifted) {
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(shifted), 23)));
+  }
   static F32 negate(F32 a) { return _mm256_xor_ps(a, _mm256_set1_ps(-0.0f)); }
   static F32 abs(F32 a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
   static F32 max(F32 a, F32 b) { return _mm256_max_ps(a, b); }  // a > b ? a : b
@@ -80,7 +89,23 @@ struct Avx2 {
   }
   static F32 load_u8(const std::byte* at) { return to_float(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)))); }
   static I32 load_i8(const std::byte* at) { return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at))); }
+  static F32 load_any_f16(const std::byte* at) { return load_f16(at); }
   static void store(float* at, F32 a) { _mm256_storeu_ps(at, a); }
+
+  // 16 values · factor, rounded to codes; returns the sum of the codes. Adding the rounding magic leaves the integer in the low bits.
+  static int32_t round_to_codes(const float* x, F32 factor, int8_t* codes) {
+    const auto round = [&](int i) {
+      const __m256 magic = splat_f32(kRoundMagic);
+      return _mm256_sub_epi32(_mm256_castps_si256(add(mul(load_floats(x + i), factor), magic)), _mm256_castps_si256(magic));
+    };
+    // Packing works within 128-bit halves: the quarters come out as 0, 2, 1, 3.
+    const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(round(0), round(8)), 0xd8);
+    const __m128i low = _mm256_castsi256_si128(words), high = _mm256_extracti128_si256(words, 1);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), _mm_packs_epi16(low, high));
+    __m128i sums = _mm_madd_epi16(_mm_add_epi16(low, high), _mm_set1_epi16(1));
+    sums = _mm_add_epi32(sums, _mm_shuffle_epi32(sums, 0x4e));
+    return _mm_cvtsi128_si32(sums) + _mm_extract_epi32(sums, 1);
+  }
 };
 
 }  // namespace

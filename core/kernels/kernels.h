@@ -7,6 +7,7 @@
 //      acc = acc + weight_min · (activation_scale · float(Σ codes))        formats with a minimum, after the line above
 //    each product and sum rounded on its own (no fused multiply-add).
 //  - F32, F16 and BF16 weights: acc = acc + w · x, element after element along the row, on the f32 activations.
+//  - Attention: a score sums q[d]·k[d] and an output value sums weight · v over the positions, each one after another, in order.
 //  - Other f32 reductions run in 16 lanes: lane j sums elements j, j+16, j+32, … in order; then the upper half is added to the
 //    lower half, 16 → 8 → 4 → 2 → 1.
 #pragma once
@@ -53,17 +54,19 @@ struct Activations {
 using MatmulFn = void (*)(const PackedMatrix& weights, const Activations& x, int64_t first_tile, int64_t last_tile, float* out,
                           int64_t out_stride);
 
-/// One stretch of the K or V cache of one head as f32: rows of head_dim, `stride` floats apart.
-struct CacheRows {
-  const float* data = nullptr;
-  int64_t stride = 0;
+/// Width of the panels that K and V are cut into: columns that are read together lie together, line after line.
+inline constexpr int kAttentionPanel = 16;
+
+/// kAttentionChunk positions of one head's K and V as f32. A SIMD lane is a position in K and a dimension in V.
+struct CacheChunk {
+  const float* keys = nullptr;    ///< [kAttentionChunk / 16][head_dim][16 positions]
+  const float* values = nullptr;  ///< [head_dim / 16][kAttentionChunk][16 dimensions]
 };
 
 /// The running state of attention for one query: softmax(q·K)·V over the positions seen so far (Milakov & Gimelshein 2018).
 struct AttentionState {
-  float maximum;       ///< largest score so far; starts at -infinity
-  float sum;           ///< Σ exp(score - maximum); starts at 0
-  float* accumulator;  ///< [head_dim] Σ exp(score - maximum) · v; starts at 0
+  float maximum;  ///< largest score so far; -infinity before the first
+  float sum;      ///< Σ exp(score - maximum)
 };
 
 /// A complete set of inner loops for one instruction set. A value: plain function pointers, no state.
@@ -84,9 +87,11 @@ struct KernelTable {
   void (*silu_mul)(float* gate, const float* up, int64_t n);
   void (*gelu_mul)(float* gate, const float* up, int64_t n);
 
-  /// Adds `count` ≤ kAttentionChunk cache positions to a query's state. query [head_dim] is already multiplied by the
-  /// attention scale. head_dim is a multiple of 16. k and v hold the rows of these positions.
-  void (*attend)(const float* query, CacheRows k, CacheRows v, int count, int head_dim, AttentionState& state);
+  /// Adds positions [begin, end) ⊆ [0, kAttentionChunk) of a chunk to `heads` queries that share it: queries [heads][head_dim],
+  /// already multiplied by the attention scale; states [heads]; accumulators [heads][head_dim] = Σ exp(score - maximum) · v,
+  /// zeros before the first. head_dim is a multiple of 16; begin < end. Keys of other positions may be anything.
+  void (*attend)(const float* queries, int heads, const CacheChunk& chunk, int begin, int end, int head_dim, AttentionState* states,
+                 float* accumulators);
 
   /// f16 bits → f32, exactly; n values. For F16 caches.
   void (*widen_f16)(const uint16_t* in, int64_t n, float* out);

@@ -97,15 +97,16 @@ void gelu_mul(float* gate, const float* up, int64_t n) {
   for (int64_t i = 0; i < n; ++i) gate[i] = gelu_tanh(gate[i]) * up[i];
 }
 
-void attend(const float* query, CacheRows k, CacheRows v, int count, int head_dim, AttentionState& state) {
+void attend_one(const float* query, const CacheChunk& chunk, int begin, int end, int head_dim, AttentionState& state, float* accumulator) {
   float weights[kAttentionChunk] = {};
   float maximum = state.maximum;
-  for (int c = 0; c < count; ++c) {
-    weights[c] = dot(query, k.data + c * k.stride, head_dim);
+  for (int c = begin; c < end; ++c) {
+    for (int d = 0; d < head_dim; ++d)
+      weights[c] = weights[c] + query[d] * chunk.keys[(c / kAttentionPanel * head_dim + d) * kAttentionPanel + c % kAttentionPanel];
     maximum = weights[c] > maximum ? weights[c] : maximum;
   }
   float lanes[16] = {};
-  for (int c = 0; c < count; ++c) {
+  for (int c = begin; c < end; ++c) {
     weights[c] = exp_f32(weights[c] - maximum);
     lanes[c % 16] = lanes[c % 16] + weights[c];
   }
@@ -113,9 +114,17 @@ void attend(const float* query, CacheRows k, CacheRows v, int count, int head_di
   state.sum = state.sum * rescale + sum_lanes(lanes);
   state.maximum = maximum;
   for (int d = 0; d < head_dim; ++d) {
-    float acc = state.accumulator[d] * rescale;
-    for (int c = 0; c < count; ++c) acc = acc + weights[c] * v.data[c * v.stride + d];
-    state.accumulator[d] = acc;
+    float acc = accumulator[d] * rescale;
+    const float* column = chunk.values + d / kAttentionPanel * kAttentionPanel * kAttentionChunk + d % kAttentionPanel;
+    for (int c = begin; c < end; ++c) acc = acc + weights[c] * column[c * kAttentionPanel];
+    accumulator[d] = acc;
+  }
+}
+
+void attend(const float* queries, int heads, const CacheChunk& chunk, int begin, int end, int head_dim, AttentionState* states,
+            float* accumulators) {
+  for (int h = 0; h < heads; ++h) {
+    attend_one(queries + h * head_dim, chunk, begin, end, head_dim, states[h], accumulators + h * head_dim);
   }
 }
 

@@ -2,6 +2,7 @@
 // matmul_loops.h. Plain loops only: a std:: algorithm instantiated here could be shared with code for lesser machines.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -27,42 +28,31 @@ struct VectorLoops {
     return values[0];
   }
 
-  // Σ a·b of n values, n a multiple of 16.
-  static float dot(const float* a, const float* b, int64_t n) {
-    F32 lanes[kVectors];
-    for (int v = 0; v < kVectors; ++v) lanes[v] = Isa::zero_f32();
-    for (int64_t i = 0; i < n; i += 16) {
-      for (int v = 0; v < kVectors; ++v) {
-        const int64_t at = i + v * kLanes;
-        lanes[v] = Isa::add(lanes[v], Isa::mul(Isa::load_floats(a + at), Isa::load_floats(b + at)));
-      }
-    }
-    return sum_lanes(lanes);
+  static float largest_lane(F32 lanes) {
+    float each[kLanes];
+    Isa::store(each, lanes);
+    float largest = each[0];
+    for (int i = 1; i < kLanes; ++i) largest = each[i] > largest ? each[i] : largest;
+    return largest;
+  }
+
+  // Vectors that a row of accumulators is wide: as many as fit into the registers beside the operands, at most `columns` values.
+  static constexpr int attention_width(int heads, int columns) {
+    int wide = 1;
+    while (2 * wide * heads <= Isa::kAttentionRegisters && 2 * wide * kLanes <= columns) wide *= 2;
+    return wide;
   }
 
   static void quantize_row(const float* x, int64_t width, int8_t* codes, float* scales, int32_t* half_sums, float* scaled_sums) {
     for (int64_t b = 0; b < width / kActivationBlock; ++b, x += kActivationBlock, codes += kActivationBlock) {
       F32 largest = Isa::zero_f32();
       for (int i = 0; i < kActivationBlock; i += kLanes) largest = Isa::max(Isa::abs(Isa::load_floats(x + i)), largest);
-      float each[kLanes];
-      Isa::store(each, largest);
-      float amax = each[0];
-      for (int i = 1; i < kLanes; ++i) amax = each[i] > amax ? each[i] : amax;
-      const float scale = amax / 127.0f;
+      const float amax = largest_lane(largest);
       const float inverse = amax > 0.0f ? 127.0f / amax : 0.0f;
-      for (int half = 0; half < 2; ++half) {
-        int32_t sum = 0;
-        for (int i = 16 * half; i < 16 * half + 16; ++i) {
-          // The rounding magic leaves the integer in the low bits of the float.
-          const auto code =
-              static_cast<int8_t>(std::bit_cast<uint32_t>(x[i] * inverse + kRoundMagic) - std::bit_cast<uint32_t>(kRoundMagic));
-          codes[i] = code;
-          sum += code;
-        }
-        half_sums[2 * b + half] = sum;
-      }
-      scales[b] = scale;
-      scaled_sums[b] = scale * static_cast<float>(half_sums[2 * b] + half_sums[2 * b + 1]);
+      const F32 factor = Isa::splat_f32(inverse);
+      for (int half = 0; half < 2; ++half) half_sums[2 * b + half] = Isa::round_to_codes(x + 16 * half, factor, codes + 16 * half);
+      scales[b] = amax / 127.0f;
+      scaled_sums[b] = scales[b] * static_cast<float>(half_sums[2 * b] + half_sums[2 * b + 1]);
     }
   }
 
@@ -81,52 +71,152 @@ struct VectorLoops {
     for (int64_t i = whole; i < n; ++i) lanes[i - whole] = lanes[i - whole] + x[i] * x[i];
     for (int v = 0; v < kVectors; ++v) sums[v] = Isa::load_floats(lanes + v * kLanes);
     const float scale = 1.0f / std::sqrt(sum_lanes(sums) / static_cast<float>(n) + epsilon);
-    for (int64_t i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
+    const F32 factor = Isa::splat_f32(scale);
+    for (int64_t i = 0; i < whole; i += kLanes) {
+      Isa::store(out + i, Isa::mul(Isa::mul(Isa::load_floats(x + i), factor), Isa::load_floats(weight + i)));
+    }
+    for (int64_t i = whole; i < n; ++i) out[i] = x[i] * scale * weight[i];
+  }
+
+  // exp_f32 of base/math.h, operation by operation.
+  static F32 exp(F32 given) {
+    const F32 one = Isa::splat_f32(1.0f), magic = Isa::splat_f32(kRoundMagic);
+    const F32 x = Isa::min(Isa::max(given, Isa::splat_f32(kExpLow)), Isa::splat_f32(kExpHigh));
+    const F32 shifted = Isa::add(Isa::mul(x, Isa::splat_f32(kLog2E)), magic);
+    const F32 n = Isa::sub(shifted, magic);
+    const F32 r = Isa::sub(Isa::sub(x, Isa::mul(n, Isa::splat_f32(kLn2High))), Isa::mul(n, Isa::splat_f32(kLn2Low)));
+    F32 p = Isa::splat_f32(kExpTaylor[0]);
+    for (int i = 1; i < 6; ++i) p = Isa::add(Isa::mul(p, r), Isa::splat_f32(kExpTaylor[i]));
+    p = Isa::add(Isa::mul(Isa::add(Isa::mul(p, r), one), r), one);
+    return Isa::zero_unless_at_least(given, Isa::splat_f32(kExpLow), Isa::add_exponent(p, shifted));
+  }
+
+  static F32 silu(F32 x) { return Isa::div(x, Isa::add(Isa::splat_f32(1.0f), exp(Isa::negate(x)))); }
+  static F32 gelu_tanh(F32 x) {
+    const F32 cube = Isa::mul(Isa::mul(Isa::mul(Isa::splat_f32(kGeluCubic), x), x), x);
+    const F32 u2 = Isa::mul(Isa::splat_f32(kGeluScale), Isa::add(x, cube));
+    return Isa::div(x, Isa::add(Isa::splat_f32(1.0f), exp(Isa::negate(u2))));
   }
 
   static void silu_mul(float* gate, const float* up, int64_t n) {
-    for (int64_t i = 0; i < n; ++i) gate[i] = silu(gate[i]) * up[i];
+    int64_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) Isa::store(gate + i, Isa::mul(silu(Isa::load_floats(gate + i)), Isa::load_floats(up + i)));
+    for (; i < n; ++i) gate[i] = tessera::silu(gate[i]) * up[i];
   }
 
   static void gelu_mul(float* gate, const float* up, int64_t n) {
-    for (int64_t i = 0; i < n; ++i) gate[i] = gelu_tanh(gate[i]) * up[i];
+    int64_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) Isa::store(gate + i, Isa::mul(gelu_tanh(Isa::load_floats(gate + i)), Isa::load_floats(up + i)));
+    for (; i < n; ++i) gate[i] = tessera::gelu_tanh(gate[i]) * up[i];
   }
 
-  static void attend(const float* query, CacheRows k, CacheRows v, int count, int head_dim, AttentionState& state) {
-    float weights[kAttentionChunk];
-    float maximum = state.maximum;
-    for (int c = 0; c < count; ++c) {
-      weights[c] = dot(query, k.data + c * k.stride, head_dim);
-      maximum = weights[c] > maximum ? weights[c] : maximum;
+  // acc[h][v] += Σ a[h][k] · b[k][v] over k in [begin, end), one k after another. Rows of a are a_stride apart; b is a list of panels
+  // of panel_rows rows, and the accumulators begin at column `column` of it.
+  template <int kHeads, int kWide>
+  static void add_products(const float* a, int a_stride, const float* b, int panel_rows, int column, int begin, int end,
+                           F32 (&acc)[kHeads][kWide]) {
+    const float* first = b + column / kAttentionPanel * kAttentionPanel * panel_rows + column % kAttentionPanel;
+    for (int k = begin; k < end; ++k) {
+      F32 row[kWide];
+      for (int v = 0; v < kWide; ++v) {
+        const int panel = v * kLanes / kAttentionPanel, within = v * kLanes % kAttentionPanel;
+        row[v] = Isa::load_floats(first + (panel * panel_rows + k) * kAttentionPanel + within);
+      }
+      for (int h = 0; h < kHeads; ++h) {
+        const F32 factor = Isa::splat_f32(a[h * a_stride + k]);
+        for (int v = 0; v < kWide; ++v) acc[h][v] = Isa::add(acc[h][v], Isa::mul(factor, row[v]));
+      }
     }
-    for (int c = count; c < kAttentionChunk; ++c) weights[c] = -std::numeric_limits<float>::infinity();
-    for (int c = 0; c < kAttentionChunk; ++c) weights[c] = exp_f32(weights[c] - maximum);
+  }
+
+  // scores [kHeads][kAttentionChunk] of kHeads queries.
+  template <int kHeads>
+  static void score(const float* queries, const float* keys, int head_dim, float* scores) {
+    constexpr int kWide = attention_width(kHeads, kAttentionChunk);
+    for (int c = 0; c < kAttentionChunk; c += kWide * kLanes) {
+      F32 acc[kHeads][kWide];
+      for (auto& row : acc) {
+        for (F32& sum : row) sum = Isa::zero_f32();
+      }
+      add_products<kHeads, kWide>(queries, head_dim, keys, head_dim, c, 0, head_dim, acc);
+      for (int h = 0; h < kHeads; ++h) {
+        for (int v = 0; v < kWide; ++v) Isa::store(scores + h * kAttentionChunk + c + v * kLanes, acc[h][v]);
+      }
+    }
+  }
+
+  // accumulators [kHeads][head_dim] from column `first` on, kColumns at a time, as far as whole groups go; returns where it stopped.
+  template <int kHeads, int kColumns>
+  static int add_values(const float* weights, const float* rescale, const CacheChunk& chunk, int begin, int end, int head_dim, int first,
+                        float* accumulators) {
+    constexpr int kWide = attention_width(kHeads, kColumns);
+    int d = first;
+    for (; d + kWide * kLanes <= head_dim; d += kWide * kLanes) {
+      F32 acc[kHeads][kWide];
+      for (int h = 0; h < kHeads; ++h) {
+        for (int v = 0; v < kWide; ++v) {
+          acc[h][v] = Isa::mul(Isa::load_floats(accumulators + h * head_dim + d + v * kLanes), Isa::splat_f32(rescale[h]));
+        }
+      }
+      add_products<kHeads, kWide>(weights, kAttentionChunk, chunk.values, kAttentionChunk, d, begin, end, acc);
+      for (int h = 0; h < kHeads; ++h) {
+        for (int v = 0; v < kWide; ++v) Isa::store(accumulators + h * head_dim + d + v * kLanes, acc[h][v]);
+      }
+    }
+    return d;
+  }
+
+  // Scores of the visible positions become exp(score - maximum), all others 0; returns the factor for what was summed before.
+  static float soften(float* scores, int begin, int end, AttentionState& state) {
+    for (int c = 0; c < begin; ++c) scores[c] = -std::numeric_limits<float>::infinity();
+    for (int c = end; c < kAttentionChunk; ++c) scores[c] = -std::numeric_limits<float>::infinity();
+    F32 largest = Isa::splat_f32(state.maximum);
+    for (int c = 0; c < kAttentionChunk; c += kLanes) largest = Isa::max(Isa::load_floats(scores + c), largest);
+    const float maximum = largest_lane(largest);
+    const F32 all_maximum = Isa::splat_f32(maximum);
+    for (int c = 0; c < kAttentionChunk; c += kLanes) Isa::store(scores + c, exp(Isa::sub(Isa::load_floats(scores + c), all_maximum)));
     const float rescale = exp_f32(state.maximum - maximum);
     F32 sums[kVectors];
-    for (int j = 0; j < kVectors; ++j)
-      sums[j] = Isa::add(Isa::load_floats(weights + j * kLanes), Isa::load_floats(weights + 16 + j * kLanes));
+    for (int j = 0; j < kVectors; ++j) {
+      sums[j] = Isa::add(Isa::load_floats(scores + j * kLanes), Isa::load_floats(scores + 16 + j * kLanes));
+    }
     state.sum = state.sum * rescale + sum_lanes(sums);
     state.maximum = maximum;
-    for (int d = 0; d < head_dim; d += 16) {
-      F32 acc[kVectors];
-      for (int j = 0; j < kVectors; ++j) acc[j] = Isa::mul(Isa::load_floats(state.accumulator + d + j * kLanes), Isa::splat_f32(rescale));
-      for (int c = 0; c < count; ++c) {
-        const F32 weight = Isa::splat_f32(weights[c]);
-        const float* row = v.data + c * v.stride + d;
-        for (int j = 0; j < kVectors; ++j) acc[j] = Isa::add(acc[j], Isa::mul(weight, Isa::load_floats(row + j * kLanes)));
-      }
-      for (int j = 0; j < kVectors; ++j) Isa::store(state.accumulator + d + j * kLanes, acc[j]);
+    return rescale;
+  }
+
+  template <int kHeads>
+  static void attend_heads(const float* queries, const CacheChunk& chunk, int begin, int end, int head_dim, AttentionState* states,
+                           float* accumulators) {
+    float weights[kHeads * kAttentionChunk], rescale[kHeads];
+    score<kHeads>(queries, chunk.keys, head_dim, weights);
+    for (int h = 0; h < kHeads; ++h) rescale[h] = soften(weights + h * kAttentionChunk, begin, end, states[h]);
+    const int done = add_values<kHeads, 2 * kAttentionPanel>(weights, rescale, chunk, begin, end, head_dim, 0, accumulators);
+    add_values<kHeads, kAttentionPanel>(weights, rescale, chunk, begin, end, head_dim, done, accumulators);
+  }
+
+  static void attend(const float* queries, int heads, const CacheChunk& chunk, int begin, int end, int head_dim, AttentionState* states,
+                     float* accumulators) {
+    while (heads > 0) {
+      const int taken = heads == 4 ? 2 : heads < 3 ? heads : 3;
+      if (taken == 3) attend_heads<3>(queries, chunk, begin, end, head_dim, states, accumulators);
+      if (taken == 2) attend_heads<2>(queries, chunk, begin, end, head_dim, states, accumulators);
+      if (taken == 1) attend_heads<1>(queries, chunk, begin, end, head_dim, states, accumulators);
+      heads -= taken;
+      queries += taken * head_dim;
+      accumulators += taken * head_dim;
+      states += taken;
     }
   }
 
   static void widen_f16(const uint16_t* in, int64_t n, float* out) {
     int64_t i = 0;
-    for (; i + kLanes <= n; i += kLanes) Isa::store(out + i, Isa::load_f16(reinterpret_cast<const std::byte*>(in + i)));
+    for (; i + kLanes <= n; i += kLanes) Isa::store(out + i, Isa::load_any_f16(reinterpret_cast<const std::byte*>(in + i)));
     if (i < n) {
       uint16_t rest[kLanes] = {};
       float wide[kLanes];
       for (int64_t j = i; j < n; ++j) rest[j - i] = in[j];
-      Isa::store(wide, Isa::load_f16(reinterpret_cast<const std::byte*>(rest)));
+      Isa::store(wide, Isa::load_any_f16(reinterpret_cast<const std::byte*>(rest)));
       for (int64_t j = i; j < n; ++j) out[j] = wide[j - i];
     }
   }

@@ -8,10 +8,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/base/math.h"
+
 namespace tessera {
 
 struct WasmLanes {
   static constexpr int kRows = 4;
+  static constexpr int kAttentionRegisters = 8;
   using F32 = v128_t;
   using I32 = v128_t;
   using Bytes = v128_t;
@@ -22,6 +25,12 @@ struct WasmLanes {
   static I32 splat_i32(int32_t x) { return wasm_i32x4_splat(x); }
   static F32 add(F32 a, F32 b) { return wasm_f32x4_add(a, b); }
   static F32 mul(F32 a, F32 b) { return wasm_f32x4_mul(a, b); }
+  static F32 sub(F32 a, F32 b) { return wasm_f32x4_sub(a, b); }
+  static F32 div(F32 a, F32 b) { return wasm_f32x4_div(a, b); }
+  static F32 min(F32 a, F32 b) { return wasm_f32x4_pmin(b, a); }  // a < b ? a : b
+  static F32 zero_unless_at_least(F32 a, F32 limit, F32 value) { return wasm_v128_and(value, wasm_f32x4_ge(a, limit)); }
+  // a · 2^n, where `shifted` is n + kRoundMagic.
+  static F32 add_exponent(F32 a, F32 shifted) { return wasm_i32x4_add(a, wasm_i32x4_shl(shifted, 23)); }
   static F32 negate(F32 a) { return wasm_f32x4_neg(a); }
   static F32 abs(F32 a) { return wasm_f32x4_abs(a); }
   static F32 max(F32 a, F32 b) { return wasm_f32x4_pmax(b, a); }  // a > b ? a : b, as everywhere
@@ -45,22 +54,36 @@ struct WasmLanes {
   static F32 load_floats(const float* at) { return wasm_v128_load(at); }
   static F32 load_f32(const std::byte* at) { return wasm_v128_load(at); }
   static F32 load_bf16(const std::byte* at) { return wasm_i32x4_shl(wasm_u32x4_load16x4(at), 16); }
-  // Exponent and mantissa moved to their f32 places, then scaled by 2^112: exact for normal and denormal halves. Infinity and NaN
-  // (exponent 31) keep their meaning through the last step.
+  // Exponent and mantissa moved to their f32 places, then scaled by 2^112: exact for all finite halves. The sign comes along by
+  // sign extension; its copies in the exponent are masked off.
   static F32 load_f16(const std::byte* at) {
-    const v128_t half = wasm_u32x4_load16x4(at);
-    const v128_t magnitude = wasm_i32x4_shl(wasm_v128_and(half, wasm_i32x4_const_splat(0x7fff)), 13);
-    const v128_t scaled = wasm_f32x4_mul(magnitude, wasm_f32x4_const_splat(0x1p112f));
-    const v128_t special =
-        wasm_v128_and(wasm_i32x4_ge(magnitude, wasm_i32x4_const_splat(0x7c00 << 13)), wasm_i32x4_const_splat(0x7f800000));
-    const v128_t sign = wasm_i32x4_shl(wasm_v128_and(half, wasm_i32x4_const_splat(0x8000)), 16);
-    return wasm_v128_or(wasm_v128_or(scaled, special), sign);
+    const v128_t moved = wasm_v128_and(wasm_i32x4_shl(wasm_i32x4_load16x4(at), 13), wasm_i32x4_const_splat(static_cast<int>(0x8fffffffu)));
+    return wasm_f32x4_mul(moved, wasm_f32x4_const_splat(0x1p112f));
+  }
+  // The same for all halves: infinity and NaN (exponent 31) get the f32 exponent that means the same.
+  static F32 load_any_f16(const std::byte* at) {
+    const v128_t exponent = wasm_v128_and(wasm_u32x4_load16x4(at), wasm_i32x4_const_splat(0x7c00));
+    const v128_t special = wasm_v128_and(wasm_i32x4_eq(exponent, wasm_i32x4_const_splat(0x7c00)), wasm_i32x4_const_splat(0x7f800000));
+    return wasm_v128_or(load_f16(at), special);
   }
   static F32 load_u8(const std::byte* at) {
     return to_float(wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(at))));
   }
   static I32 load_i8(const std::byte* at) { return wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(at))); }
   static void store(float* at, F32 a) { wasm_v128_store(at, a); }
+
+  // 16 values · factor, rounded to codes; returns the sum of the codes. Adding the rounding magic leaves the integer in the low bits.
+  static int32_t round_to_codes(const float* x, F32 factor, int8_t* codes) {
+    const auto round = [&](int i) {
+      const v128_t magic = wasm_f32x4_const_splat(kRoundMagic);
+      return wasm_i32x4_sub(wasm_f32x4_add(wasm_f32x4_mul(load_floats(x + i), factor), magic), magic);
+    };
+    const v128_t low = wasm_i16x8_narrow_i32x4(round(0), round(4)), high = wasm_i16x8_narrow_i32x4(round(8), round(12));
+    wasm_v128_store(codes, wasm_i8x16_narrow_i16x8(low, high));
+    v128_t sums = wasm_i32x4_dot_i16x8(wasm_i16x8_add(low, high), wasm_i16x8_const_splat(1));
+    sums = wasm_i32x4_add(sums, wasm_i32x4_shuffle(sums, sums, 2, 3, 0, 1));
+    return wasm_i32x4_extract_lane(sums, 0) + wasm_i32x4_extract_lane(sums, 1);
+  }
 };
 
 }  // namespace tessera

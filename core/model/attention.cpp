@@ -3,77 +3,151 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/base/math.h"
+
 namespace tessera {
 namespace {
 
-constexpr int kTokenBlock = 16;   // queries of one task: they share each widened chunk of the cache
-constexpr int kMaxTaskHeads = 8;  // query heads of one task
+constexpr int kTokenBlock = 16;  // queries of one task: they share each chunk of the cache
+constexpr AttentionState kNothingSeen = {-std::numeric_limits<float>::infinity(), 0.0f};
 
-// One task: some query heads of one KV head, for a block of queries.
-struct Task {
-  int first_head, heads;    // query heads
-  int first_token, tokens;  // queries, counted from the batch's first
+// The heads of one KV head: where they lie in a row of queries or results.
+struct HeadGroup {
+  int kv_head;
+  int heads;
+  int first_head;
 };
 
-void run_task(const KernelTable& kernels, const Config& config, const KvCache& cache, int layer, int batch_first, int window,
-              const Task& task, const float* q, float* out) {
-  const int head_dim = config.head_dim, row = config.heads * head_dim;
-  const int kv_head = task.first_head / (config.heads / config.kv_heads);
-  alignas(64) float k_scratch[kAttentionChunk * KvCache::kMaxWidenedHeadDim];
-  alignas(64) float v_scratch[kAttentionChunk * KvCache::kMaxWidenedHeadDim];
-  AttentionState states[kTokenBlock][kMaxTaskHeads];
-  const auto window_start = [&](int position) { return window > 0 ? std::max(0, position - window + 1) : 0; };
+// One pass over the cache for a batch, spread over the pool in tasks.
+class AttentionPass {
+ public:
+  AttentionPass(const KernelTable& kernels, const Config& config, const KvCache& cache, const AttentionScratch& scratch,
+                const AttentionBatch& batch)
+      : kernels_(kernels), config_(config), cache_(cache), scratch_(scratch), batch_(batch) {}
 
-  for (int t = 0; t < task.tokens; ++t) {
-    for (int h = 0; h < task.heads; ++h) {
-      float* accumulator = out + (task.first_token + t) * row + (task.first_head + h) * head_dim;
-      std::fill(accumulator, accumulator + head_dim, 0.0f);
-      states[t][h] = {-std::numeric_limits<float>::infinity(), 0.0f, accumulator};
+  void run(ThreadPool& pool) {
+    const int first_segment = window_start(batch_.first) / kAttentionSegment;
+    const int segments = (batch_.first + batch_.tokens - 1) / kAttentionSegment - first_segment + 1;
+    if (batch_.tokens * segments <= scratch_.rows && batch_.tokens < kTokenBlock) {
+      run_segments_apart(pool, first_segment, segments);
+    } else {
+      run_segments_in_turn(pool, first_segment, segments);
     }
   }
-  const int first_position = batch_first + task.first_token, last_position = first_position + task.tokens - 1;
-  for (int chunk = window_start(first_position) / kAttentionChunk * kAttentionChunk; chunk <= last_position; chunk += kAttentionChunk) {
-    const int held = std::min(kAttentionChunk, last_position + 1 - chunk);
-    const CacheRows k = cache.keys(kernels, layer, kv_head, chunk, held, k_scratch);
-    const CacheRows v = cache.values(kernels, layer, kv_head, chunk, held, v_scratch);
-    for (int t = 0; t < task.tokens; ++t) {
-      const int position = first_position + t;
-      const int begin = std::max(chunk, window_start(position)) - chunk, end = std::min(held, position + 1 - chunk);
-      if (begin >= end) continue;
-      for (int h = 0; h < task.heads; ++h) {
-        const float* query = q + (task.first_token + t) * row + (task.first_head + h) * head_dim;
-        kernels.attend(query, {k.data + begin * k.stride, k.stride}, {v.data + begin * v.stride, v.stride}, end - begin, head_dim,
-                       states[t][h]);
+
+ private:
+  int head_dim() const { return config_.head_dim; }
+  int row_width() const { return config_.heads * config_.head_dim; }
+  int window_start(int position) const { return batch_.window > 0 ? std::max(0, position - batch_.window + 1) : 0; }
+  HeadGroup group(int kv_head) const {
+    const int heads = config_.heads / config_.kv_heads;
+    return {kv_head, heads, kv_head * heads};
+  }
+
+  // Few queries (decode): each segment is a task of its own, row t · segments + s of the scratch holds its result.
+  void run_segments_apart(ThreadPool& pool, int first_segment, int segments) {
+    pool.run(config_.kv_heads * segments, [&](int task) {
+      const int s = task % segments;
+      attend_segment(group(task / segments), 0, batch_.tokens, first_segment + s, [=](int t) { return t * segments + s; });
+    });
+    pool.run(batch_.tokens, [&](int t) {
+      for (int kv_head = 0; kv_head < config_.kv_heads; ++kv_head) {
+        for (int s = 0; s < segments; ++s) merge(group(kv_head), t, first_segment + s, t * segments + s);
+        divide(group(kv_head), t);
+      }
+    });
+  }
+
+  // Many queries (prefill): a task takes some of them through all segments; row t of the scratch is used again by each segment.
+  void run_segments_in_turn(ThreadPool& pool, int first_segment, int segments) {
+    const int blocks = (batch_.tokens + kTokenBlock - 1) / kTokenBlock;
+    pool.run(config_.kv_heads * blocks, [&](int task) {
+      // Later queries see more positions: they go first, so that no long task is left for the end.
+      const int first = (blocks - 1 - task / config_.kv_heads) * kTokenBlock, end = std::min(batch_.tokens, first + kTokenBlock);
+      const HeadGroup heads = group(task % config_.kv_heads);
+      for (int segment = first_segment; segment < first_segment + segments; ++segment) {
+        attend_segment(heads, first, end, segment, [](int t) { return t; });
+        for (int t = first; t < end; ++t) merge(heads, t, segment, t);
+      }
+      for (int t = first; t < end; ++t) divide(heads, t);
+    });
+  }
+
+  // A query's first segment goes straight to the result; later ones to the scratch, to be merged.
+  bool is_first(int t, int segment) const { return window_start(batch_.first + t) / kAttentionSegment == segment; }
+  bool sees(int t, int segment) const {
+    const int position = batch_.first + t;
+    return position >= segment * kAttentionSegment && window_start(position) < (segment + 1) * kAttentionSegment;
+  }
+  float* result(const HeadGroup& g, int t) const { return batch_.out + static_cast<int64_t>(t) * row_width() + g.first_head * head_dim(); }
+  AttentionState* result_states(const HeadGroup& g, int t) const { return batch_.states + t * config_.heads + g.first_head; }
+  float* partial(const HeadGroup& g, int row) const {
+    return scratch_.sums + static_cast<int64_t>(row) * row_width() + g.first_head * head_dim();
+  }
+  AttentionState* partial_states(const HeadGroup& g, int row) const { return scratch_.states + row * config_.heads + g.first_head; }
+
+  template <class RowOf>
+  void attend_segment(const HeadGroup& g, int first, int end, int segment, const RowOf& row_of) const {
+    float* sums[kTokenBlock];
+    AttentionState* states[kTokenBlock];
+    for (int t = first; t < end; ++t) {
+      const bool direct = is_first(t, segment);
+      sums[t - first] = direct ? result(g, t) : partial(g, row_of(t));
+      states[t - first] = direct ? result_states(g, t) : partial_states(g, row_of(t));
+      if (!sees(t, segment)) continue;
+      std::fill_n(sums[t - first], g.heads * head_dim(), 0.0f);
+      std::fill_n(states[t - first], g.heads, kNothingSeen);
+    }
+    alignas(64) float scratch[2 * kAttentionChunk * KvCache::kMaxWidenedHeadDim];
+    const int begin_position = std::max(segment * kAttentionSegment, window_start(batch_.first + first));
+    const int end_position = std::min((segment + 1) * kAttentionSegment, batch_.first + end);
+    for (int start = begin_position / kAttentionChunk * kAttentionChunk; start < end_position; start += kAttentionChunk) {
+      const CacheChunk chunk = cache_.chunk(kernels_, batch_.layer, g.kv_head, start, scratch);
+      for (int t = first; t < end; ++t) {
+        const int position = batch_.first + t;
+        const int from = std::max(start, window_start(position)) - start, to = std::min(kAttentionChunk, position + 1 - start);
+        if (from >= to) continue;
+        const float* queries = batch_.queries + static_cast<int64_t>(t) * row_width() + g.first_head * head_dim();
+        kernels_.attend(queries, g.heads, chunk, from, to, head_dim(), states[t - first], sums[t - first]);
       }
     }
   }
-  for (int t = 0; t < task.tokens; ++t) {
-    for (int h = 0; h < task.heads; ++h) {
-      for (int i = 0; i < head_dim; ++i) states[t][h].accumulator[i] = states[t][h].accumulator[i] / states[t][h].sum;
+
+  // Adds a later segment's state to the result: both are brought to the larger maximum.
+  void merge(const HeadGroup& g, int t, int segment, int row) const {
+    if (is_first(t, segment) || !sees(t, segment)) return;
+    for (int h = 0; h < g.heads; ++h) {
+      AttentionState& into = result_states(g, t)[h];
+      const AttentionState& from = partial_states(g, row)[h];
+      const float maximum = std::max(into.maximum, from.maximum);
+      const float keep = exp_f32(into.maximum - maximum), add = exp_f32(from.maximum - maximum);
+      into = {maximum, into.sum * keep + from.sum * add};
+      float* sums = result(g, t) + h * head_dim();
+      const float* more = partial(g, row) + h * head_dim();
+      for (int i = 0; i < head_dim(); ++i) sums[i] = sums[i] * keep + more[i] * add;
     }
   }
-}
+
+  void divide(const HeadGroup& g, int t) const {
+    for (int h = 0; h < g.heads; ++h) {
+      const float sum = result_states(g, t)[h].sum;
+      float* values = result(g, t) + h * head_dim();
+      for (int i = 0; i < head_dim(); ++i) values[i] = values[i] / sum;
+    }
+  }
+
+  const KernelTable& kernels_;
+  const Config& config_;
+  const KvCache& cache_;
+  const AttentionScratch& scratch_;
+  const AttentionBatch& batch_;
+};
 
 }  // namespace
 
-void attention(ThreadPool& pool, const KernelTable& kernels, const Config& config, const KvCache& cache, int layer, int first, int tokens,
-               int window, const float* q, float* out) {
-  // An f32 cache is read in place, so single heads make the finest tasks; other types are widened once for a whole group.
-  const int group = config.heads / config.kv_heads;
-  const int heads_a_task = cache.type() == KvType::kF32 ? 1 : std::min(group, kMaxTaskHeads);
-  const int tasks_a_group = (group + heads_a_task - 1) / heads_a_task;
-  const int token_blocks = (tokens + kTokenBlock - 1) / kTokenBlock;
-  const int head_tasks = config.kv_heads * tasks_a_group;
-  pool.run(head_tasks * token_blocks, [&](int index) {
-    // Later token blocks see more positions: they go first, so that no long task is left for the end.
-    const int block = token_blocks - 1 - index / head_tasks;
-    const int kv_head = index % head_tasks / tasks_a_group, in_group = index % tasks_a_group * heads_a_task;
-    const Task task{.first_head = kv_head * group + in_group,
-                    .heads = std::min(heads_a_task, group - in_group),
-                    .first_token = block * kTokenBlock,
-                    .tokens = std::min(kTokenBlock, tokens - block * kTokenBlock)};
-    run_task(kernels, config, cache, layer, first, window, task, q, out);
-  });
+void attention(ThreadPool& pool, const KernelTable& kernels, const Config& config, const KvCache& cache, const AttentionScratch& scratch,
+               const AttentionBatch& batch) {
+  AttentionPass(kernels, config, cache, scratch, batch).run(pool);
 }
 
 }  // namespace tessera

@@ -1,16 +1,38 @@
 // Owns causal grouped-query attention over the KV cache.
 #pragma once
 
+#include <span>
+
 #include "core/model/config.h"
 #include "core/model/kv_cache.h"
 #include "core/parallel/thread_pool.h"
 
 namespace tessera {
 
-/// out [tokens][heads · head_dim] = softmax(q·Kᵀ)·V for queries q [tokens][heads · head_dim] (already scaled) at positions
-/// first … first + tokens - 1, whose K and V are written. `window` > 0 limits each query to its last `window` positions.
-/// Walks the cache in chunks at fixed positions (kAttentionChunk), so a query's result does not depend on its batch.
-void attention(ThreadPool& pool, const KernelTable& kernels, const Config& config, const KvCache& cache, int layer, int first, int tokens,
-               int window, const float* q, float* out);
+/// A query's softmax runs over segments of the cache, [0, 256), [256, 512), …, each from a fresh state; the segments' results are
+/// merged in order. The borders depend on nothing else, so the bits are the same however the segments are spread over threads.
+inline constexpr int kAttentionSegment = 256;
+
+/// Room for the partial results of segments, `rows` of them at a time. A view into the workspace.
+struct AttentionScratch {
+  int rows = 0;
+  float* sums = nullptr;             ///< [rows][heads · head_dim]
+  AttentionState* states = nullptr;  ///< [rows][heads]
+};
+
+/// What attention reads and writes for one batch.
+struct AttentionBatch {
+  int layer = 0;
+  int first = 0;                     ///< position of the first query
+  int tokens = 0;                    ///< ≤ AttentionScratch::rows
+  int window = 0;                    ///< each query sees its last `window` positions, itself included; 0 = all
+  const float* queries = nullptr;    ///< [tokens][heads · head_dim], already multiplied by the attention scale
+  float* out = nullptr;              ///< [tokens][heads · head_dim]
+  AttentionState* states = nullptr;  ///< [tokens][heads], scratch
+};
+
+/// out = softmax(q·Kᵀ)·V; K and V of the queries' own positions are written already.
+void attention(ThreadPool& pool, const KernelTable& kernels, const Config& config, const KvCache& cache, const AttentionScratch& scratch,
+               const AttentionBatch& batch);
 
 }  // namespace tessera

@@ -1,5 +1,7 @@
 #include "core/model/forward.h"
 
+#include <algorithm>
+
 #include "core/kernels/pack.h"
 #include "core/model/attention.h"
 #include "core/ops/linear.h"
@@ -20,83 +22,123 @@ struct Pass {
   int batch() const { return static_cast<int>(tokens.size()); }
 };
 
-// normed [B][width] = rms_norm(x) · weight; x and normed may be the same.
-void norm_rows(const Pass& p, const float* x, const float* weight, float* normed) {
+float* row_of(float* rows, int t, int64_t width) { return rows + t * width; }
+
+// Ends one block and begins the next: x += post_norm(normed); normed = next_norm(x), quantised. Without `post_norm` the block's output
+// is added as it is; `opening` leaves that part out; without `next_norm` nothing follows.
+struct Seam {
+  bool opening = false;
+  const float* post_norm = nullptr;
+  const float* next_norm = nullptr;
+};
+Activations cross(const Pass& p, const Seam& seam) {
+  const WorkTimer timer(p.ws.profile, Work::kNorm);
   const int64_t width = p.config.width;
-  p.pool.run(p.batch(), [&](int t) { p.kernels.rms_norm(x + t * width, weight, width, p.config.norm_epsilon, normed + t * width); });
+  const float epsilon = p.config.norm_epsilon;
+  const Activations input = p.ws.input.view(p.ws.normed, p.batch(), width);
+  p.pool.run(p.batch(), [&](int t) {
+    float* x = row_of(p.ws.x, t, width);
+    float* normed = row_of(p.ws.normed, t, width);
+    if (!seam.opening) {
+      if (seam.post_norm != nullptr) p.kernels.rms_norm(normed, seam.post_norm, width, epsilon, normed);
+      for (int64_t i = 0; i < width; ++i) x[i] = x[i] + normed[i];
+    }
+    if (seam.next_norm == nullptr) return;
+    p.kernels.rms_norm(x, seam.next_norm, width, epsilon, normed);
+    p.ws.input.quantize(p.kernels, input, t);
+  });
+  return input;
 }
 
-void add_rows(const Pass& p, const float* from, float* to) {
-  const int64_t width = p.config.width;
-  p.pool.run(p.batch(), [&](int t) {
-    for (int64_t i = t * width; i < (t + 1) * width; ++i) to[i] = to[i] + from[i];
-  });
+void multiply(const Pass& p, const Activations& input, std::span<const Product> products) {
+  const WorkTimer timer(p.ws.profile, Work::kProducts);
+  linear(p.pool, p.kernels, input, products);
 }
 
 // The cosines and sines of the batch's positions: global layers at table 0, local ones at table 1.
 float* rope_rows(const Pass& p, int table) { return p.ws.rope + static_cast<int64_t>(table) * Workspace::kMaxBatch * p.config.head_dim; }
 
-// q and k of every token: optional per-head norm, rotation (which also scales q), then K and V into the cache.
-void place_heads(const Pass& p, const LayerWeights& layer, int index) {
+// q and k of one token: optional per-head norm, rotation (which also scales q), then K and V into the cache.
+void place_token(const Pass& p, const LayerWeights& layer, int index, int t) {
   const Config& c = p.config;
   const bool local = c.is_local(index);
   const RopeConfig& rope = local ? c.rope_local : c.rope;
-  const float* cosines = rope_rows(p, local);
+  const int64_t angle = static_cast<int64_t>(t) * (rope.dims / 2);
+  const float* cosines = rope_rows(p, local) + angle;
   const float* sines = cosines + Workspace::kMaxBatch * (c.head_dim / 2);
-  p.pool.run(p.batch(), [&](int t) {
-    float* q = p.ws.q + static_cast<int64_t>(t) * c.heads * c.head_dim;
-    float* k = p.ws.k + static_cast<int64_t>(t) * c.kv_heads * c.head_dim;
-    if (c.qk_norm) {
-      for (int h = 0; h < c.heads; ++h) {
-        p.kernels.rms_norm(q + h * c.head_dim, layer.q_norm, c.head_dim, c.norm_epsilon, q + h * c.head_dim);
-      }
-      for (int h = 0; h < c.kv_heads; ++h) {
-        p.kernels.rms_norm(k + h * c.head_dim, layer.k_norm, c.head_dim, c.norm_epsilon, k + h * c.head_dim);
-      }
+  float* q = row_of(p.ws.q, t, c.heads * c.head_dim);
+  float* k = row_of(p.ws.k, t, c.kv_heads * c.head_dim);
+  if (c.qk_norm) {
+    for (int h = 0; h < c.heads; ++h) {
+      p.kernels.rms_norm(q + h * c.head_dim, layer.q_norm, c.head_dim, c.norm_epsilon, q + h * c.head_dim);
     }
-    const int64_t angle = static_cast<int64_t>(t) * (rope.dims / 2);
-    rope_apply(rope, cosines + angle, sines + angle, c.heads, c.head_dim, c.attention_scale, q);
-    rope_apply(rope, cosines + angle, sines + angle, c.kv_heads, c.head_dim, 1.0f, k);
-    p.cache.write(p.kernels, index, p.first + t, k, p.ws.v + static_cast<int64_t>(t) * c.kv_heads * c.head_dim);
+    for (int h = 0; h < c.kv_heads; ++h) {
+      p.kernels.rms_norm(k + h * c.head_dim, layer.k_norm, c.head_dim, c.norm_epsilon, k + h * c.head_dim);
+    }
+  }
+  rope_apply(rope, cosines, sines, c.heads, c.head_dim, c.attention_scale, q);
+  rope_apply(rope, cosines, sines, c.kv_heads, c.head_dim, 1.0f, k);
+  p.cache.write(p.kernels, index, p.first + t, k, row_of(p.ws.v, t, c.kv_heads * c.head_dim));
+}
+
+void place_heads(const Pass& p, const LayerWeights& layer, int index) {
+  const WorkTimer timer(p.ws.profile, Work::kRope);
+  // Tasks of 16 positions at multiples of 16: neighbours in the transposed keys share cache lines, which no two threads should write.
+  constexpr int kSpan = 16;
+  const int lead = p.first % kSpan;
+  p.pool.run((lead + p.batch() + kSpan - 1) / kSpan, [&](int task) {
+    const int begin = std::max(0, task * kSpan - lead), end = std::min(p.batch(), (task + 1) * kSpan - lead);
+    for (int t = begin; t < end; ++t) place_token(p, layer, index, t);
   });
 }
 
-// x += post_norm(wo · attention(…norm(x)…))
-void attention_block(const Pass& p, const LayerWeights& layer, int index) {
+// ws.attended, quantised: attention of every head over the cache.
+Activations attend(const Pass& p, int index) {
   const Config& c = p.config;
-  norm_rows(p, p.ws.x, layer.attention_norm, p.ws.normed);
-  const Activations input = p.ws.input.quantize(p.pool, p.kernels, p.ws.normed, p.batch(), c.width);
+  const Activations attended = p.ws.input.view(p.ws.attended, p.batch(), c.heads * c.head_dim);
+  const WorkTimer timer(p.ws.profile, Work::kAttention);
+  const AttentionBatch batch{.layer = index,
+                             .first = p.first,
+                             .tokens = p.batch(),
+                             .window = c.is_local(index) ? c.window : 0,
+                             .queries = p.ws.q,
+                             .out = p.ws.attended,
+                             .states = p.ws.attention_states};
+  attention(p.pool, p.kernels, c, p.cache, p.ws.attention_scratch, batch);
+  p.pool.run(p.batch(), [&](int t) { p.ws.input.quantize(p.kernels, attended, t); });
+  return attended;
+}
+
+// normed = wo · attention(…input…); input is norm(x), quantised.
+void attention_block(const Pass& p, const LayerWeights& layer, int index, const Activations& input) {
   const Product projections[] = {{&layer.wq, p.ws.q}, {&layer.wk, p.ws.k}, {&layer.wv, p.ws.v}};
-  linear(p.pool, p.kernels, input, projections);
+  multiply(p, input, projections);
   place_heads(p, layer, index);
-  attention(p.pool, p.kernels, c, p.cache, index, p.first, p.batch(), c.is_local(index) ? c.window : 0, p.ws.q, p.ws.attended);
-  const Activations attended = p.ws.input.quantize(p.pool, p.kernels, p.ws.attended, p.batch(), c.heads * c.head_dim);
   const Product output[] = {{&layer.wo, p.ws.normed}};
-  linear(p.pool, p.kernels, attended, output);
-  if (layer.post_attention_norm != nullptr) norm_rows(p, p.ws.normed, layer.post_attention_norm, p.ws.normed);
-  add_rows(p, p.ws.normed, p.ws.x);
+  multiply(p, attend(p, index), output);
 }
 
-// x += post_norm(down · (act(gate · norm(x)) ⊙ up · norm(x)))
-void ffn_block(const Pass& p, const LayerWeights& layer) {
+// normed = down · (act(gate · input) ⊙ up · input); input is norm(x), quantised.
+void ffn_block(const Pass& p, const LayerWeights& layer, const Activations& input) {
   const Config& c = p.config;
-  norm_rows(p, p.ws.x, layer.ffn_norm, p.ws.normed);
-  const Activations input = p.ws.input.quantize(p.pool, p.kernels, p.ws.normed, p.batch(), c.width);
   const Product gated[] = {{&layer.gate, p.ws.gate}, {&layer.up, p.ws.up}};
-  linear(p.pool, p.kernels, input, gated);
-  const auto activate = c.activation == Activation::kGelu ? p.kernels.gelu_mul : p.kernels.silu_mul;
-  p.pool.run(p.batch(), [&](int t) {
-    activate(p.ws.gate + static_cast<int64_t>(t) * c.ffn_width, p.ws.up + static_cast<int64_t>(t) * c.ffn_width, c.ffn_width);
-  });
-  const Activations hidden = p.ws.input.quantize(p.pool, p.kernels, p.ws.gate, p.batch(), c.ffn_width);
+  multiply(p, input, gated);
+  const Activations hidden = p.ws.input.view(p.ws.gate, p.batch(), c.ffn_width);
+  {
+    const WorkTimer timer(p.ws.profile, Work::kActivation);
+    const auto activate = c.activation == Activation::kGelu ? p.kernels.gelu_mul : p.kernels.silu_mul;
+    p.pool.run(p.batch(), [&](int t) {
+      activate(row_of(p.ws.gate, t, c.ffn_width), row_of(p.ws.up, t, c.ffn_width), c.ffn_width);
+      p.ws.input.quantize(p.kernels, hidden, t);
+    });
+  }
   const Product output[] = {{&layer.down, p.ws.normed}};
-  linear(p.pool, p.kernels, hidden, output);
-  if (layer.post_ffn_norm != nullptr) norm_rows(p, p.ws.normed, layer.post_ffn_norm, p.ws.normed);
-  add_rows(p, p.ws.normed, p.ws.x);
+  multiply(p, hidden, output);
 }
 
 // x [B][width] = embedding rows of the tokens, scaled.
 void embed(const Pass& p, const PackedMatrix& embedding) {
+  const WorkTimer timer(p.ws.profile, Work::kEmbedding);
   const int64_t width = p.config.width;
   p.pool.run(p.batch(), [&](int t) {
     float* x = p.ws.x + t * width;
@@ -113,22 +155,30 @@ void forward(const Model& model, ThreadPool& pool, std::span<const int32_t> toke
   const int half = Workspace::kMaxBatch * (p.config.head_dim / 2);
   rope_table(p.config.rope, p.first, p.batch(), rope_rows(p, 0), rope_rows(p, 0) + half);
   if (p.config.window_pattern > 0) rope_table(p.config.rope_local, p.first, p.batch(), rope_rows(p, 1), rope_rows(p, 1) + half);
+  const std::span<const LayerWeights> layers = model.weights.layers;
+  Activations input = cross(p, {.opening = true, .next_norm = layers.front().attention_norm});
   for (int index = 0; index < p.config.layers; ++index) {
-    attention_block(p, model.weights.layers[index], index);
-    ffn_block(p, model.weights.layers[index]);
+    const LayerWeights& layer = layers[index];
+    attention_block(p, layer, index, input);
+    input = cross(p, {.post_norm = layer.post_attention_norm, .next_norm = layer.ffn_norm});
+    ffn_block(p, layer, input);
+    input =
+        cross(p, {.post_norm = layer.post_ffn_norm, .next_norm = index + 1 < p.config.layers ? layers[index + 1].attention_norm : nullptr});
   }
   cache.commit(p.first + p.batch());
 }
 
 void compute_logits(const Model& model, ThreadPool& pool, int first, int count, Workspace& workspace) {
+  const WorkTimer timer(workspace.profile, Work::kOutput);
   const Config& c = model.config;
   const KernelTable& kernels = *model.kernels;
+  const Activations input = workspace.input.view(workspace.normed, count, c.width);
   const float* x = workspace.x + static_cast<int64_t>(first) * c.width;
   for (int t = 0; t < count; ++t) {
     kernels.rms_norm(x + static_cast<int64_t>(t) * c.width, model.weights.output_norm, c.width, c.norm_epsilon,
                      workspace.normed + static_cast<int64_t>(t) * c.width);
+    workspace.input.quantize(kernels, input, t);
   }
-  const Activations input = workspace.input.quantize(pool, kernels, workspace.normed, count, c.width);
   const Product output[] = {{&model.weights.output, workspace.logits}};
   linear(pool, kernels, input, output);
 }

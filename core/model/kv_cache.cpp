@@ -1,13 +1,12 @@
 #include "core/model/kv_cache.h"
 
-#include <cstring>
-
 #include "core/base/half.h"
 
 namespace tessera {
 namespace {
 
-// Q8_0 rows: head_dim codes, then head_dim/32 f32 scales.
+// Bytes of one position. A Q8_0 chunk has its codes in the panels of CacheChunk, then the f32 scale of each 32 values of a position:
+// [head_dim / 32][32 positions] for K and V.
 uint64_t row_size(KvType type, int head_dim) {
   switch (type) {
     case KvType::kF32: return 4ull * head_dim;
@@ -36,7 +35,8 @@ std::optional<KvType> kv_type_from_name(std::string_view name) {
 }
 
 uint64_t KvCache::bytes(const Config& config, int capacity, KvType type) {
-  return 2ull * config.layers * config.kv_heads * capacity * row_size(type, config.head_dim);
+  const int whole = (capacity + kAttentionChunk - 1) / kAttentionChunk * kAttentionChunk;
+  return 2ull * config.layers * config.kv_heads * whole * row_size(type, config.head_dim);
 }
 
 Result<KvCache> KvCache::create(const Config& config, int capacity, KvType type) {
@@ -53,57 +53,81 @@ Result<KvCache> KvCache::create(const Config& config, int capacity, KvType type)
   return cache;
 }
 
-std::byte* KvCache::row(int layer, int which, int kv_head, int position) const {
-  const uint64_t index = ((2ull * layer + which) * kv_heads_ + kv_head) * capacity_ + position;
-  return memory_.data() + index * row_size(type_, head_dim_);
+std::byte* KvCache::chunk_at(int layer, Side side, int kv_head, int position) const {
+  const uint64_t chunks = (capacity_ + kAttentionChunk - 1) / kAttentionChunk;
+  const uint64_t index = ((2ull * layer + side) * kv_heads_ + kv_head) * chunks + position / kAttentionChunk;
+  return memory_.data() + index * kAttentionChunk * row_size(type_, head_dim_);
 }
 
 void KvCache::write(const KernelTable& kernels, int layer, int position, const float* k, const float* v) {
+  const int slot = position % kAttentionChunk;
   for (int head = 0; head < kv_heads_; ++head) {
-    write_row(kernels, k + head * head_dim_, row(layer, 0, head, position));
-    write_row(kernels, v + head * head_dim_, row(layer, 1, head, position));
+    write_row(kernels, k + head * head_dim_, kKeys, slot, chunk_at(layer, kKeys, head, position));
+    write_row(kernels, v + head * head_dim_, kValues, slot, chunk_at(layer, kValues, head, position));
   }
 }
 
-void KvCache::write_row(const KernelTable& kernels, const float* from, std::byte* to) {
+void KvCache::write_row(const KernelTable& kernels, const float* from, Side side, int slot, std::byte* chunk) const {
+  // Element of the chunk that holds dimension i of this position.
+  const auto at = [&](int i) {
+    return side == kKeys ? (slot / kAttentionPanel * head_dim_ + i) * kAttentionPanel + slot % kAttentionPanel
+                         : (i / kAttentionPanel * kAttentionChunk + slot) * kAttentionPanel + i % kAttentionPanel;
+  };
   switch (type_) {
-    case KvType::kF32: std::memcpy(to, from, row_size(type_, head_dim_)); break;
-    case KvType::kF16:
-      for (int i = 0; i < head_dim_; ++i) {
-        const uint16_t half = f32_to_f16(from[i]);
-        std::memcpy(to + 2 * i, &half, 2);
-      }
+    case KvType::kF32: {
+      auto* to = reinterpret_cast<float*>(chunk);
+      for (int i = 0; i < head_dim_; ++i) to[at(i)] = from[i];
       break;
+    }
+    case KvType::kF16: {
+      auto* to = reinterpret_cast<uint16_t*>(chunk);
+      for (int i = 0; i < head_dim_; ++i) to[at(i)] = f32_to_f16(from[i]);
+      break;
+    }
     case KvType::kQ8_0: {
+      int8_t codes[kMaxWidenedHeadDim];
+      float scales[kMaxWidenedHeadDim / kActivationBlock], scaled_sums[kMaxWidenedHeadDim / kActivationBlock];
       int32_t half_sums[kMaxWidenedHeadDim / 16];
-      float scaled_sums[kMaxWidenedHeadDim / 32];
-      kernels.quantize_row(from, head_dim_, reinterpret_cast<int8_t*>(to), reinterpret_cast<float*>(to + head_dim_), half_sums,
-                           scaled_sums);
+      kernels.quantize_row(from, head_dim_, codes, scales, half_sums, scaled_sums);
+      auto* to = reinterpret_cast<int8_t*>(chunk);
+      auto* scales_to = reinterpret_cast<float*>(chunk + kAttentionChunk * head_dim_) + slot;
+      for (int i = 0; i < head_dim_; ++i) to[at(i)] = codes[i];
+      for (int b = 0; b < head_dim_ / kActivationBlock; ++b) scales_to[b * kAttentionChunk] = scales[b];
       break;
     }
   }
 }
 
-CacheRows KvCache::read(const KernelTable& kernels, const std::byte* from, int count, float* scratch) const {
-  if (type_ == KvType::kF32) return {reinterpret_cast<const float*>(from), head_dim_};
+CacheChunk KvCache::chunk(const KernelTable& kernels, int layer, int kv_head, int first, float* scratch) const {
+  const std::byte* keys = chunk_at(layer, kKeys, kv_head, first);
+  const std::byte* values = chunk_at(layer, kValues, kv_head, first);
+  if (type_ == KvType::kF32) return {reinterpret_cast<const float*>(keys), reinterpret_cast<const float*>(values)};
+  float* wide_values = scratch + kAttentionChunk * head_dim_;
+  widen(kernels, keys, kKeys, scratch);
+  widen(kernels, values, kValues, wide_values);
+  return {scratch, wide_values};
+}
+
+void KvCache::widen(const KernelTable& kernels, const std::byte* chunk, Side side, float* out) const {
+  const int count = kAttentionChunk * head_dim_;
   if (type_ == KvType::kF16) {
-    kernels.widen_f16(reinterpret_cast<const uint16_t*>(from), static_cast<int64_t>(count) * head_dim_, scratch);
-    return {scratch, head_dim_};
+    kernels.widen_f16(reinterpret_cast<const uint16_t*>(chunk), count, out);
+    return;
   }
-  for (int c = 0; c < count; ++c, from += row_size(type_, head_dim_)) {
-    const auto* codes = reinterpret_cast<const int8_t*>(from);
-    const auto* scales = reinterpret_cast<const float*>(from + head_dim_);
-    for (int i = 0; i < head_dim_; ++i) scratch[c * head_dim_ + i] = static_cast<float>(codes[i]) * scales[i / 32];
+  const auto* codes = reinterpret_cast<const int8_t*>(chunk);
+  const auto* scales = reinterpret_cast<const float*>(chunk + count);
+  // Row after row of a panel: 16 codes that share a dimension (K, one scale a position) or a position (V, one scale for all).
+  for (int row = 0; row < count / kAttentionPanel; ++row, codes += kAttentionPanel, out += kAttentionPanel) {
+    if (side == kKeys) {
+      const int panel = row / head_dim_, dimension = row % head_dim_;
+      const float* of_positions = scales + dimension / kActivationBlock * kAttentionChunk + panel * kAttentionPanel;
+      for (int i = 0; i < kAttentionPanel; ++i) out[i] = static_cast<float>(codes[i]) * of_positions[i];
+    } else {
+      const int dimension = row / kAttentionChunk * kAttentionPanel, position = row % kAttentionChunk;
+      const float scale = scales[dimension / kActivationBlock * kAttentionChunk + position];
+      for (int i = 0; i < kAttentionPanel; ++i) out[i] = static_cast<float>(codes[i]) * scale;
+    }
   }
-  return {scratch, head_dim_};
-}
-
-CacheRows KvCache::keys(const KernelTable& kernels, int layer, int kv_head, int first, int count, float* scratch) const {
-  return read(kernels, row(layer, 0, kv_head, first), count, scratch);
-}
-
-CacheRows KvCache::values(const KernelTable& kernels, int layer, int kv_head, int first, int count, float* scratch) const {
-  return read(kernels, row(layer, 1, kv_head, first), count, scratch);
 }
 
 }  // namespace tessera

@@ -11,8 +11,9 @@
 
 namespace tessera {
 
-/// K and V of every layer and position: [layer][K, V][kv_head][position][head_dim]. Rows are written once, in position order;
-/// truncate() only forgets. Reading different rows from several threads is safe.
+/// K and V of every layer and position: [layer][K, V][kv_head][chunk], a chunk being kAttentionChunk positions in the
+/// panels of CacheChunk. Rows are written once, in position order; truncate() only forgets. Writing different positions from several threads
+/// and reading written ones is safe.
 class KvCache {
  public:
   /// Longest heads that F16 and Q8_0 caches take, so that callers can keep their scratch rows on the stack.
@@ -32,17 +33,17 @@ class KvCache {
   void commit(int size) { size_ = size; }
   void truncate(int size) { size_ = size < size_ ? size : size_; }
 
-  /// K (or V) of `count` positions from `first` of one head, as f32. F32 caches give their own memory; others are widened into
-  /// `scratch` [count · head_dim].
-  CacheRows keys(const KernelTable& kernels, int layer, int kv_head, int first, int count, float* scratch) const;
-  CacheRows values(const KernelTable& kernels, int layer, int kv_head, int first, int count, float* scratch) const;
+  /// The chunk of one head that begins at `first`, a multiple of kAttentionChunk. F32 caches give their own memory; others are
+  /// widened into `scratch` [2 · kAttentionChunk · head_dim].
+  CacheChunk chunk(const KernelTable& kernels, int layer, int kv_head, int first, float* scratch) const;
 
  private:
   KvCache(int capacity, KvType type, int kv_heads, int head_dim)
       : capacity_(capacity), type_(type), kv_heads_(kv_heads), head_dim_(head_dim) {}
-  std::byte* row(int layer, int which, int kv_head, int position) const;
-  void write_row(const KernelTable& kernels, const float* from, std::byte* to);
-  CacheRows read(const KernelTable& kernels, const std::byte* from, int count, float* scratch) const;
+  enum Side { kKeys, kValues };
+  std::byte* chunk_at(int layer, Side side, int kv_head, int position) const;
+  void write_row(const KernelTable& kernels, const float* from, Side side, int slot, std::byte* chunk) const;
+  void widen(const KernelTable& kernels, const std::byte* chunk, Side side, float* out) const;
 
   int capacity_, size_ = 0;
   KvType type_;

@@ -6,19 +6,24 @@
 namespace tessera {
 namespace {
 
+constexpr size_t kBuffers = 12;
+constexpr uint64_t kStateFloats = sizeof(AttentionState) / sizeof(float);
+
 // Floats of each buffer, in the order of the pointers in Workspace, each rounded up to a cache line.
-std::array<uint64_t, 10> buffer_floats(const Config& c) {
-  const uint64_t batch = Workspace::kMaxBatch;
-  std::array<uint64_t, 10> sizes = {batch * c.width,
-                                    batch * c.width,
-                                    batch * c.heads * c.head_dim,
-                                    batch * c.kv_heads * c.head_dim,
-                                    batch * c.kv_heads * c.head_dim,
-                                    batch * c.heads * c.head_dim,
-                                    batch * c.ffn_width,
-                                    batch * c.ffn_width,
-                                    batch * 2 * c.head_dim,
-                                    static_cast<uint64_t>(Workspace::kMaxLogits) * c.vocab_size};
+std::array<uint64_t, kBuffers> buffer_floats(const Config& c) {
+  const uint64_t batch = Workspace::kMaxBatch, states = batch * c.heads * kStateFloats;
+  std::array<uint64_t, kBuffers> sizes = {batch * c.width,
+                                          batch * c.width,
+                                          batch * c.heads * c.head_dim,
+                                          batch * c.kv_heads * c.head_dim,
+                                          batch * c.kv_heads * c.head_dim,
+                                          batch * c.heads * c.head_dim,
+                                          batch * c.ffn_width,
+                                          batch * c.ffn_width,
+                                          batch * 2 * c.head_dim,
+                                          static_cast<uint64_t>(Workspace::kMaxLogits) * c.vocab_size,
+                                          batch * c.heads * c.head_dim,
+                                          2 * states};
   for (uint64_t& size : sizes) size = (size + 15) / 16 * 16;
   return sizes;
 }
@@ -48,10 +53,13 @@ Result<Workspace> Workspace::create(const Config& config) {
   float* next = workspace.memory_.as<float>();
   size_t i = 0;
   for (float** buffer : {&workspace.x, &workspace.normed, &workspace.q, &workspace.k, &workspace.v, &workspace.attended, &workspace.gate,
-                         &workspace.up, &workspace.rope, &workspace.logits}) {
+                         &workspace.up, &workspace.rope, &workspace.logits, &workspace.attention_scratch.sums}) {
     *buffer = next;
     next += sizes[i++];
   }
+  workspace.attention_scratch.rows = kMaxBatch;
+  workspace.attention_scratch.states = reinterpret_cast<AttentionState*>(next);
+  workspace.attention_states = workspace.attention_scratch.states + kMaxBatch * config.heads;
   return workspace;
 }
 

@@ -3,7 +3,9 @@
 
 #include "core/base/aligned_buffer.h"
 #include "core/base/result.h"
+#include "core/model/attention.h"
 #include "core/model/config.h"
+#include "core/model/profile.h"
 #include "core/ops/linear.h"
 
 namespace tessera {
@@ -17,17 +19,20 @@ class Workspace {
   static Result<Workspace> create(const Config& config);
   static uint64_t bytes(const Config& config);
 
-  float* x = nullptr;         ///< [B][width] residual stream
-  float* normed = nullptr;    ///< [B][width] normed input of a block; block output before it is added
-  float* q = nullptr;         ///< [B][heads · head_dim]
-  float* k = nullptr;         ///< [B][kv_heads · head_dim]
-  float* v = nullptr;         ///< [B][kv_heads · head_dim]
-  float* attended = nullptr;  ///< [B][heads · head_dim]
-  float* gate = nullptr;      ///< [B][ffn_width]
-  float* up = nullptr;        ///< [B][ffn_width]
-  float* rope = nullptr;      ///< [global, local][cos, sin][B][head_dim/2]
-  float* logits = nullptr;    ///< [kMaxLogits][vocab]
+  float* x = nullptr;                          ///< [B][width] residual stream
+  float* normed = nullptr;                     ///< [B][width] normed input of a block; block output before it is added
+  float* q = nullptr;                          ///< [B][heads · head_dim]
+  float* k = nullptr;                          ///< [B][kv_heads · head_dim]
+  float* v = nullptr;                          ///< [B][kv_heads · head_dim]
+  float* attended = nullptr;                   ///< [B][heads · head_dim]
+  float* gate = nullptr;                       ///< [B][ffn_width]
+  float* up = nullptr;                         ///< [B][ffn_width]
+  float* rope = nullptr;                       ///< [global, local][cos, sin][B][head_dim/2]
+  float* logits = nullptr;                     ///< [kMaxLogits][vocab]
+  AttentionScratch attention_scratch;          ///< kMaxBatch rows
+  AttentionState* attention_states = nullptr;  ///< [B][heads]
   InputBuffer input;
+  Profile* profile = nullptr;  ///< not owned; when set, the forward pass adds its times
 
  private:
   AlignedBuffer memory_;

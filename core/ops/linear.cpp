@@ -25,19 +25,21 @@ Result<InputBuffer> InputBuffer::create(int max_tokens, int64_t max_width) {
   return buffer;
 }
 
-Activations InputBuffer::quantize(ThreadPool& pool, const KernelTable& kernels, const float* x, int tokens, int64_t width) {
+Activations InputBuffer::view(const float* x, int tokens, int64_t width) {
   Activations view{.tokens = tokens, .width = width, .values = x};
   if (width % kActivationBlock != 0) return view;
   view.codes = codes_.as<int8_t>();
   view.scales = scales_.as<float>();
   view.half_sums = half_sums_.as<int32_t>();
   view.scaled_sums = scaled_sums_.as<float>();
-  const auto quantize_token = [&](int t) {
-    kernels.quantize_row(x + t * width, width, codes_.as<int8_t>() + t * width, scales_.as<float>() + t * (width / 32),
-                         half_sums_.as<int32_t>() + t * (width / 16), scaled_sums_.as<float>() + t * (width / 32));
-  };
-  pool.run(tokens, quantize_token);
   return view;
+}
+
+void InputBuffer::quantize(const KernelTable& kernels, const Activations& input, int token) {
+  if (input.codes == nullptr) return;
+  const int64_t at = token * input.width;
+  kernels.quantize_row(input.values + at, input.width, codes_.as<int8_t>() + at, scales_.as<float>() + at / 32,
+                       half_sums_.as<int32_t>() + at / 16, scaled_sums_.as<float>() + at / 32);
 }
 
 void linear(ThreadPool& pool, const KernelTable& kernels, const Activations& x, std::span<const Product> products) {

@@ -1,4 +1,4 @@
-// Owns matrix products over threads: quantise the input once, then any number of weight matrices against it in one phase.
+// Owns matrix products over threads: an input that is quantised once, then any number of weight matrices against it in one phase.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,11 @@ class InputBuffer {
   static Result<InputBuffer> create(int max_tokens, int64_t max_width);
   static uint64_t bytes(int max_tokens, int64_t max_width);
 
-  /// Quantises x [tokens][width] (kept by reference as the f32 form). A width that is no multiple of 32 has only the f32 form.
-  Activations quantize(ThreadPool& pool, const KernelTable& kernels, const float* x, int tokens, int64_t width);
+  /// Describes x [tokens][width] (kept by reference as the f32 form) as the input of products; each token must then be quantised.
+  Activations view(const float* x, int tokens, int64_t width);
+  /// Fills the quantised form of one token of the last view(). Different tokens may be done by different threads. A width that is no
+  /// multiple of 32 has only the f32 form.
+  void quantize(const KernelTable& kernels, const Activations& input, int token);
 
  private:
   AlignedBuffer codes_, scales_, half_sums_, scaled_sums_;

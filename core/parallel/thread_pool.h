@@ -10,7 +10,8 @@
 namespace tessera {
 
 /// A fixed team of threads: the caller and size() - 1 workers. Idle workers spin for some microseconds, then sleep in the
-/// kernel (no CPU). One run() at a time; run() may not be called from inside a task.
+/// kernel (no CPU). run() waits for tasks, not for threads: a worker that the system keeps from running holds nobody up unless it
+/// has a task. One run() at a time; run() may not be called from inside a task.
 class ThreadPool {
  public:
   /// `threads` ≥ 1 in all; fewer are used when the system refuses to start one.
@@ -37,13 +38,19 @@ class ThreadPool {
   void wake(std::atomic<uint32_t>& word);
 
   std::vector<pthread_t> workers_;
+  int spins_;  ///< looks at a word before sleeping on it
+
+  // The current job. Written while nobody holds a task of it, read only by holders of a task.
   TaskFn fn_ = nullptr;
   const void* context_ = nullptr;
-  int tasks_ = 0;
-  alignas(64) std::atomic<int> next_task_{0};
-  alignas(64) std::atomic<uint32_t> epoch_{0};    ///< grows by one with every run; workers wait for the change
-  alignas(64) std::atomic<uint32_t> working_{0};  ///< workers that have not finished this epoch
-  std::atomic<uint32_t> sleepers_{0};             ///< threads in the kernel; nobody is woken when it is zero
+  uint32_t tasks_ = 0;
+
+  /// Job number (upper half) and tasks not yet taken (lower half). Taking a task exchanges the whole word, so a thread that comes late,
+  /// with the number of a job that is over, gets none.
+  alignas(64) std::atomic<uint64_t> ticket_{0};
+  alignas(64) std::atomic<uint32_t> unfinished_{0};  ///< tasks of this job that are not done; run() waits for 0
+  alignas(64) std::atomic<uint32_t> epoch_{0};       ///< grows by one with every run; idle workers wait for the change
+  std::atomic<uint32_t> sleepers_{0};                ///< threads in the kernel; nobody is woken when it is zero
   std::atomic<bool> stop_{false};
 };
 

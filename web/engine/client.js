@@ -97,13 +97,14 @@ export class Engine {
   }
 
   /**
-   * @param {{ promptTokens?: number, generateTokens?: number, depth?: number, repetitions?: number }} [given]
+   * @param {{ promptTokens?: number, generateTokens?: number, depth?: number, repetitions?: number, profile?: boolean }} [given]
    * @returns {Promise<Record<string, any>>} as `tessera bench --json`
    */
   async bench(given) {
     const fields = ['promptTokens', 'generateTokens', 'depth', 'repetitions'];
-    const options = knownOptions(given, new Set(fields), 'bench');
+    const options = knownOptions(given, new Set([...fields, 'profile']), 'bench');
     for (const field of fields) integer(options, field, { to: 0x7fffffff, otherwise: 0 });
+    boolean(options, 'profile', false);
     const report = await this.#connection.call({
       type: 'bench',
       options: /** @type {Record<string, number>} */ (options),

@@ -38,7 +38,7 @@ TEST_CASE("info tells what was loaded") {
   CHECK(info.kernels == kernel_names().front());
   CHECK(info.parameters > 100000);
   CHECK(info.weight_bytes > 0);
-  CHECK(info.kv_bytes == 2ull * 2 * 2 * 100 * 32 * 4);  // K and V, layers, heads, positions, head size, bytes
+  CHECK(info.kv_bytes == 2ull * 2 * 2 * 128 * 32 * 4);  // K and V, layers, heads, positions, head size, bytes
   CHECK(info.has_chat_template);
   CHECK(load_tiny("tiny-gemma3")->info().context_size == 256);
 }
