@@ -99,7 +99,7 @@ struct KernelTable {
   MatmulFn matmul_for(DType dtype) const { return matmul[static_cast<uint32_t>(dtype)]; }
 };
 
-/// The tables this machine can run, best first; "scalar" is always the last.
+/// The tables this machine can run, best first; natively "scalar" is always the last.
 std::span<const KernelTable* const> available_kernels();
 
 /// The available table of that name ("" = the best), or nullptr.

@@ -25,8 +25,9 @@ constexpr Entry kEntries[] = {
     {&kWasmRelaxedKernels, always},
 #elif defined(__wasm_simd128__)
     {&kWasmSimd128Kernels, always},
-#endif
+#else
     {&kScalarKernels, always},
+#endif
 };
 
 }  // namespace
