@@ -117,7 +117,7 @@ void Engine::describe(const GgufFile& file, int context_size, KvType kv_type) {
   info_.threads = pool_->size();
   info_.kernels = model_->kernels->name;
   info_.kv_type = kv_type;
-  info_.weight_bytes = model_->weights.bytes;
+  info_.weight_bytes = model_->weights.storage.size();
   info_.kv_bytes = KvCache::bytes(config, context_size, kv_type);
   info_.workspace_bytes = Workspace::bytes(config);
   info_.has_chat_template = text_->has_chat_template();

@@ -11,6 +11,7 @@ namespace tessera {
 namespace {
 
 struct Avx2 {
+  static constexpr int kSignedOffset = 0;
   static constexpr int kRows = 8;
   static constexpr int kAttentionRegisters = 12;
   using F32 = __m256;
@@ -27,8 +28,6 @@ struct Avx2 {
   };
   // One product of a pair is at most 2·127·max_code; an i16 holds kSumLimit / max_code of them.
   static constexpr int kSumLimit = 32767 / (2 * 127);
-  static constexpr int kGemvTiles = 2;
-  static constexpr int kGemmTiles = 1;
   static constexpr int kGemmTokens = 4;
 
   static F32 zero_f32() { return _mm256_setzero_ps(); }
@@ -40,6 +39,11 @@ struct Avx2 {
   static F32 sub(F32 a, F32 b) { return _mm256_sub_ps(a, b); }
   static F32 div(F32 a, F32 b) { return _mm256_div_ps(a, b); }
   static F32 min(F32 a, F32 b) { return _mm256_min_ps(a, b); }  // a < b ? a : b
+  static float largest_lane(F32 a) {
+    __m128 values = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    values = _mm_max_ps(values, _mm_movehl_ps(values, values));
+    return _mm_cvtss_f32(_mm_max_ss(values, _mm_movehdup_ps(values)));
+  }
   static F32 zero_unless_at_least(F32 a, F32 limit, F32 value) { return _mm256_and_ps(value, _mm256_cmp_ps(a, limit, _CMP_GE_OQ)); }
   // a · 2^n, where `shifted` is n + kRoundMagic.
   static F32 add_exponent(F32 a, F32 shifted) {

@@ -7,9 +7,11 @@
 //   Act              4 activations, the same in each row load_act(int8_t*)
 //   Sum              running dot of Codes and Act        zero_sum dot(Sum, Codes, Act) widen(Sum) -> I32
 //   SignedSum        the same for Signed                 zero_signed_sum dot_signed widen_signed
+//   kSignedOffset    what prepare_signed adds to the codes of a Signed
 //   kSumLimit        a Sum may add kSumLimit / max_code products before it must be widened (0: never)
 //   loads            load_f16 load_bf16 load_f32 (one per row -> F32), load_u8 load_i8 (one per row -> F32 / I32), store
-//   kGemvTiles; kGemmTiles, kGemmTokens                  register blocking
+//   kGemmTokens                                          tokens of one register block; one tile at a time, because memory is fastest
+//                                                        when a thread reads it as one stream
 #pragma once
 
 #include <cstddef>
@@ -129,9 +131,8 @@ struct BlockLoops {
     } else {
       (void)block;
       I32 total = kOneSum ? low : Isa::add_i32(low, high);
-      if constexpr (kLayout.offset != 0) {
-        total = Isa::sub_i32(total, Isa::splat_i32(kLayout.offset * (act.half_sums[0] + act.half_sums[1])));
-      }
+      constexpr int kOffset = kLayout.signed_codes ? Isa::kSignedOffset : kLayout.offset;
+      if constexpr (kOffset != 0) total = Isa::sub_i32(total, Isa::splat_i32(kOffset * (act.half_sums[0] + act.half_sums[1])));
       return total;
     }
   }
@@ -152,45 +153,38 @@ struct BlockLoops {
     }
   }
 
-  // kTiles × kRows output rows times kTokens tokens; accumulators stay in registers.
-  template <int kTiles, int kTokens>
-  static void tile(const PackedMatrix& w, const Activations& x, int64_t first_tile, int first_token, float* out, int64_t out_stride) {
+  // kRows output rows times kTokens tokens; accumulators stay in registers.
+  template <int kTokens>
+  static void tile(const PackedMatrix& w, const Activations& x, int64_t tile_index, int first_token, float* out, int64_t out_stride) {
     const int64_t blocks = x.width / kActivationBlock;
     const int8_t* codes[kTokens];
     for (int t = 0; t < kTokens; ++t) codes[t] = x.codes + (first_token + t) * x.width;
-    F32 acc[kTiles][kTokens];
-    for (int g = 0; g < kTiles; ++g) {
-      for (int t = 0; t < kTokens; ++t) acc[g][t] = Isa::zero_f32();
-    }
-    const std::byte* super = w.data + first_tile * w.tile_bytes;
-    for (int64_t b = 0; b < blocks; super += kRows * kLayout.super_bytes()) {
+    F32 acc[kTokens];
+    for (int t = 0; t < kTokens; ++t) acc[t] = Isa::zero_f32();
+    const std::byte* header = w.data + tile_index * w.tile_bytes;
+    for (int64_t b = 0; b < blocks; header += kRows * kLayout.super_bytes()) {
       for (int in_super = 0; in_super < kLayout.blocks; ++in_super, ++b) {
-        for (int g = 0; g < kTiles; ++g) {
-          const std::byte* header = super + g * w.tile_bytes;
-          const std::byte* block = field(header, kLayout.header_bytes + in_super * kLayout.block_bytes);
-          Sums<kTokens> sums;
-          if constexpr (kLayout.signed_codes) {
-            sums = dot_signed_block<kTokens>(block, codes);
-          } else {
-            sums = dot_nibble_block<kTokens>(block, codes);
-          }
-          const F32 scale = block_scale(header, block);
-          for (int t = 0; t < kTokens; ++t) {
-            const int64_t at = (first_token + t) * blocks + b;
-            const ActivationBlock act{x.scales[at], x.scaled_sums[at], {x.half_sums[2 * at], x.half_sums[2 * at + 1]}};
-            const I32 total = block_total(block, sums.low[t], sums.high[t], act);
-            acc[g][t] = Isa::add(acc[g][t], Isa::mul(Isa::to_float(total), Isa::mul(scale, Isa::splat_f32(act.scale))));
-            if constexpr (kLayout.has_min) {
-              acc[g][t] = Isa::add(acc[g][t], Isa::mul(block_min(header, block), Isa::splat_f32(act.scaled_sum)));
-            }
-          }
+        const std::byte* block = field(header, kLayout.header_bytes + in_super * kLayout.block_bytes);
+        Sums<kTokens> sums;
+        if constexpr (kLayout.signed_codes) {
+          sums = dot_signed_block<kTokens>(block, codes);
+        } else {
+          sums = dot_nibble_block<kTokens>(block, codes);
         }
-        for (int t = 0; t < kTokens; ++t) codes[t] += kActivationBlock;
+        const F32 scale = block_scale(header, block);
+        for (int t = 0; t < kTokens; ++t) {
+          const int64_t at = (first_token + t) * blocks + b;
+          const ActivationBlock act{x.scales[at], x.scaled_sums[at], {x.half_sums[2 * at], x.half_sums[2 * at + 1]}};
+          const I32 total = block_total(block, sums.low[t], sums.high[t], act);
+          acc[t] = Isa::add(acc[t], Isa::mul(Isa::to_float(total), Isa::mul(scale, Isa::splat_f32(act.scale))));
+          if constexpr (kLayout.has_min) {
+            acc[t] = Isa::add(acc[t], Isa::mul(block_min(header, block), Isa::splat_f32(act.scaled_sum)));
+          }
+          codes[t] += kActivationBlock;
+        }
       }
     }
-    for (int g = 0; g < kTiles; ++g) {
-      for (int t = 0; t < kTokens; ++t) store_rows(w, first_tile + g, acc[g][t], out + (first_token + t) * out_stride);
-    }
+    for (int t = 0; t < kTokens; ++t) store_rows(w, tile_index, acc[t], out + (first_token + t) * out_stride);
   }
 
   // Writes one tile's rows of one token; the last tile may hang over the matrix.
@@ -219,46 +213,32 @@ struct FloatLoops {
     if constexpr (kDType == DType::kBF16) return Isa::load_bf16(at);
   }
 
-  template <int kTiles, int kTokens>
-  static void tile(const PackedMatrix& w, const Activations& x, int64_t first_tile, int first_token, float* out, int64_t out_stride) {
-    F32 acc[kTiles][kTokens];
-    for (int g = 0; g < kTiles; ++g) {
-      for (int t = 0; t < kTokens; ++t) acc[g][t] = Isa::zero_f32();
-    }
-    const std::byte* column = w.data + first_tile * w.tile_bytes;
+  template <int kTokens>
+  static void tile(const PackedMatrix& w, const Activations& x, int64_t tile_index, int first_token, float* out, int64_t out_stride) {
+    F32 acc[kTokens];
+    for (int t = 0; t < kTokens; ++t) acc[t] = Isa::zero_f32();
+    const std::byte* column = w.data + tile_index * w.tile_bytes;
     for (int64_t k = 0; k < x.width; ++k, column += kRows * kElementBytes) {
-      for (int g = 0; g < kTiles; ++g) {
-        const F32 weights = load(column + g * w.tile_bytes);
-        for (int t = 0; t < kTokens; ++t) {
-          acc[g][t] = Isa::add(acc[g][t], Isa::mul(weights, Isa::splat_f32(x.values[(first_token + t) * x.width + k])));
-        }
+      const F32 weights = load(column);
+      for (int t = 0; t < kTokens; ++t) {
+        acc[t] = Isa::add(acc[t], Isa::mul(weights, Isa::splat_f32(x.values[(first_token + t) * x.width + k])));
       }
     }
-    for (int g = 0; g < kTiles; ++g) {
-      for (int t = 0; t < kTokens; ++t) {
-        BlockLoops<Isa, kDType>::store_rows(w, first_tile + g, acc[g][t], out + (first_token + t) * out_stride);
-      }
+    for (int t = 0; t < kTokens; ++t) {
+      BlockLoops<Isa, kDType>::store_rows(w, tile_index, acc[t], out + (first_token + t) * out_stride);
     }
   }
 };
 
-/// The MatmulFn of one format: full register tiles first, then what is left over.
+/// The MatmulFn of one format: register blocks of tokens first, then what is left over.
 template <class Isa, class Loops>
 void matmul(const PackedMatrix& w, const Activations& x, int64_t first_tile, int64_t last_tile, float* out, int64_t out_stride) {
   int token = 0;
   for (; token + Isa::kGemmTokens <= x.tokens; token += Isa::kGemmTokens) {
-    int64_t tile = first_tile;
-    for (; tile + Isa::kGemmTiles <= last_tile; tile += Isa::kGemmTiles) {
-      Loops::template tile<Isa::kGemmTiles, Isa::kGemmTokens>(w, x, tile, token, out, out_stride);
-    }
-    for (; tile < last_tile; ++tile) Loops::template tile<1, Isa::kGemmTokens>(w, x, tile, token, out, out_stride);
+    for (int64_t tile = first_tile; tile < last_tile; ++tile) Loops::template tile<Isa::kGemmTokens>(w, x, tile, token, out, out_stride);
   }
   for (; token < x.tokens; ++token) {
-    int64_t tile = first_tile;
-    for (; tile + Isa::kGemvTiles <= last_tile; tile += Isa::kGemvTiles) {
-      Loops::template tile<Isa::kGemvTiles, 1>(w, x, tile, token, out, out_stride);
-    }
-    for (; tile < last_tile; ++tile) Loops::template tile<1, 1>(w, x, tile, token, out, out_stride);
+    for (int64_t tile = first_tile; tile < last_tile; ++tile) Loops::template tile<1>(w, x, tile, token, out, out_stride);
   }
 }
 

@@ -13,12 +13,17 @@ struct Entry {
 };
 
 #if defined(__x86_64__)
+bool has_avx512_vnni() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vnni");
+}
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"); }
 #endif
 bool always() { return true; }
 
 constexpr Entry kEntries[] = {
 #if defined(__x86_64__)
+    {&kAvx512VnniKernels, has_avx512_vnni},
     {&kAvx2Kernels, has_avx2},
 #endif
 #if defined(__wasm_relaxed_simd__)

@@ -28,14 +28,6 @@ struct VectorLoops {
     return values[0];
   }
 
-  static float largest_lane(F32 lanes) {
-    float each[kLanes];
-    Isa::store(each, lanes);
-    float largest = each[0];
-    for (int i = 1; i < kLanes; ++i) largest = each[i] > largest ? each[i] : largest;
-    return largest;
-  }
-
   // Vectors that a row of accumulators is wide: as many as fit into the registers beside the operands, at most `columns` values.
   static constexpr int attention_width(int heads, int columns) {
     int wide = 1;
@@ -47,7 +39,7 @@ struct VectorLoops {
     for (int64_t b = 0; b < width / kActivationBlock; ++b, x += kActivationBlock, codes += kActivationBlock) {
       F32 largest = Isa::zero_f32();
       for (int i = 0; i < kActivationBlock; i += kLanes) largest = Isa::max(Isa::abs(Isa::load_floats(x + i)), largest);
-      const float amax = largest_lane(largest);
+      const float amax = Isa::largest_lane(largest);
       const float inverse = amax > 0.0f ? 127.0f / amax : 0.0f;
       const F32 factor = Isa::splat_f32(inverse);
       for (int half = 0; half < 2; ++half) half_sums[2 * b + half] = Isa::round_to_codes(x + 16 * half, factor, codes + 16 * half);
@@ -172,7 +164,7 @@ struct VectorLoops {
     for (int c = end; c < kAttentionChunk; ++c) scores[c] = -std::numeric_limits<float>::infinity();
     F32 largest = Isa::splat_f32(state.maximum);
     for (int c = 0; c < kAttentionChunk; c += kLanes) largest = Isa::max(Isa::load_floats(scores + c), largest);
-    const float maximum = largest_lane(largest);
+    const float maximum = Isa::largest_lane(largest);
     const F32 all_maximum = Isa::splat_f32(maximum);
     for (int c = 0; c < kAttentionChunk; c += kLanes) Isa::store(scores + c, exp(Isa::sub(Isa::load_floats(scores + c), all_maximum)));
     const float rescale = exp_f32(state.maximum - maximum);

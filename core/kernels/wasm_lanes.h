@@ -13,6 +13,7 @@
 namespace tessera {
 
 struct WasmLanes {
+  static constexpr int kSignedOffset = 0;
   static constexpr int kRows = 4;
   static constexpr int kAttentionRegisters = 8;
   using F32 = v128_t;
@@ -28,6 +29,10 @@ struct WasmLanes {
   static F32 sub(F32 a, F32 b) { return wasm_f32x4_sub(a, b); }
   static F32 div(F32 a, F32 b) { return wasm_f32x4_div(a, b); }
   static F32 min(F32 a, F32 b) { return wasm_f32x4_pmin(b, a); }  // a < b ? a : b
+  static float largest_lane(F32 a) {
+    const v128_t pairs = wasm_f32x4_pmax(a, wasm_i32x4_shuffle(a, a, 2, 3, 0, 1));
+    return wasm_f32x4_extract_lane(wasm_f32x4_pmax(pairs, wasm_i32x4_shuffle(pairs, pairs, 1, 0, 3, 2)), 0);
+  }
   static F32 zero_unless_at_least(F32 a, F32 limit, F32 value) { return wasm_v128_and(value, wasm_f32x4_ge(a, limit)); }
   // a · 2^n, where `shifted` is n + kRoundMagic.
   static F32 add_exponent(F32 a, F32 shifted) { return wasm_i32x4_add(a, wasm_i32x4_shl(shifted, 23)); }

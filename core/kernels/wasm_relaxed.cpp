@@ -22,8 +22,6 @@ struct Relaxed : WasmLanes {
   using SignedSum = v128_t;  // i32x4
   // One product of a pair is at most 2·127·max_code; an i16 holds kSumLimit / max_code of them.
   static constexpr int kSumLimit = 32767 / (2 * 127);
-  static constexpr int kGemvTiles = 2;
-  static constexpr int kGemmTiles = 1;
   static constexpr int kGemmTokens = 8;
 
   static Codes prepare(Bytes a) { return a; }

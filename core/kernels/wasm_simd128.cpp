@@ -22,8 +22,6 @@ struct Simd128 : WasmLanes {
   using Sum = v128_t;
   using SignedSum = v128_t;
   static constexpr int kSumLimit = 0;
-  static constexpr int kGemvTiles = 2;
-  static constexpr int kGemmTiles = 1;
   static constexpr int kGemmTokens = 4;
 
   static Codes prepare(Bytes a) { return {wasm_v128_and(a, wasm_i16x8_const_splat(0xff)), wasm_u16x8_shr(a, 8)}; }

@@ -12,8 +12,8 @@
 namespace tessera {
 
 /// K and V of every layer and position: [layer][K, V][kv_head][chunk], a chunk being kAttentionChunk positions in the
-/// panels of CacheChunk. Rows are written once, in position order; truncate() only forgets. Writing different positions from several threads
-/// and reading written ones is safe.
+/// panels of CacheChunk. Rows are written once, in position order; truncate() only forgets. Writing different positions from several
+/// threads and reading written ones is safe.
 class KvCache {
  public:
   /// Longest heads that F16 and Q8_0 caches take, so that callers can keep their scratch rows on the stack.

@@ -25,15 +25,20 @@ class WeightLoader {
  public:
   WeightLoader(const GgufFile& file, const Config& config, const KernelTable& kernels, ThreadPool& pool, const LoadProgress& progress)
       : file_(file), config_(config), kernels_(kernels), pool_(pool), progress_(progress) {
-    for (const TensorInfo& tensor : file.tensors()) total_ += tensor.bytes;
+    for (const TensorInfo& tensor : file.tensors()) {
+      total_ += tensor.bytes;
+      room_ += room_for(tensor);
+    }
   }
 
   Result<Weights> load() {
+    auto memory = AlignedBuffer::allocate(room_, "the weights");
+    if (!memory) return memory.error();
+    weights_.storage = std::move(*memory);
     load_outer();
     for (int index = 0; index < config_.layers && result_; ++index) load_layer("blk." + std::to_string(index) + ".");
     refuse_unused();
     if (!result_) return result_.error();
-    for (const AlignedBuffer& buffer : weights_.storage) weights_.bytes += buffer.size();
     return std::move(weights_);
   }
 
@@ -87,26 +92,39 @@ class WeightLoader {
     return tensor;
   }
 
-  AlignedBuffer* store(uint64_t bytes, const std::string& what) {
-    auto memory = AlignedBuffer::allocate(bytes, what);
-    if (!memory) {
-      fail(memory.error());
+  static uint64_t aligned(uint64_t bytes) {
+    return (bytes + AlignedBuffer::kAlignment - 1) / AlignedBuffer::kAlignment * AlignedBuffer::kAlignment;
+  }
+  // Bytes that a tensor takes in memory: as an f32 vector (one row) or packed as a matrix.
+  uint64_t room_for(const TensorInfo& tensor) const {
+    const auto rows = static_cast<int64_t>(tensor.rows()), width = static_cast<int64_t>(tensor.width());
+    if (rows == 1) return aligned(width * sizeof(float));
+    const uint64_t tiles = (rows + kernels_.tile_rows - 1) / kernels_.tile_rows;
+    return aligned(tiles * packed_tile_bytes(tensor.dtype, width, kernels_.tile_rows));
+  }
+  // The next `bytes` of the storage. There is room for every tensor once, unless a matrix of the model has a single row.
+  std::byte* store(const std::string& name, uint64_t bytes) {
+    if (aligned(bytes) > room_ - stored_) {
+      fail({ErrorCode::kBadFile, "tensor " + name + " has one row, expected a matrix",
+            "the file's metadata and tensors do not belong together"});
       return nullptr;
     }
-    weights_.storage.push_back(std::move(*memory));
-    return &weights_.storage.back();
+    std::byte* place = weights_.storage.data() + stored_;
+    stored_ += aligned(bytes);
+    return place;
   }
 
   // A norm's weights as f32, whatever the file's format.
   const float* vector(const std::string& name, int64_t width) {
     const TensorInfo* tensor = find(name, 1, width);
-    AlignedBuffer* buffer = tensor != nullptr ? store(width * sizeof(float), name) : nullptr;
-    if (buffer == nullptr) return nullptr;
+    if (tensor == nullptr) return nullptr;
+    auto* values = reinterpret_cast<float*>(store(name, width * sizeof(float)));
+    if (values == nullptr) return nullptr;
     std::vector<std::byte> bytes(tensor->bytes);
     if (auto done = file_.read(*tensor, 0, bytes); !done) fail(done.error());
-    dequantize_row(tensor->dtype, bytes.data(), width, buffer->as<float>());
+    dequantize_row(tensor->dtype, bytes.data(), width, values);
     report(tensor->bytes);
-    return buffer->as<float>();
+    return values;
   }
 
   PackedMatrix matrix(const std::string& name, int64_t rows, int64_t width) {
@@ -118,10 +136,10 @@ class WeightLoader {
               .width = width,
               .tile_rows = kernels_.tile_rows,
               .tile_bytes = packed_tile_bytes(tensor->dtype, width, kernels_.tile_rows)};
-    AlignedBuffer* buffer = store(packed.tiles() * packed.tile_bytes, name);
-    if (buffer == nullptr) return packed;
-    packed.data = buffer->data();
-    pack(*tensor, packed, buffer->data());
+    std::byte* place = store(name, packed.tiles() * packed.tile_bytes);
+    if (place == nullptr) return packed;
+    packed.data = place;
+    pack(*tensor, packed, place);
     return packed;
   }
 
@@ -188,7 +206,8 @@ class WeightLoader {
   Result<void> result_;
   std::unordered_set<std::string> used_;
   std::vector<std::byte> staging_;
-  uint64_t done_ = 0, total_ = 0;
+  uint64_t done_ = 0, total_ = 0;   // bytes of the file
+  uint64_t stored_ = 0, room_ = 0;  // bytes of the storage
 };
 
 }  // namespace

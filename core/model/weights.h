@@ -30,14 +30,13 @@ struct LayerWeights {
   const float* post_ffn_norm = nullptr;        ///< [width]
 };
 
-/// All weights. The matrices point into `storage`.
+/// All weights. Matrices and norms point into `storage`: one block, so that large pages serve all of it.
 struct Weights {
   PackedMatrix embedding;              ///< [vocab][width]
   PackedMatrix output;                 ///< [vocab][width]; the embedding where the file has no output matrix
   const float* output_norm = nullptr;  ///< [width]
   std::vector<LayerWeights> layers;
-  std::vector<AlignedBuffer> storage;
-  uint64_t bytes = 0;  ///< sum of the storage
+  AlignedBuffer storage;
 };
 
 /// Called with bytes done and in all; false aborts.
