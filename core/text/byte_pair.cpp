@@ -99,7 +99,7 @@ std::optional<MergeResult> MergeTable::find(int32_t left, int32_t right) const {
 Result<std::unique_ptr<Tokenizer>> BytePairTokenizer::make(const GgufFile& file, Vocab vocab) {
   Result<std::string> name = file.get_string("tokenizer.ggml.pre");
   if (!name) return name.error();
-  const PreTokenizer* pre = find_pre_tokenizer(*name);
+  const PreTokenizerRules* pre = find_pre_tokenizer(*name);
   if (pre == nullptr) {
     return Error{ErrorCode::kUnsupported, "tokenizer.ggml.pre is \"" + *name + "\", which this build does not know",
                  "Known pre-tokenisers: " + known_pre_tokenizers() + "."};
@@ -109,7 +109,7 @@ Result<std::unique_ptr<Tokenizer>> BytePairTokenizer::make(const GgufFile& file,
   return std::unique_ptr<Tokenizer>(new BytePairTokenizer(std::move(vocab), *pre, std::move(*merges)));
 }
 
-BytePairTokenizer::BytePairTokenizer(Vocab vocab, const PreTokenizer& pre, MergeTable merges)
+BytePairTokenizer::BytePairTokenizer(Vocab vocab, const PreTokenizerRules& pre, MergeTable merges)
     : Tokenizer(std::move(vocab)), pre_(pre), merges_(std::move(merges)) {
   for (size_t byte = 0; byte < 256; ++byte) {
     const char text = static_cast<char>(static_cast<uint8_t>(byte));
@@ -139,7 +139,7 @@ std::vector<int32_t> BytePairTokenizer::encode(std::string_view text, EncodeOpti
 }
 
 void BytePairTokenizer::encode_word(std::string_view word, MergeQueue& queue, std::vector<int32_t>& out) const {
-  if (pre_.ignore_merges) {
+  if (pre_.rules().ignore_merges) {
     const std::optional<int32_t> id = vocab_.find(spell(word));
     if (id && vocab_.kind(*id) == TokenKind::kNormal) return out.push_back(*id);
   }

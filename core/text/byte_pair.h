@@ -47,10 +47,10 @@ class BytePairTokenizer final : public Tokenizer {
   bool adds_space_prefix() const override { return false; }
 
  private:
-  BytePairTokenizer(Vocab vocab, const PreTokenizer& pre, MergeTable merges);
+  BytePairTokenizer(Vocab vocab, const PreTokenizerRules& pre, MergeTable merges);
   void encode_word(std::string_view word, MergeQueue& queue, std::vector<int32_t>& out) const;
 
-  const PreTokenizer& pre_;
+  PreTokenizer pre_;
   MergeTable merges_;
   std::array<int32_t, 256> byte_ids_;  ///< byte → token, -1 = the vocabulary has none
   SpecialTokens special_tokens_;

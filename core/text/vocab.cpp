@@ -56,7 +56,7 @@ bool adds_bos_by_default(const GgufFile& file) {
   const Result<std::string> model = file.get_string("tokenizer.ggml.model");
   if (model && model.value() == "llama") return true;
   const Result<std::string> pre = file.get_string("tokenizer.ggml.pre");
-  const PreTokenizer* known = pre ? find_pre_tokenizer(pre.value()) : nullptr;
+  const PreTokenizerRules* known = pre ? find_pre_tokenizer(pre.value()) : nullptr;
   return known != nullptr && known->adds_bos;
 }
 
