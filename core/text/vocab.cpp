@@ -54,7 +54,7 @@ Result<bool> read_flag(const GgufFile& file, std::string_view key, bool absent) 
 /// SentencePiece models begin with BOS by default, byte-level ones only where their pre-tokeniser's family does.
 bool adds_bos_by_default(const GgufFile& file) {
   const Result<std::string> model = file.get_string("tokenizer.ggml.model");
-  if (model && model.value() == "llama") return true;
+  if (model && (model.value() == "llama" || model.value() == "gemma4")) return true;
   const Result<std::string> pre = file.get_string("tokenizer.ggml.pre");
   const PreTokenizerRules* known = pre ? find_pre_tokenizer(pre.value()) : nullptr;
   return known != nullptr && known->adds_bos;
