@@ -34,7 +34,6 @@ constexpr CodeRange kLineBreaks[] = {{0xa, 0xa}, {0xd, 0xd}};
 // ( ) | . , ! ? … 。 ， 、 । ۔ ،
 constexpr CodeRange kBloomStops[] = {{0x21, 0x21},   {0x28, 0x29},   {0x2c, 0x2c},   {0x2e, 0x2e},     {0x3f, 0x3f},     {0x7c, 0x7c},
                                      {0x60c, 0x60c}, {0x6d4, 0x6d4}, {0x964, 0x964}, {0x2026, 0x2026}, {0x3001, 0x3002}, {0xff0c, 0xff0c}};
-constexpr CodeRange kDigits[] = {{0x30, 0x39}};
 
 constexpr ClassSet kNoWord = kMark | kPunctuation | kSign | kOther;  // [^\s\p{L}\p{N}]
 constexpr ClassSet kLead = kNoWord | kSpace;                         // [^\r\n\p{L}\p{N}]: line breaks never lead
@@ -89,7 +88,7 @@ constexpr Stage kDeepSeek3[] = {{.find = find_run, .word = kNumber, .limit = 3},
                                  .limit = 0,
                                  .ascii_signs = true}};
 constexpr Stage kFalcon[] = {
-    {.find = find_run, .word = kPunctuation, .ascii_signs = true}, kGpt2Words, kNumbers, {.find = find_run, .limit = 3, .ranges = kDigits}};
+    {.find = find_run, .word = kPunctuation, .ascii_signs = true}, kGpt2Words, kNumbers, {.find = find_digit_triple}};
 constexpr Stage kBloom[] = {kBloomWords};
 constexpr Stage kViking[] = {kBloomWords, kEachNumber};
 

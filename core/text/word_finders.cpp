@@ -178,6 +178,15 @@ WordSpan find_spaced_run(const Characters& characters, size_t from, const Stage&
   }
 }
 
+WordSpan find_digit_triple(const Characters& characters, size_t from, const Stage&) {
+  for (size_t count = 0; from < characters.text.size();) {
+    const char c = characters.text[from++];
+    count = c >= '0' && c <= '9' ? count + 1 : 0;
+    if (count == 3) return {from - 3, from};
+  }
+  return {characters.text.size(), characters.text.size()};
+}
+
 WordSpan find_trailing_space(const Characters& characters, size_t from, const Stage&) {
   size_t begin = from;
   for (size_t position = from; position < characters.text.size();) {

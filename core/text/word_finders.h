@@ -61,6 +61,9 @@ WordSpan find_run(const Characters& characters, size_t from, const Stage& stage)
 /// \s?[WORD]+ (a LEAD that is less than all spaces: just the ASCII space)
 WordSpan find_spaced_run(const Characters& characters, size_t from, const Stage& stage);
 
+/// [0-9][0-9][0-9]
+WordSpan find_digit_triple(const Characters& characters, size_t from, const Stage& stage);
+
 /// \s+$
 WordSpan find_trailing_space(const Characters& characters, size_t from, const Stage& stage);
 
