@@ -6,6 +6,8 @@
 
 #include "core/gguf/gguf_file.h"
 #include "core/text/chat_template.h"
+#include "core/text/jinja/strftime.h"
+#include "core/text/message_guard.h"
 #include "core/text/tokenizer.h"
 #include "nlohmann/json.hpp"
 
@@ -140,14 +142,18 @@ Result<std::vector<int32_t>> TextModel::chat_prompt(const Json& context, std::st
   if (variables.is_object() && !variables.contains("add_generation_prompt")) {
     variables["add_generation_prompt"] = true;
   }
-  Result<std::string> text = render(variables, template_override);
-  if (!text) {
-    return text.error();
+  // Text of a message never becomes a control token. Both renderings see the same time.
+  const std::string now = jinja::local_time_now();
+  Result<GuardedPrompt> prompt =
+      guarded_prompt(variables, tokenizer_->special_tokens(), [&](const Json& marked) { return render(marked, template_override, now); });
+  if (!prompt) {
+    return prompt.error();
   }
   const Vocab& vocab = tokenizer_->vocab();
   const std::string bos = role_piece(vocab.bos());
-  const bool has_bos = !bos.empty() && text->starts_with(bos);
-  return tokenizer_->encode(*text, {.parse_special = true, .add_bos = vocab.add_bos() && !has_bos});
+  const bool barred = !prompt->barred.empty() && prompt->barred.front() == 0;
+  const bool has_bos = !bos.empty() && !barred && prompt->text.starts_with(bos);
+  return tokenizer_->encode(prompt->text, {.parse_special = true, .add_bos = vocab.add_bos() && !has_bos, .barred = prompt->barred});
 }
 
 std::vector<int32_t> TextModel::raw_prompt(std::string_view text) const {

@@ -59,7 +59,7 @@ BytePairTokenizer::BytePairTokenizer(Vocab vocab, const PreTokenizerRules& pre, 
   }
   for (int32_t id = 0; id < vocab_.size(); ++id) {
     const bool always = vocab_.kind(id) == TokenKind::kUserDefined;
-    if (always || vocab_.is_special(id)) special_tokens_.add(vocab_.piece(id), id, {always, false});
+    if (always || vocab_.is_special(id)) special_tokens_.add(vocab_.piece(id), id, {always, false, vocab_.is_end_of_generation(id)});
   }
 }
 
@@ -69,7 +69,7 @@ std::vector<int32_t> BytePairTokenizer::encode(std::string_view text, EncodeOpti
   MergeQueue queue;
   WordCache cache;
   const auto encode_new = [&](std::string_view word, std::vector<int32_t>& out) { encode_word(word, queue, out); };
-  for (const TextFragment& fragment : special_tokens_.split(text, options.parse_special)) {
+  for (const TextFragment& fragment : special_tokens_.split(text, options.parse_special, options.barred)) {
     if (fragment.id >= 0) {
       ids.push_back(fragment.id);
     } else {

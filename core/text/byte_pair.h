@@ -12,7 +12,6 @@
 #include "core/text/merge_queue.h"
 #include "core/text/merge_table.h"
 #include "core/text/pre_tokenizer.h"
-#include "core/text/special_tokens.h"
 #include "core/text/tokenizer.h"
 
 namespace tessera {
@@ -34,7 +33,6 @@ class BytePairTokenizer final : public Tokenizer {
   PreTokenizer pre_;
   MergeTable merges_;
   std::array<int32_t, 256> byte_ids_;  ///< byte → token, -1 = the vocabulary has none
-  SpecialTokens special_tokens_;
 };
 
 }  // namespace tessera

@@ -84,7 +84,7 @@ SentencePieceTokenizer::SentencePieceTokenizer(Vocab vocab, Settings settings)
     const bool always = kind == TokenKind::kUserDefined;
     if (always || vocab_.is_special(id)) {
       const bool strips = settings_.eats_spaces && phi3_eats_spaces(piece);
-      special_tokens_.add(always ? replace_all(piece, kSpaceMarkUtf8, " ") : piece, id, {always, strips});
+      special_tokens_.add(always ? replace_all(piece, kSpaceMarkUtf8, " ") : piece, id, {always, strips, vocab_.is_end_of_generation(id)});
     }
     if (!vocab_.is_special(id)) note_neighbours(piece);
   }
@@ -128,7 +128,7 @@ std::vector<int32_t> SentencePieceTokenizer::encode(std::string_view text, Encod
   std::deque<std::string> changed;  // the cache refers to the texts of all fragments
   const bool changes = settings_.removes_spaces || !settings_.characters.empty();
   bool prefix = settings_.add_space_prefix;
-  for (const TextFragment& fragment : special_tokens_.split(text, options.parse_special)) {
+  for (const TextFragment& fragment : special_tokens_.split(text, options.parse_special, options.barred)) {
     if (fragment.id >= 0) {
       ids.push_back(fragment.id);
     } else {

@@ -15,7 +15,6 @@
 #include "core/text/character_map.h"
 #include "core/text/merge_queue.h"
 #include "core/text/merge_table.h"
-#include "core/text/special_tokens.h"
 #include "core/text/tokenizer.h"
 #include "core/text/unigram.h"
 
@@ -60,7 +59,6 @@ class SentencePieceTokenizer final : public Tokenizer {
   /// A Bloom filter of the character pairs inside pieces. No merge can cross a pair that no piece holds, so text is cut
   /// there: words stay short and repeat.
   std::vector<uint64_t> neighbours_;
-  SpecialTokens special_tokens_;
 };
 
 }  // namespace tessera
