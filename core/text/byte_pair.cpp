@@ -67,7 +67,7 @@ std::vector<int32_t> BytePairTokenizer::encode(std::string_view text, EncodeOpti
   std::vector<int32_t> ids;
   if (const std::optional<int32_t> bos = vocab_.bos(); options.add_bos && bos) ids.push_back(*bos);
   MergeQueue queue;
-  WordCache cache;
+  WordCache cache(text.size());
   const auto encode_new = [&](std::string_view word, std::vector<int32_t>& out) { encode_word(word, queue, out); };
   for (const TextFragment& fragment : special_tokens_.split(text, options.parse_special, options.barred)) {
     if (fragment.id >= 0) {

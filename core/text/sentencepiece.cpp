@@ -124,7 +124,7 @@ std::vector<int32_t> SentencePieceTokenizer::encode(std::string_view text, Encod
   std::vector<int32_t> ids;
   if (const std::optional<int32_t> bos = vocab_.bos(); options.add_bos && bos) ids.push_back(*bos);
   MergeQueue queue;
-  WordCache cache;
+  WordCache cache(text.size());
   std::deque<std::string> changed;  // the cache refers to the texts of all fragments
   const bool changes = settings_.removes_spaces || !settings_.characters.empty();
   bool prefix = settings_.add_space_prefix;
@@ -135,6 +135,11 @@ std::vector<int32_t> SentencePieceTokenizer::encode(std::string_view text, Encod
       encode_text(changes ? changed.emplace_back(normalized(fragment.text)) : fragment.text, prefix, cache, queue, ids);
     }
     prefix = settings_.add_space_prefix && fragment.id >= 0;
+  }
+  // Unigram knows one unknown token for a whole stretch of unknown characters.
+  if (const std::optional<int32_t> unknown = vocab_.unknown(); unigram_ && unknown) {
+    const auto twice = [&](int32_t left, int32_t right) { return left == right && left == *unknown; };
+    ids.erase(std::unique(ids.begin(), ids.end(), twice), ids.end());
   }
   return ids;
 }
@@ -154,7 +159,6 @@ void SentencePieceTokenizer::encode_text(std::string_view text, bool prefix, Wor
                                          std::vector<int32_t>& out) const {
   const auto encode_new = [&](std::string_view word, std::vector<int32_t>& ids) { encode_word(word, queue, ids); };
   if (text.empty()) return;
-  const size_t before = out.size();
   size_t begin = 0;
   if (prefix) {
     // The prefixed word is not part of the text, so the cache cannot keep it. A literal U+2581 must stay a word of its own.
@@ -167,11 +171,6 @@ void SentencePieceTokenizer::encode_text(std::string_view text, bool prefix, Wor
     cache.append(text.substr(begin, end - begin), out, encode_new);
     begin = end;
   }
-  // Unigram knows one unknown token for a whole stretch of unknown characters.
-  const std::optional<int32_t> unknown = vocab_.unknown();
-  if (!unigram_ || !unknown) return;
-  const auto twice = [&](int32_t left, int32_t right) { return left == right && left == *unknown; };
-  out.erase(std::unique(out.begin() + static_cast<std::ptrdiff_t>(before), out.end(), twice), out.end());
 }
 
 void SentencePieceTokenizer::encode_word(std::string_view word, MergeQueue& queue, std::vector<int32_t>& out) const {

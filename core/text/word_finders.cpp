@@ -26,6 +26,13 @@ Char char_at(const Characters& characters, size_t position) {
 bool is_newline(const Char& c) { return c.code_point == '\n' || c.code_point == '\r'; }
 bool is_space(const Char& c) { return c.type & kSpace; }
 
+/// The same without its class where the stage has no use for that.
+Char char_at(const Characters& characters, size_t position, const Stage& stage) {
+  if (stage.word != 0 || position >= characters.text.size()) return char_at(characters, position);
+  const Utf8Step step = decode_utf8(characters.text.substr(position));
+  return {step.code_point, 0, step.length};
+}
+
 /// Whether the stage's runs consist of such characters.
 bool is_wanted(const Char& c, const Stage& stage) {
   if (c.length == 0) return false;
@@ -163,18 +170,26 @@ WordSpan find_word(const Characters& characters, size_t from, const Stage& stage
 }
 
 WordSpan find_run(const Characters& characters, size_t from, const Stage& stage) {
-  const size_t begin = run_end(characters, from, [&](const Char& c) { return !is_wanted(c, stage); });
-  return {begin, run_end(characters, begin, [&](const Char& c) { return is_wanted(c, stage); }, stage.limit)};
+  size_t begin = from;
+  Char c = char_at(characters, begin, stage);
+  for (; c.length > 0 && !is_wanted(c, stage); c = char_at(characters, begin, stage)) begin += c.length;
+  size_t end = begin;
+  for (size_t left = stage.limit; left > 0 && is_wanted(c, stage); --left, c = char_at(characters, end, stage)) end += c.length;
+  return {begin, end};
 }
 
 WordSpan find_spaced_run(const Characters& characters, size_t from, const Stage& stage) {
   size_t begin = from;
   for (size_t position = from;;) {
-    const Char c = char_at(characters, position);
+    Char c = char_at(characters, position, stage);
     if (c.length == 0) return {position, position};
-    if (is_wanted(c, stage)) return {begin, run_end(characters, position, [&](const Char& next) { return is_wanted(next, stage); })};
+    if (is_wanted(c, stage)) {
+      for (; is_wanted(c, stage); c = char_at(characters, position, stage)) position += c.length;
+      return {begin, position};
+    }
+    const bool leads = stage.lead == 0 ? c.code_point == ' ' : characters.classes->of(c.code_point) & stage.lead;
+    begin = leads ? position : position + c.length;
     position += c.length;
-    begin = (c.type & stage.lead) || (stage.lead == 0 && c.code_point == ' ') ? position - c.length : position;
   }
 }
 
