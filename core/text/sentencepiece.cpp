@@ -1,7 +1,6 @@
 #include "core/text/sentencepiece.h"
 
 #include <algorithm>
-#include <deque>
 #include <utility>
 
 #include "core/base/utf8.h"
@@ -125,10 +124,12 @@ std::vector<int32_t> SentencePieceTokenizer::encode(std::string_view text, Encod
   if (const std::optional<int32_t> bos = vocab_.bos(); options.add_bos && bos) ids.push_back(*bos);
   MergeQueue queue;
   WordCache cache(text.size());
-  std::deque<std::string> changed;  // the cache refers to the texts of all fragments
+  const std::vector<TextFragment> fragments = special_tokens_.split(text, options.parse_special, options.barred);
+  std::vector<std::string> changed;  // the cache refers to the texts of all fragments: they must not move
+  changed.reserve(fragments.size());
   const bool changes = settings_.removes_spaces || !settings_.characters.empty();
   bool prefix = settings_.add_space_prefix;
-  for (const TextFragment& fragment : special_tokens_.split(text, options.parse_special, options.barred)) {
+  for (const TextFragment& fragment : fragments) {
     if (fragment.id >= 0) {
       ids.push_back(fragment.id);
     } else {

@@ -7,10 +7,7 @@
 namespace tessera {
 namespace {
 
-void insert_sorted(auto& sorted, auto value) {
-  const auto place = std::lower_bound(sorted.begin(), sorted.end(), value);
-  if (place == sorted.end() || *place != value) sorted.insert(place, value);
-}
+bool is_bracketed(std::string_view text) { return text[0] == '<' || text[0] == '['; }
 
 bool is_ascii_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
@@ -33,9 +30,9 @@ void SpecialTokens::add(std::string_view text, int32_t id, Rule rule) {
   if (node < 0) return;
   nodes_[node].id = id;
   nodes_[node].rule = rule;
-  const bool bracketed = text[0] == '<' || text[0] == '[';
-  if (!rule.always || rule.ends_turn || bracketed) insert_sorted(first_characters_, decode_utf8(text).code_point);
-  if (rule.always && bracketed) insert_sorted(bracketed_, id);
+  const std::string_view first = text.substr(0, decode_utf8(text).length);
+  const bool barred = !rule.always || rule.ends_turn || is_bracketed(text);
+  if (barred && first_characters_.find(first) == std::string::npos) first_characters_ += first;
 }
 
 int32_t SpecialTokens::child(int32_t node, uint8_t byte) const {
@@ -47,7 +44,9 @@ int32_t SpecialTokens::child(int32_t node, uint8_t byte) const {
 SpecialTokens::Match SpecialTokens::longest_match(std::string_view text, const Permission& permission) const {
   const auto allowed = [&](const Node& node) {
     if (!permission.barred) return permission.control || node.rule.always;
-    return node.rule.always && !node.rule.ends_turn && !std::binary_search(permission.markers.begin(), permission.markers.end(), node.id);
+    if (!node.rule.always || node.rule.ends_turn) return false;
+    if (!permission.brackets && is_bracketed(text)) return false;
+    return std::find(permission.markers.begin(), permission.markers.end(), node.id) == permission.markers.end();
   };
   Match best;
   int32_t node = roots_[static_cast<uint8_t>(text[0])];
@@ -61,24 +60,25 @@ SpecialTokens::Match SpecialTokens::longest_match(std::string_view text, const P
 }
 
 std::vector<TextFragment> SpecialTokens::split(std::string_view text, bool parse_special, std::span<const size_t> barred) const {
-  if (barred.empty() || bracketed_.empty()) return split(text, parse_special, barred, {});
-  // Which of the tokens in brackets the template itself has written is seen by leaving all others out.
   std::vector<int32_t> markers;
-  for (const TextFragment& fragment : split(text, parse_special, barred, bracketed_)) {
-    if (std::binary_search(bracketed_.begin(), bracketed_.end(), fragment.id)) insert_sorted(markers, fragment.id);
+  if (!barred.empty()) {
+    // Which of the tokens in brackets the template itself has written is seen by leaving all others out.
+    for (const TextFragment& fragment : split(text, barred, {parse_special, false, false, {}})) {
+      const bool known = std::find(markers.begin(), markers.end(), fragment.id) != markers.end();
+      if (fragment.id >= 0 && is_bracketed(fragment.text) && !known) markers.push_back(fragment.id);
+    }
   }
-  return split(text, parse_special, barred, markers);
+  return split(text, barred, {parse_special, false, true, markers});
 }
 
-std::vector<TextFragment> SpecialTokens::split(std::string_view text, bool parse_special, std::span<const size_t> barred,
-                                               std::span<const int32_t> markers) const {
+std::vector<TextFragment> SpecialTokens::split(std::string_view text, std::span<const size_t> barred, Permission permission) const {
   std::vector<TextFragment> fragments;
   size_t start = 0;  // of the text not yet handed out
   size_t next_barred = 0;
   for (size_t position = 0; position < text.size();) {
     while (next_barred < barred.size() && barred[next_barred] < position) ++next_barred;
-    const bool is_barred = next_barred < barred.size() && barred[next_barred] == position;
-    const Match match = longest_match(text.substr(position), {parse_special, is_barred, markers});
+    permission.barred = next_barred < barred.size() && barred[next_barred] == position;
+    const Match match = longest_match(text.substr(position), permission);
     if (match.node == nullptr) {
       ++position;
       continue;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -36,8 +37,8 @@ class SpecialTokens {
   /// that ends a turn and none in brackets (`<…>`, `[…]`) that the text also has where it is not barred: a role marker.
   std::vector<TextFragment> split(std::string_view text, bool parse_special, std::span<const size_t> barred = {}) const;
 
-  /// The characters that control tokens and tokens in brackets begin with, sorted.
-  const std::vector<uint32_t>& first_characters() const { return first_characters_; }
+  /// The characters that control tokens and tokens in brackets begin with, one behind the other in UTF-8.
+  const std::string& first_characters() const { return first_characters_; }
 
  private:
   struct Node {
@@ -57,15 +58,14 @@ class SpecialTokens {
   struct Permission {
     bool control;
     bool barred;
-    std::span<const int32_t> markers;  ///< what must not begin where it is barred; sorted
+    bool brackets;                     ///< whether tokens in brackets may begin where it is barred, but for
+    std::span<const int32_t> markers;  ///< these
   };
   Match longest_match(std::string_view text, const Permission& permission) const;
-  std::vector<TextFragment> split(std::string_view text, bool parse_special, std::span<const size_t> barred,
-                                  std::span<const int32_t> markers) const;
+  std::vector<TextFragment> split(std::string_view text, std::span<const size_t> barred, Permission permission) const;
 
   std::array<int32_t, 256> roots_;  ///< first byte → node
-  std::vector<uint32_t> first_characters_;
-  std::vector<int32_t> bracketed_;  ///< user-defined tokens that may be role markers
+  std::string first_characters_;
   std::vector<Node> nodes_;
 };
 

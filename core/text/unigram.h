@@ -12,21 +12,22 @@ namespace tessera {
 
 /// A stretch of a word; id -1 = a character that no piece spells.
 struct UnigramPiece {
-  uint32_t begin;
-  uint32_t length;
-  int32_t id;
+  uint32_t begin = 0;
+  uint32_t length = 0;
+  int32_t id = -1;
 };
 
-/// The pieces of a vocabulary in dictionary order. Immutable; `vocab` must outlive it.
+/// What the search needs to know about a vocabulary. Immutable.
 class Unigram {
  public:
   explicit Unigram(const Vocab& vocab);
-  /// The most probable pieces of `word`, in order (Viterbi). O(length of the word × length of the longest piece in it).
+  /// The most probable pieces of `word`, in order (Viterbi). O(length of the word × length of the longest piece). Pieces of more
+  /// than 128 bytes are never used (SentencePiece makes none of more than 64).
   std::vector<UnigramPiece> split(const Vocab& vocab, std::string_view word) const;
 
  private:
-  std::vector<int32_t> sorted_;  ///< ids of the pieces that text may become
-  double unknown_score_ = 0;
+  size_t longest_ = 0;  ///< bytes of a piece
+  float unknown_score_ = 0;
 };
 
 }  // namespace tessera

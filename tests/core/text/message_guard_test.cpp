@@ -16,6 +16,7 @@ using Ids = std::vector<int32_t>;
 
 namespace {
 
+const std::string kMark = "\xe2\x96\x81";
 const std::string kChatMl =
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
@@ -135,6 +136,25 @@ TEST_CASE("characters that could stand for others stay what they are") {
   REQUIRE(prompt.ok());
   CHECK(prompt->text == renderer(kChatMl)(chat(content)).value());
   CHECK(prompt->barred.size() == 1);
+}
+
+TEST_CASE("spaces that a token eats stay in messages, and quotes are no harm") {
+  VocabFile file = sentencepiece_file({"a", "b", kMark}).text("general.architecture", "phi3");
+  Result<std::unique_ptr<Tokenizer>> tokenizer = Tokenizer::from_gguf(file.open());
+  REQUIRE(tokenizer.ok());
+  const std::string source = "{% if '</t>' in messages[0].content %}{{ messages[0].content }}{% endif %}<|end|>";
+  const std::string content = "</t><|end|>  a\"\\ <|end|> \n b \"<|end|>\"";
+  Result<GuardedPrompt> prompt = guarded_prompt(chat(content), (*tokenizer)->special_tokens(), renderer(source));
+  REQUIRE(prompt.ok());
+  CHECK(prompt->text == content + "<|end|>");
+  CHECK(prompt->barred.size() == 3);
+
+  SpecialTokens odd;
+  odd.add("\"x", 1, {});
+  odd.add("\\x", 2, {});
+  Result<GuardedPrompt> same = guarded_prompt(chat("\"x \\x"), odd, renderer(kChatMl));
+  REQUIRE(same.ok());
+  CHECK(same->text == renderer(kChatMl)(chat("\"x \\x")).value());
 }
 
 TEST_CASE("errors of the template come through") {

@@ -23,7 +23,9 @@ Words split(std::string_view name, std::string_view text) {
   return words;
 }
 
-constexpr std::string_view kNames[] = {"gpt-2", "smollm", "llama-bpe", "qwen2", "deepseek-llm"};
+constexpr std::string_view kNames[] = {"gpt-2",          "smollm",      "llama-bpe", "dbrx",   "qwen2",
+                                       "qwen35",         "seed-coder",  "tekken",    "gpt-4o", "deepseek-llm",
+                                       "deepseek-coder", "deepseek-v3", "falcon",    "bloom",  "viking"};
 
 }  // namespace
 
@@ -116,4 +118,39 @@ TEST_CASE("an unknown pre-tokeniser is not found") {
   for (const char* name : {"", " ", "gpt", "gpt-22", "gpt-2 phi-2", "default", "kimi-k2"}) CHECK(find_pre_tokenizer(name) == nullptr);
   CHECK(find_pre_tokenizer("llama4") == find_pre_tokenizer("gpt-4o"));
   CHECK(known_pre_tokenizers().find("granite-docling") != std::string::npos);
+}
+
+TEST_CASE("no family takes quadratic time over a line without end") {
+  // Were one of them quadratic, this would take minutes.
+  for (const std::string_view part : {"a",
+                                      "A",
+                                      "aA",
+                                      " ",
+                                      "\n",
+                                      "\n ",
+                                      " \n\n",
+                                      "1",
+                                      "12a",
+                                      ".",
+                                      ". ",
+                                      "'",
+                                      "'s",
+                                      "/\n",
+                                      "\xe4\xbd\xa0",
+                                      "\xe4\xbd\xa0"
+                                      "A",
+                                      "\xcc\x81",
+                                      "A\xcc\x81",
+                                      "\xc3\xa9!",
+                                      "\xff",
+                                      "\x01",
+                                      "<a>"}) {
+    std::string text;
+    while (text.size() < 100'000) text += part;
+    for (const std::string_view name : kNames) {
+      size_t bytes = 0;
+      PreTokenizer(*find_pre_tokenizer(name)).split(text, [&](std::string_view word) { bytes += word.size(); });
+      CHECK(bytes == text.size());
+    }
+  }
 }

@@ -78,7 +78,7 @@ TEST_CASE("where it is barred no control token begins, and no role marker") {
   tokens.add("<b>", 3, kUserDefined);
   tokens.add("\n\n", 4, kUserDefined);
   tokens.add("END", 5, {.always = true, .ends_turn = true});
-  CHECK(tokens.first_characters() == std::vector<uint32_t>{'<', 'E'});
+  CHECK(tokens.first_characters() == "<E");
   const auto ids = [&](std::string_view text, std::vector<size_t> barred) {
     std::string shown;
     for (const TextFragment& fragment : tokens.split(text, true, barred)) shown += fragment.id >= 0 ? std::to_string(fragment.id) : ".";
