@@ -117,6 +117,11 @@ std::string TextModel::role_piece(std::optional<int32_t> id) const {
 }
 
 Result<std::string> TextModel::render(const Json& context, std::string_view template_override, std::string_view now) const {
+  return render(context, template_override, now, nullptr);
+}
+
+Result<std::string> TextModel::render(const Json& context, std::string_view template_override, std::string_view now,
+                                      const TextChange* written) const {
   if (Result<void> checked = check_messages(context); !checked) {
     return checked.error();
   }
@@ -132,9 +137,13 @@ Result<std::string> TextModel::render(const Json& context, std::string_view temp
     variables["eos_token"] = role_piece(tokenizer_->vocab().eos());
   }
   if (template_override.empty() && template_ != nullptr) {
-    return template_->render(variables, now);
+    return template_->render(variables, now, written);
   }
-  return render_template(template_override.empty() ? std::string_view(template_source_) : template_override, variables, now);
+  Result<ChatTemplate> parsed = ChatTemplate::parse(template_override.empty() ? std::string_view(template_source_) : template_override);
+  if (!parsed) {
+    return parsed.error();
+  }
+  return parsed->render(variables, now, written);
 }
 
 Result<std::vector<int32_t>> TextModel::chat_prompt(const Json& context, std::string_view template_override) const {
@@ -144,8 +153,8 @@ Result<std::vector<int32_t>> TextModel::chat_prompt(const Json& context, std::st
   }
   // Text of a message never becomes a control token. Both renderings see the same time.
   const std::string now = jinja::local_time_now();
-  Result<GuardedPrompt> prompt =
-      guarded_prompt(variables, tokenizer_->special_tokens(), [&](const Json& marked) { return render(marked, template_override, now); });
+  Result<GuardedPrompt> prompt = guarded_prompt(
+      tokenizer_->special_tokens(), [&](const TextChange& written) { return render(variables, template_override, now, &written); });
   if (!prompt) {
     return prompt.error();
   }

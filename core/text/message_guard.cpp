@@ -2,15 +2,9 @@
 #include "core/text/message_guard.h"
 
 #include "core/base/utf8.h"
-#include "nlohmann/json.hpp"
 
 namespace tessera {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-/// The variables that hold what people wrote.
-constexpr const char* kWritten[] = {"messages", "tools", "documents"};
 
 /// A character that begins control tokens, and one that stands for it.
 struct Mark {
@@ -25,34 +19,20 @@ size_t mark_at(std::string_view text, const std::vector<Mark>& marks, std::strin
   return i;
 }
 
-/// JSON text with stand-ins for the marked characters inside its strings: for all, or only where one of `tokens` begins.
-std::string marked_json(std::string_view json, const std::vector<Mark>& marks, const SpecialTokens* tokens) {
-  std::string marked;
-  bool inside = false;
-  const auto append = [&](std::string_view text, bool begins_token) {
-    for (size_t position = 0; position < text.size();) {
-      const std::string_view rest = text.substr(position);
-      const size_t mark = inside && (begins_token || tokens == nullptr) ? mark_at(rest, marks, &Mark::original) : marks.size();
-      const size_t length = mark < marks.size() ? marks[mark].original.size() : rest[0] == '\\' ? 2 : 1;
-      if (rest[0] == '"') inside = !inside;
-      marked += mark < marks.size() ? std::string_view(marks[mark].stand_in) : rest.substr(0, length);
-      position += length;
-      begins_token = false;
-    }
-  };
-  if (tokens == nullptr) {
-    append(json, false);
-  } else {
-    size_t done = 0;  // between fragments there may be spaces that a token eats
-    for (const TextFragment& fragment : tokens->split(json, true)) {
-      const auto begin = static_cast<size_t>(fragment.text.data() - json.data());
-      append(json.substr(done, begin - done), false);
-      append(fragment.text, fragment.id >= 0);
-      done = begin + fragment.text.size();
-    }
-    append(json.substr(done), false);
+/// `text` with stand-ins for the marked characters: for all, or only where one of `tokens` begins.
+std::string marked(std::string_view text, const std::vector<Mark>& marks, const SpecialTokens* tokens) {
+  std::vector<TextFragment> fragments;
+  if (tokens != nullptr) fragments = tokens->split(text, true);
+  std::string result;
+  size_t next = 0;  // fragment
+  for (size_t position = 0; position < text.size();) {
+    while (next < fragments.size() && (fragments[next].id < 0 || fragments[next].text.data() < text.data() + position)) ++next;
+    const bool wanted = tokens == nullptr || (next < fragments.size() && fragments[next].text.data() == text.data() + position);
+    const size_t mark = wanted ? mark_at(text.substr(position), marks, &Mark::original) : marks.size();
+    result += mark < marks.size() ? std::string_view(marks[mark].stand_in) : text.substr(position, 1);
+    position += mark < marks.size() ? marks[mark].original.size() : 1;
   }
-  return marked;
+  return result;
 }
 
 GuardedPrompt unmarked(std::string_view text, const std::vector<Mark>& marks) {
@@ -70,9 +50,10 @@ GuardedPrompt unmarked(std::string_view text, const std::vector<Mark>& marks) {
   return prompt;
 }
 
-/// A mark for each character of `firsts` with a stand-in that occurs in none of the two texts. Braille patterns first, because
-/// to templates they are what brackets are: printable, no letters, no spaces; then plane 16, which a Python repr would escape.
-Result<std::vector<Mark>> make_marks(std::string_view firsts, std::string_view text, std::string_view json) {
+/// A mark for each character of `firsts` with a stand-in that occurs neither in the prompt nor in what people wrote. Braille patterns
+/// first, because to templates they are what brackets are: printable, no letters, no spaces; then plane 16, which a Python repr would
+/// escape.
+Result<std::vector<Mark>> make_marks(std::string_view firsts, std::string_view prompt, std::string_view written) {
   std::vector<Mark> marks;
   for (uint32_t c = 0x2801; !firsts.empty(); c = c == 0x28ff ? 0x100000 : c + 1) {
     if (c > 0x100fff) {
@@ -81,10 +62,9 @@ Result<std::vector<Mark>> make_marks(std::string_view firsts, std::string_view t
     }
     std::string stand_in;
     append_utf8(stand_in, c);
-    if (text.find(stand_in) != std::string_view::npos || json.find(stand_in) != std::string_view::npos) continue;
+    if (prompt.find(stand_in) != std::string_view::npos || written.find(stand_in) != std::string_view::npos) continue;
     const size_t length = decode_utf8(firsts).length;
-    // No control token begins with a quote or a backslash; in JSON they are something else.
-    if (firsts[0] != '"' && firsts[0] != '\\') marks.push_back({std::string(firsts.substr(0, length)), stand_in});
+    marks.push_back({std::string(firsts.substr(0, length)), stand_in});
     firsts.remove_prefix(length);
   }
   return marks;
@@ -92,22 +72,24 @@ Result<std::vector<Mark>> make_marks(std::string_view firsts, std::string_view t
 
 }  // namespace
 
-Result<GuardedPrompt> guarded_prompt(const Json& context, const SpecialTokens& tokens, const RenderMessages& render) {
-  Result<std::string> plain = render(context);
+Result<GuardedPrompt> guarded_prompt(const SpecialTokens& tokens, const RenderMessages& render) {
+  std::string written;
+  Result<std::string> plain = render([&](const std::string& text) {
+    written.append(text).push_back('\n');
+    return text;
+  });
   if (!plain) return plain.error();
-  Json written = Json::object();
-  for (const char* name : kWritten) {
-    if (context.contains(name)) written[name] = context[name];
-  }
-  const std::string json = written.dump(-1, ' ', false, Json::error_handler_t::replace);
-  Result<std::vector<Mark>> marks = make_marks(tokens.first_characters(), *plain, json);
+  Result<std::vector<Mark>> marks = make_marks(tokens.first_characters(), *plain, written);
   if (!marks) return marks.error();
+  if (marked(written, *marks, nullptr) == written) return GuardedPrompt{std::move(*plain), {}};
   for (const SpecialTokens* where : {static_cast<const SpecialTokens*>(nullptr), &tokens}) {
-    const std::string marked = marked_json(json, *marks, where);
-    if (marked == json) break;
-    Json variables = context;
-    variables.update(Json::parse(marked, nullptr, false));
-    Result<std::string> text = render(variables);
+    bool changed = false;
+    Result<std::string> text = render([&](const std::string& given) {
+      std::string result = marked(given, *marks, where);
+      changed |= result != given;
+      return result;
+    });
+    if (!changed) break;
     if (!text && where != nullptr) return text.error();
     if (!text) continue;
     GuardedPrompt prompt = unmarked(*text, *marks);

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/text/chat_template.h"
 #include "core/text/special_tokens.h"
-#include "nlohmann/json_fwd.hpp"
 
 namespace tessera {
 
@@ -18,12 +18,13 @@ struct GuardedPrompt {
   std::vector<size_t> barred;
 };
 
-using RenderMessages = std::function<Result<std::string>(const nlohmann::ordered_json& context)>;
+/// Renders the same conversation each time, `written` being passed on to ChatTemplate::render.
+using RenderMessages = std::function<Result<std::string>(const TextChange& written)>;
 
-/// Renders `context` and finds out which of the characters that begin control tokens came out of its messages, tools and
-/// documents: it renders once more with characters in their place that occur nowhere else. `text` is what `render` makes of `context`. A
-/// template that looks at such characters itself (for "</think>", say) sees only those replaced that begin a whole control
-/// token; then `text` is what it made of that.
-Result<GuardedPrompt> guarded_prompt(const nlohmann::ordered_json& context, const SpecialTokens& tokens, const RenderMessages& render);
+/// Renders and finds out which of the characters that begin control tokens came out of messages, tools and documents: it renders once more
+/// with characters in their place that occur nowhere else. `text` is what the template makes of the conversation. A template that looks at
+/// such characters itself (for "</think>", say) sees only those replaced that begin a whole control token; then `text` is what it made of
+/// that.
+Result<GuardedPrompt> guarded_prompt(const SpecialTokens& tokens, const RenderMessages& render);
 
 }  // namespace tessera
