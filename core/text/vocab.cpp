@@ -27,6 +27,9 @@ constexpr std::string_view kEndMarkers[] = {
     "<|assistant_end|>",
     "<|END_OF_TURN_TOKEN|>",
     "[|endofturn|]",
+    "<turn|>",     // Gemma 4
+    "<|return|>",  // gpt-oss
+    "<|call|>",
     "<\uff5cend\u2581of\u2581sentence\uff5c>",  // DeepSeek
 };
 // The same, but also ordinary text (an HTML tag, a word in angle brackets): only where they are control tokens.
