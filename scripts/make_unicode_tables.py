@@ -1,118 +1,70 @@
 #!/usr/bin/env python3
-"""Writes core/text/unicode_tables.{h,cpp}: which code points are letters, numbers and white space.
+"""Writes core/text/unicode_tables.{h,cpp}: the general category of every code point, as coarse as regular expressions ask for it.
 
-The source is the Unicode Character Database inside Python's `unicodedata`; the newest Python at hand gives the newest
-version, and the version is named in the first line of both files. An older database than the one of the existing
-files is refused, so that a re-run never takes characters away.
+The source is the Unicode Character Database inside Python's `unicodedata`, or inside PyPI's `unicodedata2` where that is
+installed (the tables in the repository: unicodedata2==15.1.0). The version is named in the first line of both files. A
+database older than the one of the existing files is refused, so that a re-run never takes characters away.
 """
 
 import re
 import sys
-import unicodedata
 from pathlib import Path
+
+try:
+    import unicodedata2 as unicodedata
+except ImportError:
+    import unicodedata
 
 FOLDER = Path(__file__).resolve().parent.parent / "core" / "text"
 
-# Bits of a character class, as the regular expressions of pre-tokenisers name them.
-CLASSES = {"kLetter": 1, "kNumber": 2, "kSpace": 4}
-DOCS = {"kLetter": r"\p{L}", "kNumber": r"\p{N}", "kSpace": r"\s: the White_Space property"}
+# The order is that of the bits in core/text/character_classes.h; 8 is "everything else".
+CLASSES = ["Lu Lt", "Ll", "Lm Lo", "M", "N", "P", "Z", "S"]
+CATEGORY_CLASS = {name: number for number, names in enumerate(CLASSES) for name in names.split()}
+OTHER = len(CLASSES)
 
 # White_Space is the separators (category Z*) and these controls: tab … carriage return, next line.
 SPACE_CONTROLS = {0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x85}
 
 
 def character_class(code_point: int) -> int:
+    if code_point in SPACE_CONTROLS:
+        return CATEGORY_CLASS["Z"]
     category = unicodedata.category(chr(code_point))
-    if category[0] == "L":
-        return CLASSES["kLetter"]
-    if category[0] == "N":
-        return CLASSES["kNumber"]
-    if category[0] == "Z" or code_point in SPACE_CONTROLS:
-        return CLASSES["kSpace"]
-    return 0
+    return CATEGORY_CLASS.get(category, CATEGORY_CLASS.get(category[0], OTHER))
 
 
 def runs() -> list[tuple[int, int]]:
-    """(first code point, class) of each stretch of equal class, in order."""
+    """(length, class) of each stretch of equal class, in order."""
     result: list[tuple[int, int]] = []
     for code_point in range(sys.maxunicode + 1):
         value = character_class(code_point)
-        if not result or result[-1][1] != value:
-            result.append((code_point, value))
+        if result and result[-1][1] == value:
+            result[-1] = (result[-1][0] + 1, value)
+        else:
+            result.append((1, value))
     return result
 
 
-def header(first_line: str) -> str:
-    width = max(len(f"{name} = {bit};") for name, bit in CLASSES.items())
-    constants = "\n".join(
-        f"inline constexpr uint8_t {f'{name} = {bit};'.ljust(width)}  ///< {DOCS[name]}" for name, bit in CLASSES.items()
-    )
-    return f"""{first_line}
-// Owns the question "what kind of character is this?" for the pre-tokenisers.
-#pragma once
-
-#include <cstdint>
-
-namespace tessera {{
-
-{constants}
-
-/// The one class bit of a code point, 0 for everything else (punctuation, symbols, marks, controls, unassigned).
-uint8_t character_class(uint32_t code_point);
-
-}}  // namespace tessera
-"""
+def packed(table: list[tuple[int, int]]) -> bytes:
+    """length * 9 + class of each run, seven bits a byte, lowest first, the top bit set on all but the last."""
+    result = bytearray()
+    for length, value in table:
+        number = length * (OTHER + 1) + value
+        while number >= 128:
+            result.append(number & 127 | 128)
+            number >>= 7
+        result.append(number)
+    return bytes(result)
 
 
-def source(first_line: str, table: list[tuple[int, int]]) -> str:
-    ascii_values = ", ".join(str(character_class(code_point)) for code_point in range(128))
-    packed = ", ".join(f"0x{first << 3 | value:x}" for first, value in table)
-    return f"""{first_line}
-#include "core/text/unicode_tables.h"
-
-#include <algorithm>
-#include <iterator>
-
-namespace tessera {{
-namespace {{
-
-// clang-format off
-constexpr uint8_t kAscii[128] = {{{ascii_values}}};
-
-// Stretches of equal class in order: first code point << 3 | class.
-constexpr uint32_t kRuns[] = {{{packed}}};
-// clang-format on
-
-}}  // namespace
-
-uint8_t character_class(uint32_t code_point) {{
-  if (code_point < 128) return kAscii[code_point];
-  if (code_point > 0x10ffff) return 0;
-  const uint32_t* next = std::upper_bound(std::begin(kRuns), std::end(kRuns), code_point << 3 | 7);
-  return static_cast<uint8_t>(next[-1] & 7);
-}}
-
-}}  // namespace tessera
-"""
-
-
-def wrap(text: str) -> str:
-    """Breaks the long rows of numbers at the line length of .clang-format."""
-    lines = []
-    for line in text.splitlines():
-        if len(line) > 140 and "{" in line and not line.startswith("//"):
-            head, numbers, tail = re.fullmatch(r"(.*?\{)(.*)(\}.*)", line).groups()
-            row = " " * 4
-            lines.append(head)
-            for number in numbers.split(", "):
-                if len(row) + len(number) + 2 > 140:
-                    lines.append(row.rstrip())
-                    row = " " * 4
-                row += number + ", "
-            lines.append(row.rstrip(", ") + tail)
-        else:
-            lines.append(line)
-    return "\n".join(lines) + "\n"
+def literal(data: bytes) -> str:
+    rows, row = [], "   "
+    for byte in data:
+        if len(row) + len(f" {byte},") > 140:
+            rows.append(row)
+            row = "   "
+        row += f" {byte},"
+    return "\n".join([*rows, row.rstrip(",")])
 
 
 def version(text: str) -> tuple[int, ...]:
@@ -121,15 +73,45 @@ def version(text: str) -> tuple[int, ...]:
 
 def main() -> int:
     ours = unicodedata.unidata_version
-    existing = FOLDER / "unicode_tables.h"
-    if existing.exists():
-        found = re.search(r"Unicode ([0-9.]+[0-9])", existing.read_text().splitlines()[0])
+    header = FOLDER / "unicode_tables.h"
+    if header.exists():
+        found = re.search(r"Unicode ([0-9.]+[0-9])", header.read_text().splitlines()[0])
         if found and version(found.group(1)) > version(ours):
-            print(f"error: the tables hold Unicode {found.group(1)}, this Python knows {ours}; use a newer Python", file=sys.stderr)
+            print(f"error: the tables hold Unicode {found.group(1)}, this Python knows {ours}; install unicodedata2", file=sys.stderr)
             return 1
-    first_line = f"// Generated by scripts/make_unicode_tables.py from Python's unicodedata, Unicode {ours}. Do not edit."
-    existing.write_text(header(first_line))
-    (FOLDER / "unicode_tables.cpp").write_text(wrap(source(first_line, runs())))
+    first_line = f"// Generated by scripts/make_unicode_tables.py from the Unicode Character Database, Unicode {ours}. Do not edit."
+    data = packed(runs())
+    header.write_text(
+        f"""{first_line}
+// Owns the general categories of all code points, packed; core/text/character_classes.h reads them.
+#pragma once
+
+#include <cstdint>
+
+namespace tessera {{
+
+/// Stretches of equal class from U+0000 on: length * 9 + class, seven bits a byte, lowest first, the top bit set on all but the
+/// last byte. Classes: {", ".join(f"{number} {names}" for number, names in enumerate(CLASSES))}, {OTHER} everything else.
+/// Z includes the white-space controls.
+extern const uint8_t kCharacterRuns[{len(data)}];
+
+}}  // namespace tessera
+"""
+    )
+    (FOLDER / "unicode_tables.cpp").write_text(
+        f"""{first_line}
+#include "core/text/unicode_tables.h"
+
+namespace tessera {{
+
+// clang-format off
+const uint8_t kCharacterRuns[{len(data)}] = {{
+{literal(data)}}};
+// clang-format on
+
+}}  // namespace tessera
+"""
+    )
     return 0
 
 

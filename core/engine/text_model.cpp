@@ -6,6 +6,8 @@
 
 #include "core/gguf/gguf_file.h"
 #include "core/text/chat_template.h"
+#include "core/text/jinja/strftime.h"
+#include "core/text/message_guard.h"
 #include "core/text/tokenizer.h"
 #include "nlohmann/json.hpp"
 
@@ -115,6 +117,11 @@ std::string TextModel::role_piece(std::optional<int32_t> id) const {
 }
 
 Result<std::string> TextModel::render(const Json& context, std::string_view template_override, std::string_view now) const {
+  return render(context, template_override, now, nullptr);
+}
+
+Result<std::string> TextModel::render(const Json& context, std::string_view template_override, std::string_view now,
+                                      const TextChange* written) const {
   if (Result<void> checked = check_messages(context); !checked) {
     return checked.error();
   }
@@ -130,9 +137,13 @@ Result<std::string> TextModel::render(const Json& context, std::string_view temp
     variables["eos_token"] = role_piece(tokenizer_->vocab().eos());
   }
   if (template_override.empty() && template_ != nullptr) {
-    return template_->render(variables, now);
+    return template_->render(variables, now, written);
   }
-  return render_template(template_override.empty() ? std::string_view(template_source_) : template_override, variables, now);
+  Result<ChatTemplate> parsed = ChatTemplate::parse(template_override.empty() ? std::string_view(template_source_) : template_override);
+  if (!parsed) {
+    return parsed.error();
+  }
+  return parsed->render(variables, now, written);
 }
 
 Result<std::vector<int32_t>> TextModel::chat_prompt(const Json& context, std::string_view template_override) const {
@@ -140,14 +151,18 @@ Result<std::vector<int32_t>> TextModel::chat_prompt(const Json& context, std::st
   if (variables.is_object() && !variables.contains("add_generation_prompt")) {
     variables["add_generation_prompt"] = true;
   }
-  Result<std::string> text = render(variables, template_override);
-  if (!text) {
-    return text.error();
+  // Text of a message never becomes a control token. Both renderings see the same time.
+  const std::string now = jinja::local_time_now();
+  Result<GuardedPrompt> prompt = guarded_prompt(
+      tokenizer_->special_tokens(), [&](const TextChange& written) { return render(variables, template_override, now, &written); });
+  if (!prompt) {
+    return prompt.error();
   }
   const Vocab& vocab = tokenizer_->vocab();
   const std::string bos = role_piece(vocab.bos());
-  const bool has_bos = !bos.empty() && text->starts_with(bos);
-  return tokenizer_->encode(*text, {.parse_special = true, .add_bos = vocab.add_bos() && !has_bos});
+  const bool barred = !prompt->barred.empty() && prompt->barred.front() == 0;
+  const bool has_bos = !bos.empty() && !barred && prompt->text.starts_with(bos);
+  return tokenizer_->encode(prompt->text, {.parse_special = true, .add_bos = vocab.add_bos() && !has_bos, .barred = prompt->barred});
 }
 
 std::vector<int32_t> TextModel::raw_prompt(std::string_view text) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -60,6 +61,8 @@ class TextModel {
 
  private:
   TextModel();
+  Result<std::string> render(const nlohmann::ordered_json& context, std::string_view template_override, std::string_view now,
+                             const std::function<std::string(const std::string&)>* written) const;
   std::string role_piece(std::optional<int32_t> id) const;
   TurnEnds find_turn_ends(std::string_view template_override) const;
   /// What the template writes between an answer and the next question; "" when it cannot render such a conversation.

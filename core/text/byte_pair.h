@@ -5,36 +5,16 @@
 #include <array>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/text/merge_queue.h"
+#include "core/text/merge_table.h"
 #include "core/text/pre_tokenizer.h"
-#include "core/text/special_tokens.h"
 #include "core/text/tokenizer.h"
 
 namespace tessera {
-
-/// Two neighbouring symbols → rank and result, in one flat open-addressed table.
-class MergeTable {
- public:
-  explicit MergeTable(size_t merges);
-  /// Of several merges of one pair the first, which has the best rank, counts.
-  void insert(int32_t left, int32_t right, int32_t rank, int32_t result);
-  std::optional<MergeResult> find(int32_t left, int32_t right) const;
-
- private:
-  struct Entry {
-    int32_t left = -1;  ///< -1 = free slot
-    int32_t right = -1;
-    int32_t rank = 0;
-    int32_t result = 0;
-  };
-  size_t slot_of(int32_t left, int32_t right) const;
-  std::vector<Entry> entries_;
-};
 
 class BytePairTokenizer final : public Tokenizer {
  public:
@@ -47,13 +27,12 @@ class BytePairTokenizer final : public Tokenizer {
   bool adds_space_prefix() const override { return false; }
 
  private:
-  BytePairTokenizer(Vocab vocab, const PreTokenizer& pre, MergeTable merges);
+  BytePairTokenizer(Vocab vocab, const PreTokenizerRules& pre, MergeTable merges);
   void encode_word(std::string_view word, MergeQueue& queue, std::vector<int32_t>& out) const;
 
-  const PreTokenizer& pre_;
+  PreTokenizer pre_;
   MergeTable merges_;
   std::array<int32_t, 256> byte_ids_;  ///< byte → token, -1 = the vocabulary has none
-  SpecialTokens special_tokens_;
 };
 
 }  // namespace tessera

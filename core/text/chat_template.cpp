@@ -18,9 +18,9 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view source) {
   return chat_template;
 }
 
-Result<std::string> ChatTemplate::render(const nlohmann::ordered_json& context, std::string_view now) const {
+Result<std::string> ChatTemplate::render(const nlohmann::ordered_json& context, std::string_view now, const TextChange* written) const {
   if (!template_) return Error{ErrorCode::kTemplate, "chat template: none was parsed", "parse a template first"};
-  return template_->render(context, now);
+  return template_->render(context, now, written);
 }
 
 }  // namespace tessera

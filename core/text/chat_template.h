@@ -1,6 +1,7 @@
 // Owns messages → prompt: a model's Jinja chat template with the variables that transformers gives it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@ namespace tessera {
 namespace jinja {
 class Template;
 }
+using TextChange = std::function<std::string(const std::string& text)>;
 
 /// A parsed chat template. Immutable; render is safe from several threads.
 class ChatTemplate {
@@ -28,7 +30,8 @@ class ChatTemplate {
   /// Renders with `context` as the variables: messages, tools, add_generation_prompt, bos_token, eos_token and any other.
   /// `now` is the local time "2026-11-22T12:00:00" that strftime_now sees; "" = the system clock.
   /// kTemplate when the template raises or fails; the message has line and column.
-  Result<std::string> render(const nlohmann::ordered_json& context, std::string_view now = "") const;
+  /// `written`, if not null, makes another text of each text in messages, tools and documents before the template sees it.
+  Result<std::string> render(const nlohmann::ordered_json& context, std::string_view now = "", const TextChange* written = nullptr) const;
 
  private:
   std::unique_ptr<jinja::Template> template_;

@@ -1,158 +1,16 @@
 #include "core/text/pre_tokenizer.h"
 
 #include <algorithm>
-#include <cstdint>
-#include <iterator>
 
-#include "core/base/utf8.h"
-#include "core/text/unicode_tables.h"
+#include "core/text/word_finders.h"
 
 namespace tessera {
 namespace {
 
-/// One character of the text, or length 0 at its end.
-struct Char {
-  uint32_t code_point;
-  uint8_t type;  ///< character_class
-  uint8_t length;
-};
-
-Char char_at(std::string_view text, size_t position) {
-  if (position >= text.size()) return {0, 0, 0};
-  const auto byte = static_cast<uint8_t>(text[position]);
-  if (byte < 0x80) return {byte, character_class(byte), 1};
-  const Utf8Step step = decode_utf8(text.substr(position));
-  return {step.code_point, character_class(step.code_point), step.length};
-}
-
-bool is_letter(const Char& c) { return c.type == kLetter; }
-bool is_number(const Char& c) { return c.type == kNumber; }
-bool is_space(const Char& c) { return c.type == kSpace; }
-/// [^\s\p{L}\p{N}]
-bool is_symbol(const Char& c) { return c.length != 0 && c.type == 0; }
-bool is_newline(const Char& c) { return c.code_point == '\n' || c.code_point == '\r'; }
-
-/// End of the run of characters from `position` that satisfy `wanted`, at most `limit` of them.
-template <class Predicate>
-size_t run_end(std::string_view text, size_t position, Predicate wanted, size_t limit = SIZE_MAX) {
-  while (limit-- > 0) {
-    const Char c = char_at(text, position);
-    if (c.length == 0 || !wanted(c)) break;
-    position += c.length;
-  }
-  return position;
-}
-
-/// 's|'t|'re|'ve|'m|'ll|'d from an apostrophe on; 0 when none of them is there.
-size_t contraction_length(std::string_view text, size_t position, bool ignore_case) {
-  if (text[position] != '\'') return 0;
-  const auto letter = [&](size_t i) {
-    if (position + i >= text.size()) return '\0';
-    const char c = text[position + i];
-    return ignore_case && c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  };
-  const char first = letter(1);
-  if (first == 's' || first == 't' || first == 'm' || first == 'd') return 2;
-  const char second = letter(2);
-  const bool two = (first == 'r' && second == 'e') || (first == 'v' && second == 'e') || (first == 'l' && second == 'l');
-  return two ? 3 : 0;
-}
-
-/// \s+(?!\S)|\s+ from a white-space character on: a run before a visible character leaves its last character to that word.
-size_t space_end(std::string_view text, size_t position) {
-  size_t last = position;
-  size_t end = position;
-  for (Char c = char_at(text, position); is_space(c); c = char_at(text, end)) {
-    last = end;
-    end += c.length;
-  }
-  return end == text.size() || last == position ? end : last;
-}
-
-/// 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
-/// Source: GPT-2's encoder.py.
-WordSpan find_gpt2(std::string_view text, size_t from) {
-  if (from == text.size()) return {from, from};
-  if (const size_t length = contraction_length(text, from, false)) return {from, from + length};
-  const size_t start = text[from] == ' ' ? from + 1 : from;
-  const Char c = char_at(text, start);
-  if (is_letter(c)) return {from, run_end(text, start, is_letter)};
-  if (is_number(c)) return {from, run_end(text, start, is_number)};
-  if (is_symbol(c)) return {from, run_end(text, start, is_symbol)};
-  return {from, space_end(text, from)};
-}
-
-/// (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,D}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
-/// Source: tokenizer.json of Llama 3 (D = 3) and Qwen 2 (D = 1).
-template <size_t kDigits>
-WordSpan find_llama3(std::string_view text, size_t from) {
-  if (from == text.size()) return {from, from};
-  if (const size_t length = contraction_length(text, from, true)) return {from, from + length};
-  const Char first = char_at(text, from);
-  if (is_letter(first)) return {from, run_end(text, from, is_letter)};
-  if (is_number(first)) return {from, run_end(text, from, is_number, kDigits)};
-  const Char second = char_at(text, from + first.length);
-  if (!is_newline(first) && is_letter(second)) return {from, run_end(text, from + first.length, is_letter)};
-  const size_t symbols = first.code_point == ' ' ? from + 1 : from;
-  if (is_symbol(char_at(text, symbols))) return {from, run_end(text, run_end(text, symbols, is_symbol), is_newline)};
-
-  // White space from here on: through the last line break of the run if it has one.
-  size_t after_newline = from;
-  size_t end = from;
-  for (Char c = first; is_space(c); c = char_at(text, end)) {
-    end += c.length;
-    if (is_newline(c)) after_newline = end;
-  }
-  return {from, after_newline > from ? after_newline : space_end(text, from)};
-}
-
-/// The next run of `wanted`, at most `limit` characters long.
-template <class Predicate>
-WordSpan find_run(std::string_view text, size_t from, Predicate wanted, size_t limit = SIZE_MAX) {
-  const size_t begin = run_end(text, from, [&](const Char& c) { return !wanted(c); });
-  return {begin, run_end(text, begin, wanted, limit)};
-}
-
-/// \s?[wanted]+
-template <class Predicate>
-WordSpan find_spaced_run(std::string_view text, size_t from, Predicate wanted) {
-  size_t begin = from;
-  for (size_t position = from;;) {
-    const Char c = char_at(text, position);
-    if (c.length == 0) return {text.size(), text.size()};
-    if (wanted(c)) return {begin, run_end(text, position, wanted)};
-    position += c.length;
-    begin = is_space(c) ? position - c.length : position;
-  }
-}
-
-WordSpan find_single_number(std::string_view text, size_t from) { return find_run(text, from, is_number, 1); }
-WordSpan find_numbers(std::string_view text, size_t from) { return find_run(text, from, is_number); }
-WordSpan find_single_newline(std::string_view text, size_t from) { return find_run(text, from, is_newline, 1); }
-
-/// \s+$
-WordSpan find_trailing_space(std::string_view text, size_t from) {
-  size_t begin = from;
-  for (size_t position = from; position < text.size();) {
-    const Char c = char_at(text, position);
-    position += c.length;
-    if (!is_space(c)) begin = position;
-  }
-  return {begin, text.size()};
-}
-
-struct Range {
-  uint32_t first;
-  uint32_t last;
-};
-
-bool in_ranges(std::span<const Range> ranges, uint32_t code_point) {
-  const auto after = std::upper_bound(ranges.begin(), ranges.end(), code_point, [](uint32_t c, const Range& r) { return c < r.first; });
-  return after != ranges.begin() && code_point <= std::prev(after)->last;
-}
+// Sources: the pre_tokenizer of each family's tokenizer.json; the names are those that conversion to GGUF writes.
 
 // The cased letters that DeepSeek LLM's tokenizer.json lists one by one (an older Unicode without mathematical letters).
-constexpr Range kDeepSeekLetters[] = {
+constexpr CodeRange kDeepSeekLetters[] = {
     {0x41, 0x5a},       {0x61, 0x7a},       {0xb5, 0xb5},       {0xc0, 0xd6},       {0xd8, 0xf6},       {0xf8, 0x1ba},
     {0x1bc, 0x1bf},     {0x1c4, 0x293},     {0x295, 0x2af},     {0x370, 0x373},     {0x376, 0x377},     {0x37b, 0x37d},
     {0x37f, 0x37f},     {0x386, 0x386},     {0x388, 0x38a},     {0x38c, 0x38c},     {0x38e, 0x3a1},     {0x3a3, 0x3f5},
@@ -168,67 +26,131 @@ constexpr Range kDeepSeekLetters[] = {
     {0xab70, 0xabbf},   {0xfb00, 0xfb06},   {0xfb13, 0xfb17},   {0xff21, 0xff3a},   {0xff41, 0xff5a},   {0x10400, 0x1044f},
     {0x104b0, 0x104d3}, {0x104d8, 0x104fb}, {0x10c80, 0x10cb2}, {0x10cc0, 0x10cf2}, {0x118a0, 0x118df}, {0x1e900, 0x1e943},
 };
-constexpr Range kDeepSeekPunctuation[] = {{0x21, 0x2f},     {0x3a, 0x7e},     {0x2018, 0x201f},
-                                          {0x3000, 0x3002}, {0xff01, 0xff0f}, {0xff1a, 0xff5e}};
-constexpr Range kDeepSeekAsian[] = {{0x800, 0x9fa5}, {0xac00, 0xd7ff}};
+constexpr CodeRange kDeepSeekPunctuation[] = {{0x21, 0x2f},     {0x3a, 0x7e},     {0x2018, 0x201f},
+                                              {0x3000, 0x3002}, {0xff01, 0xff0f}, {0xff1a, 0xff5e}};
+constexpr CodeRange kDeepSeekAsian[] = {{0x800, 0x9fa5}, {0xac00, 0xd7ff}};
+constexpr CodeRange kHanAndKana[] = {{0x3040, 0x30ff}, {0x4e00, 0x9fa5}};
+constexpr CodeRange kLineBreaks[] = {{0xa, 0xa}, {0xd, 0xd}};
+// ( ) | . , ! ? … 。 ， 、 । ۔ ،
+constexpr CodeRange kBloomStops[] = {{0x21, 0x21},   {0x28, 0x29},   {0x2c, 0x2c},   {0x2e, 0x2e},     {0x3f, 0x3f},     {0x7c, 0x7c},
+                                     {0x60c, 0x60c}, {0x6d4, 0x6d4}, {0x964, 0x964}, {0x2026, 0x2026}, {0x3001, 0x3002}, {0xff0c, 0xff0c}};
 
-WordSpan find_deepseek_letters(std::string_view text, size_t from) {
-  return find_spaced_run(text, from, [](const Char& c) { return in_ranges(kDeepSeekLetters, c.code_point); });
+constexpr ClassSet kNoWord = kMark | kPunctuation | kSign | kOther;  // [^\s\p{L}\p{N}]
+constexpr ClassSet kLead = kNoWord | kSpace;                         // [^\r\n\p{L}\p{N}]: line breaks never lead
+constexpr ClassSet kAll = kLetter | kNumber | kLead;
+
+constexpr Stage kGpt2Words = {.find = find_gpt2_word};
+constexpr Stage kEachNumber = {.find = find_run, .word = kNumber, .limit = 1};
+constexpr Stage kNumbers = {.find = find_run, .word = kNumber};
+constexpr Stage kEachNewline = {.find = find_run, .limit = 1, .ranges = kLineBreaks};
+constexpr Stage kDeepSeekAsia = {.find = find_run, .ranges = kDeepSeekAsian};
+constexpr Stage kBloomWords = {.find = find_spaced_run, .word = kAll & ~kSpace, .ranges = kBloomStops};
+
+constexpr Stage llama3_words(uint32_t digits) {
+  return {.find = find_word, .word = kLetter, .lead = kLead, .symbols = kNoWord, .limit = digits, .contractions = Contractions::kBefore};
+}
+constexpr Stage cased_words(uint32_t digits, Contractions contractions) {
+  return {
+      .find = find_word, .lead = kLead, .symbols = kNoWord, .limit = digits, .contractions = contractions, .cased = true, .tail = "\r\n/"};
 }
 
-WordSpan find_deepseek_punctuation(std::string_view text, size_t from) {
-  return find_spaced_run(text, from, [](const Char& c) { return in_ranges(kDeepSeekPunctuation, c.code_point); });
-}
+constexpr Stage kGpt2[] = {kGpt2Words};
+constexpr Stage kSmolLm[] = {kEachNumber, kGpt2Words};
+constexpr Stage kLlama3[] = {llama3_words(3)};
+constexpr Stage kQwen2[] = {llama3_words(1)};
+constexpr Stage kQwen35[] = {{.find = find_word,
+                              .word = kLetter | kMark,
+                              .lead = kLead,
+                              .symbols = kNoWord & ~kMark,
+                              .limit = 1,
+                              .contractions = Contractions::kBefore}};
+constexpr Stage kSeedCoder[] = {
+    {.find = find_word, .word = kLetter, .lead = kLead, .symbols = kNoWord, .limit = 1, .contractions = Contractions::kBefore, .tail = ""}};
+constexpr Stage kTekken[] = {cased_words(1, Contractions::kNone)};
+constexpr Stage kGpt4o[] = {cased_words(3, Contractions::kBehind)};
+constexpr Stage kDeepSeekLlm[] = {kEachNewline,
+                                  {.find = find_spaced_run, .lead = kSpace, .ranges = kDeepSeekLetters},
+                                  {.find = find_spaced_run, .lead = kSpace, .ranges = kDeepSeekPunctuation},
+                                  {.find = find_trailing_space},
+                                  kDeepSeekAsia,
+                                  kNumbers};
+constexpr Stage kDeepSeekCoder[] = {kEachNewline,
+                                    {.find = find_spaced_run, .word = kLetter, .lead = kSpace},
+                                    {.find = find_spaced_run, .word = kPunctuation, .lead = kSpace},
+                                    kDeepSeekAsia,
+                                    kEachNumber};
+constexpr Stage kDeepSeek3[] = {{.find = find_run, .word = kNumber, .limit = 3},
+                                {.find = find_run, .ranges = kHanAndKana},
+                                {.find = find_word,
+                                 .word = kLetter | kMark,
+                                 .lead = kMark | kNumber | kSpace | kOther,
+                                 .symbols = kPunctuation | kSign,
+                                 .limit = 0,
+                                 .ascii_signs = true}};
+constexpr Stage kFalcon[] = {
+    {.find = find_run, .word = kPunctuation, .ascii_signs = true}, kGpt2Words, kNumbers, {.find = find_digit_triple}};
+constexpr Stage kBloom[] = {kBloomWords};
+constexpr Stage kViking[] = {kBloomWords, kEachNumber};
 
-WordSpan find_deepseek_asian(std::string_view text, size_t from) {
-  return find_run(text, from, [](const Char& c) { return in_ranges(kDeepSeekAsian, c.code_point); });
-}
-
-constexpr WordFinder kGpt2[] = {find_gpt2};
-constexpr WordFinder kSmolLm[] = {find_single_number, find_gpt2};
-constexpr WordFinder kLlama3[] = {find_llama3<3>};
-constexpr WordFinder kQwen2[] = {find_llama3<1>};
-constexpr WordFinder kDeepSeekLlm[] = {find_single_newline, find_deepseek_letters, find_deepseek_punctuation,
-                                       find_trailing_space, find_deepseek_asian,   find_numbers};
-
-constexpr PreTokenizer kPreTokenizers[] = {
-    {.name = "gpt-2", .stages = kGpt2, .ignore_merges = false, .adds_bos = false},
-    {.name = "smollm", .stages = kSmolLm, .ignore_merges = false, .adds_bos = false},
-    {.name = "llama-bpe", .stages = kLlama3, .ignore_merges = true, .adds_bos = true},
-    {.name = "qwen2", .stages = kQwen2, .ignore_merges = false, .adds_bos = false},
-    {.name = "deepseek-llm", .stages = kDeepSeekLlm, .ignore_merges = false, .adds_bos = false},
+constexpr PreTokenizerRules kRules[] = {
+    {.names = "gpt-2 phi-2 mpt olmo jais trillion granite-docling exaone4 gigachat mellum a.x-4.0", .stages = kGpt2},
+    {.names = "smollm starcoder refact command-r codeshell exaone minerva-7b", .stages = kSmolLm},
+    {.names = "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2",
+     .stages = kLlama3,
+     .ignore_merges = true,
+     .adds_bos = true},
+    {.names = "dbrx smaug-bpe chatglm-bpe glm4", .stages = kLlama3},
+    {.names = "qwen2 deepseek-r1-qwen stablelm2 megrez hunyuan solar-open grok-2 kormo bailingmoe bailingmoe2 llada-moe", .stages = kQwen2},
+    {.names = "qwen35", .stages = kQwen35},
+    {.names = "seed-coder", .stages = kSeedCoder},
+    {.names = "tekken", .stages = kTekken, .ignore_merges = true, .adds_bos = true},
+    {.names = "gpt-4o llama4 kanana2", .stages = kGpt4o},
+    {.names = "deepseek-llm", .stages = kDeepSeekLlm},
+    {.names = "deepseek-coder", .stages = kDeepSeekCoder},
+    {.names = "deepseek-v3 hunyuan-dense joyai-llm", .stages = kDeepSeek3},
+    {.names = "falcon", .stages = kFalcon},
+    {.names = "bloom poro-chat gpt3-finnish", .stages = kBloom},
+    {.names = "viking", .stages = kViking},
 };
 
-void split_stages(std::span<const WordFinder> stages, std::string_view text, const std::function<void(std::string_view)>& word) {
-  if (stages.empty()) return word(text);
+using Word = std::function<void(std::string_view)>;
+
+void split_stages(std::span<const Stage> stages, const Characters& characters, const Word& word) {
+  if (stages.empty()) return word(characters.text);
+  const std::string_view text = characters.text;
+  const auto pass_on = [&](size_t begin, size_t end) {
+    if (end > begin) split_stages(stages.subspan(1), {text.substr(begin, end - begin), characters.classes}, word);
+  };
   for (size_t position = 0; position < text.size();) {
-    const WordSpan found = stages[0](text, position);
-    if (found.begin > position) split_stages(stages.subspan(1), text.substr(position, found.begin - position), word);
-    if (found.end > found.begin) split_stages(stages.subspan(1), text.substr(found.begin, found.end - found.begin), word);
+    const WordSpan found = stages[0].find(characters, position, stages[0]);
+    pass_on(position, found.begin);
+    pass_on(found.begin, found.end);
     position = found.end;
   }
 }
 
 }  // namespace
 
-void PreTokenizer::split(std::string_view text, const std::function<void(std::string_view)>& word) const {
-  split_stages(stages, text, word);
-}
-
-const PreTokenizer* find_pre_tokenizer(std::string_view name) {
-  for (const PreTokenizer& candidate : kPreTokenizers) {
-    if (candidate.name == name) return &candidate;
+const PreTokenizerRules* find_pre_tokenizer(std::string_view name) {
+  for (const PreTokenizerRules& rules : kRules) {
+    for (std::string_view names = rules.names; !names.empty();) {
+      const std::string_view first = names.substr(0, names.find(' '));
+      if (first == name) return &rules;
+      names.remove_prefix(std::min(first.size() + 1, names.size()));
+    }
   }
   return nullptr;
 }
 
 std::string known_pre_tokenizers() {
   std::string names;
-  for (const PreTokenizer& candidate : kPreTokenizers) {
-    if (!names.empty()) names += ", ";
-    names += candidate.name;
+  for (const PreTokenizerRules& rules : kRules) {
+    if (!names.empty()) names += ' ';
+    names += rules.names;
   }
   return names;
 }
+
+void PreTokenizer::split(std::string_view text, const Word& word) const { split_stages(rules_.stages, {text, &classes_}, word); }
 
 }  // namespace tessera

@@ -1,7 +1,7 @@
 #include "core/text/sentencepiece.h"
 
 #include <algorithm>
-#include <optional>
+#include <utility>
 
 #include "core/base/utf8.h"
 #include "core/text/word_cache.h"
@@ -44,19 +44,34 @@ bool phi3_eats_spaces(std::string_view piece) { return piece != "<unk>" && piece
 }  // namespace
 
 Result<std::unique_ptr<Tokenizer>> SentencePieceTokenizer::make(const GgufFile& file, Vocab vocab) {
-  bool add_space_prefix = true;
-  if (file.find("tokenizer.ggml.add_space_prefix")) {
-    Result<bool> flag = file.get_bool("tokenizer.ggml.add_space_prefix");
-    if (!flag) return flag.error();
-    add_space_prefix = *flag;
+  Settings settings;
+  const Result<std::string> model = file.get_string("tokenizer.ggml.model");
+  settings.unigram = model && model.value() == "t5";
+  if (model && model.value() == "gemma4") {
+    Result<MergeTable> merges = MergeTable::read(file, vocab);
+    if (!merges) return merges.error();
+    settings.merges = std::move(*merges);
+    settings.add_space_prefix = false;
   }
+  const std::pair<std::string_view, bool*> flags[] = {{"tokenizer.ggml.add_space_prefix", &settings.add_space_prefix},
+                                                      {"tokenizer.ggml.remove_extra_whitespaces", &settings.removes_spaces}};
+  for (const auto& [key, target] : flags) {
+    if (!file.find(key)) continue;
+    Result<bool> flag = file.get_bool(key);
+    if (!flag) return flag.error();
+    *target = *flag;
+  }
+  Result<CharacterMap> characters = CharacterMap::read(file);
+  if (!characters) return characters.error();
+  settings.characters = std::move(*characters);
   const Result<std::string> architecture = file.get_string("general.architecture");
-  const bool eats_spaces = architecture && architecture.value() == "phi3";
-  return std::unique_ptr<Tokenizer>(new SentencePieceTokenizer(std::move(vocab), add_space_prefix, eats_spaces));
+  settings.eats_spaces = architecture && architecture.value() == "phi3";
+  return std::unique_ptr<Tokenizer>(new SentencePieceTokenizer(std::move(vocab), std::move(settings)));
 }
 
-SentencePieceTokenizer::SentencePieceTokenizer(Vocab vocab, bool add_space_prefix, bool eats_spaces)
-    : Tokenizer(std::move(vocab)), add_space_prefix_(add_space_prefix), neighbours_((size_t{1} << kNeighbourBits) / 64) {
+SentencePieceTokenizer::SentencePieceTokenizer(Vocab vocab, Settings settings)
+    : Tokenizer(std::move(vocab)), settings_(std::move(settings)), neighbours_((size_t{1} << kNeighbourBits) / 64) {
+  if (settings_.unigram) unigram_.emplace(vocab_);
   byte_ids_.fill(-1);
   for (int32_t id = 0; id < vocab_.size(); ++id) {
     const std::string& piece = vocab_.piece(id);
@@ -67,8 +82,8 @@ SentencePieceTokenizer::SentencePieceTokenizer(Vocab vocab, bool add_space_prefi
     }
     const bool always = kind == TokenKind::kUserDefined;
     if (always || vocab_.is_special(id)) {
-      const bool strips = eats_spaces && phi3_eats_spaces(piece);
-      special_tokens_.add(always ? replace_all(piece, kSpaceMarkUtf8, " ") : piece, id, {always, strips});
+      const bool strips = settings_.eats_spaces && phi3_eats_spaces(piece);
+      special_tokens_.add(always ? replace_all(piece, kSpaceMarkUtf8, " ") : piece, id, {always, strips, vocab_.is_end_of_generation(id)});
     }
     if (!vocab_.is_special(id)) note_neighbours(piece);
   }
@@ -108,22 +123,43 @@ std::vector<int32_t> SentencePieceTokenizer::encode(std::string_view text, Encod
   std::vector<int32_t> ids;
   if (const std::optional<int32_t> bos = vocab_.bos(); options.add_bos && bos) ids.push_back(*bos);
   MergeQueue queue;
-  WordCache cache;
-  bool prefix = add_space_prefix_;
-  for (const TextFragment& fragment : special_tokens_.split(text, options.parse_special)) {
+  WordCache cache(text.size());
+  const std::vector<TextFragment> fragments = special_tokens_.split(text, options.parse_special, options.barred);
+  std::vector<std::string> changed;  // the cache refers to the texts of all fragments: they must not move
+  changed.reserve(fragments.size());
+  const bool changes = settings_.removes_spaces || !settings_.characters.empty();
+  bool prefix = settings_.add_space_prefix;
+  for (const TextFragment& fragment : fragments) {
     if (fragment.id >= 0) {
       ids.push_back(fragment.id);
     } else {
-      encode_text(fragment.text, prefix, cache, queue, ids);
+      encode_text(changes ? changed.emplace_back(normalized(fragment.text)) : fragment.text, prefix, cache, queue, ids);
     }
-    prefix = add_space_prefix_ && fragment.id >= 0;
+    prefix = settings_.add_space_prefix && fragment.id >= 0;
+  }
+  // Unigram knows one unknown token for a whole stretch of unknown characters.
+  if (const std::optional<int32_t> unknown = vocab_.unknown(); unigram_ && unknown) {
+    const auto twice = [&](int32_t left, int32_t right) { return left == right && left == *unknown; };
+    ids.erase(std::unique(ids.begin(), ids.end(), twice), ids.end());
   }
   return ids;
+}
+
+std::string SentencePieceTokenizer::normalized(std::string_view text) const {
+  std::string mapped = settings_.characters.apply(text);
+  if (!settings_.removes_spaces) return mapped;
+  std::string result;
+  for (const char c : mapped) {
+    if (c != ' ' || (!result.empty() && result.back() != ' ')) result += c;
+  }
+  if (!result.empty() && result.back() == ' ') result.pop_back();
+  return result;
 }
 
 void SentencePieceTokenizer::encode_text(std::string_view text, bool prefix, WordCache& cache, MergeQueue& queue,
                                          std::vector<int32_t>& out) const {
   const auto encode_new = [&](std::string_view word, std::vector<int32_t>& ids) { encode_word(word, queue, ids); };
+  if (text.empty()) return;
   size_t begin = 0;
   if (prefix) {
     // The prefixed word is not part of the text, so the cache cannot keep it. A literal U+2581 must stay a word of its own.
@@ -141,7 +177,17 @@ void SentencePieceTokenizer::encode_text(std::string_view text, bool prefix, Wor
 void SentencePieceTokenizer::encode_word(std::string_view word, MergeQueue& queue, std::vector<int32_t>& out) const {
   if (has_all_bytes_ && word == kSpaceMarkUtf8) return append_bytes(word, out);
   const std::string spelled = replace_all(word, " ", kSpaceMarkUtf8);
-  const std::string_view text = spelled;
+  if (!unigram_) return merge(spelled, queue, out);
+  for (const UnigramPiece& piece : unigram_->split(vocab_, spelled)) {
+    if (piece.id >= 0) {
+      out.push_back(piece.id);
+    } else {
+      append_bytes(std::string_view(spelled).substr(piece.begin, piece.length), out);
+    }
+  }
+}
+
+void SentencePieceTokenizer::merge(std::string_view text, MergeQueue& queue, std::vector<int32_t>& out) const {
   queue.clear();
   for (size_t position = 0; position < text.size();) {
     const Utf8Step step = decode_utf8(text.substr(position));
@@ -151,12 +197,13 @@ void SentencePieceTokenizer::encode_word(std::string_view word, MergeQueue& queu
   }
   queue.run(
       [&](const MergeSymbol& left, const MergeSymbol& right) -> std::optional<MergeResult> {
+        if (settings_.merges) return settings_.merges->find(left.id, right.id);
         const std::optional<int32_t> id = vocab_.find_text(text.substr(left.begin, left.length + right.length));
         if (!id) return std::nullopt;
         return MergeResult{vocab_.score(*id), *id};
       },
       [&](const MergeSymbol& symbol) {
-        if (symbol.id >= 0) return out.push_back(symbol.id);
+        if (vocab_.contains(symbol.id)) return out.push_back(symbol.id);
         append_bytes(text.substr(symbol.begin, symbol.length), out);
       });
 }

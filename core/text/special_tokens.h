@@ -3,6 +3,8 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,8 +20,9 @@ struct TextFragment {
 class SpecialTokens {
  public:
   struct Rule {
-    bool always;       ///< also when control tokens are not to be parsed: user-defined tokens
-    bool eats_spaces;  ///< ASCII white space behind the token vanishes (`rstrip` of tokenizer.json)
+    bool always = false;       ///< also when control tokens are not to be parsed: user-defined tokens
+    bool eats_spaces = false;  ///< ASCII white space behind the token vanishes (`rstrip` of tokenizer.json)
+    bool ends_turn = false;    ///< never read where it is barred, even if `always`
   };
 
   SpecialTokens() { roots_.fill(-1); }
@@ -29,7 +32,13 @@ class SpecialTokens {
 
   /// Cuts at the leftmost match, there at the longest, as SentencePiece and the `tokenizers` library do. (llama.cpp looks
   /// for the longest in the whole text first: the same unless two tokens overlap in the text.)
-  std::vector<TextFragment> split(std::string_view text, bool parse_special) const;
+  ///
+  /// `barred`: sorted offsets of characters that people wrote. No token begins there but user-defined ones, and of those none
+  /// that ends a turn and none in brackets (`<…>`, `[…]`) that the text also has where it is not barred: a role marker.
+  std::vector<TextFragment> split(std::string_view text, bool parse_special, std::span<const size_t> barred = {}) const;
+
+  /// The characters that control tokens and tokens in brackets begin with, one behind the other in UTF-8.
+  const std::string& first_characters() const { return first_characters_; }
 
  private:
   struct Node {
@@ -45,9 +54,18 @@ class SpecialTokens {
   };
 
   int32_t child(int32_t node, uint8_t byte) const;
-  Match longest_match(std::string_view text, bool parse_special) const;
+  /// What may match at one place of the text.
+  struct Permission {
+    bool control;
+    bool barred;
+    bool brackets;                     ///< whether tokens in brackets may begin where it is barred, but for
+    std::span<const int32_t> markers;  ///< these
+  };
+  Match longest_match(std::string_view text, const Permission& permission) const;
+  std::vector<TextFragment> split(std::string_view text, std::span<const size_t> barred, Permission permission) const;
 
   std::array<int32_t, 256> roots_;  ///< first byte → node
+  std::string first_characters_;
   std::vector<Node> nodes_;
 };
 

@@ -12,9 +12,9 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::from_gguf(const GgufFile& file) {
   Result<std::string> model = file.get_string("tokenizer.ggml.model");
   if (!model) return model.error();
   const bool byte_level = *model == "gpt2";
-  if (!byte_level && *model != "llama") {
-    return Error{ErrorCode::kUnsupported, "tokenizer.ggml.model is \"" + *model + "\", expected \"gpt2\" or \"llama\"",
-                 "Byte-level BPE and SentencePiece BPE vocabularies are supported."};
+  if (!byte_level && *model != "llama" && *model != "gemma4" && *model != "t5") {
+    return Error{ErrorCode::kUnsupported, "tokenizer.ggml.model is \"" + *model + "\", expected gpt2, llama, gemma4 or t5",
+                 "Byte-level BPE and SentencePiece (BPE and Unigram) vocabularies are supported."};
   }
   Result<Vocab> vocab = Vocab::from_gguf(file);
   if (!vocab) return vocab.error();

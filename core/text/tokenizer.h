@@ -10,6 +10,7 @@
 
 #include "core/base/result.h"
 #include "core/gguf/gguf_file.h"
+#include "core/text/special_tokens.h"
 #include "core/text/vocab.h"
 
 namespace tessera {
@@ -18,6 +19,8 @@ namespace tessera {
 struct EncodeOptions {
   bool parse_special = false;  ///< control tokens written in the text ("<|im_end|>") become their ids; user-defined ones always do
   bool add_bos = false;        ///< put the vocabulary's begin-of-sequence token in front
+  /// Sorted byte offsets of characters that people wrote, where no control token begins (SpecialTokens::split).
+  std::span<const size_t> barred = {};
 };
 
 /// Immutable after construction; encode and decode are safe from several threads.
@@ -42,10 +45,12 @@ class Tokenizer {
   virtual bool adds_space_prefix() const = 0;
 
   const Vocab& vocab() const { return vocab_; }
+  const SpecialTokens& special_tokens() const { return special_tokens_; }
 
  protected:
   explicit Tokenizer(Vocab vocab) : vocab_(std::move(vocab)) {}
   Vocab vocab_;
+  SpecialTokens special_tokens_;
 };
 
 }  // namespace tessera

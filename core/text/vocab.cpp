@@ -27,6 +27,9 @@ constexpr std::string_view kEndMarkers[] = {
     "<|assistant_end|>",
     "<|END_OF_TURN_TOKEN|>",
     "[|endofturn|]",
+    "<turn|>",     // Gemma 4
+    "<|return|>",  // gpt-oss
+    "<|call|>",
     "<\uff5cend\u2581of\u2581sentence\uff5c>",  // DeepSeek
 };
 // The same, but also ordinary text (an HTML tag, a word in angle brackets): only where they are control tokens.
@@ -54,9 +57,9 @@ Result<bool> read_flag(const GgufFile& file, std::string_view key, bool absent) 
 /// SentencePiece models begin with BOS by default, byte-level ones only where their pre-tokeniser's family does.
 bool adds_bos_by_default(const GgufFile& file) {
   const Result<std::string> model = file.get_string("tokenizer.ggml.model");
-  if (model && model.value() == "llama") return true;
+  if (model && (model.value() == "llama" || model.value() == "gemma4")) return true;
   const Result<std::string> pre = file.get_string("tokenizer.ggml.pre");
-  const PreTokenizer* known = pre ? find_pre_tokenizer(pre.value()) : nullptr;
+  const PreTokenizerRules* known = pre ? find_pre_tokenizer(pre.value()) : nullptr;
   return known != nullptr && known->adds_bos;
 }
 

@@ -15,6 +15,7 @@ struct Runtime {
   Budget budget;
   std::string now;                                         ///< local time "YYYY-MM-DDTHH:MM:SS"
   std::vector<std::shared_ptr<NamespaceData>> namespaces;  ///< all that were made: emptied at the end, so that no cycle survives
+  const TextChange* written = nullptr;                     ///< for what people wrote: the variables messages, tools and documents
 };
 
 struct Arguments {

@@ -25,7 +25,8 @@ Result<std::string> Interpreter::render(const nlohmann::ordered_json& variables)
     const std::string& name = tree_.names[id];
     const auto given = variables.is_object() ? variables.find(name) : variables.end();
     if (given != variables.end()) {
-      Result<Value> value = from_json(runtime_.budget, *given);
+      const bool written = name == "messages" || name == "tools" || name == "documents";
+      Result<Value> value = from_json(runtime_.budget, *given, written ? runtime_.written : nullptr);
       if (!value) return located(0, value.error());
       globals_[id] = std::move(*value);
     } else if (const Builtin* function = find_function(name)) {

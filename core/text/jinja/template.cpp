@@ -19,8 +19,8 @@ Result<Template> Template::parse(std::string_view source, const Limits& limits) 
   return Template(std::move(*tree), limits);
 }
 
-Result<std::string> Template::render(const nlohmann::ordered_json& variables, std::string_view now) const {
-  Runtime runtime{Budget(limits_), now.empty() ? local_time_now() : std::string(now), {}};
+Result<std::string> Template::render(const nlohmann::ordered_json& variables, std::string_view now, const TextChange* written) const {
+  Runtime runtime{Budget(limits_), now.empty() ? local_time_now() : std::string(now), {}, written};
   return Interpreter(*tree_, runtime).render(variables);
 }
 

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "core/base/result.h"
-#include "core/text/jinja/budget.h"
+#include "core/text/jinja/value.h"
 #include "nlohmann/json_fwd.hpp"
 
 namespace tessera::jinja {
@@ -26,7 +26,8 @@ class Template {
 
   /// Renders with the members of `variables` (an object). `now` is what strftime_now sees: "YYYY-MM-DDTHH:MM:SS", "" = the system clock.
   /// kTemplate, with line and column, when the template raises, fails or exceeds a limit.
-  Result<std::string> render(const nlohmann::ordered_json& variables, std::string_view now = "") const;
+  /// `written` changes the texts that messages, tools and documents hold; null = they stay as they are.
+  Result<std::string> render(const nlohmann::ordered_json& variables, std::string_view now = "", const TextChange* written = nullptr) const;
 
  private:
   Template(std::unique_ptr<const SyntaxTree> tree, const Limits& limits);

@@ -178,11 +178,12 @@ std::string_view type_name(const Value& value) {
 
 namespace {
 
-Value convert_json(Budget& budget, const nlohmann::ordered_json& json, int depth) {
+Value convert_json(Budget& budget, const nlohmann::ordered_json& json, const TextChange* change, int depth) {
   if (depth > budget.limits().value_depth) {
     budget.exhaust(join_text("variables nested more than ", budget.limits().value_depth, " deep"));
     return {};
   }
+  const auto text = [&](const std::string& given) { return Value::string(change ? (*change)(given) : given); };
   switch (json.type()) {
     case nlohmann::ordered_json::value_t::boolean: return Value::boolean(*json.get_ptr<const bool*>());
     case nlohmann::ordered_json::value_t::number_unsigned:
@@ -190,16 +191,16 @@ Value convert_json(Budget& budget, const nlohmann::ordered_json& json, int depth
       return Value::integer(json.get<int64_t>());
     case nlohmann::ordered_json::value_t::number_integer: return Value::integer(json.get<int64_t>());
     case nlohmann::ordered_json::value_t::number_float: return Value::real(json.get<double>());
-    case nlohmann::ordered_json::value_t::string: return Value::string(*json.get_ptr<const std::string*>());
+    case nlohmann::ordered_json::value_t::string: return text(*json.get_ptr<const std::string*>());
     case nlohmann::ordered_json::value_t::array: {
       std::vector<Value> items;
       items.reserve(json.size());
-      for (const auto& item : json) items.push_back(convert_json(budget, item, depth + 1));
+      for (const auto& item : json) items.push_back(convert_json(budget, item, change, depth + 1));
       return make_sequence(budget, std::move(items));
     }
     case nlohmann::ordered_json::value_t::object: {
       DictData entries;
-      for (const auto& [key, item] : json.items()) entries.set(Value::string(key), convert_json(budget, item, depth + 1));
+      for (const auto& [key, item] : json.items()) entries.set(text(key), convert_json(budget, item, change, depth + 1));
       return make_dict(budget, std::move(entries));
     }
     default: return Value::none();
@@ -208,8 +209,8 @@ Value convert_json(Budget& budget, const nlohmann::ordered_json& json, int depth
 
 }  // namespace
 
-Result<Value> from_json(Budget& budget, const nlohmann::ordered_json& json) {
-  Value value = convert_json(budget, json, 0);
+Result<Value> from_json(Budget& budget, const nlohmann::ordered_json& json, const TextChange* change) {
+  Value value = convert_json(budget, json, change, 0);
   if (budget.exhausted()) return budget.error();
   return value;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,6 +17,9 @@
 #include "nlohmann/json_fwd.hpp"
 
 namespace tessera::jinja {
+
+/// Makes another text of each text in variables, keys included.
+using TextChange = std::function<std::string(const std::string& text)>;
 
 class Value;
 struct SequenceData;
@@ -140,6 +144,6 @@ Result<std::vector<Value>> iterate(Budget& budget, const Value& value);
 std::string_view type_name(const Value& value);
 
 /// kTemplate when the document nests too deeply.
-Result<Value> from_json(Budget& budget, const nlohmann::ordered_json& json);
+Result<Value> from_json(Budget& budget, const nlohmann::ordered_json& json, const TextChange* change = nullptr);
 
 }  // namespace tessera::jinja

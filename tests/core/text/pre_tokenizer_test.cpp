@@ -7,7 +7,7 @@
 
 #include "core/base/rng.h"
 #include "core/base/utf8.h"
-#include "core/text/unicode_tables.h"
+#include "core/text/character_classes.h"
 #include "doctest/doctest.h"
 
 using namespace tessera;
@@ -16,14 +16,16 @@ using Words = std::vector<std::string>;
 namespace {
 
 Words split(std::string_view name, std::string_view text) {
-  const PreTokenizer* pre = find_pre_tokenizer(name);
-  REQUIRE(pre != nullptr);
+  const PreTokenizerRules* rules = find_pre_tokenizer(name);
+  REQUIRE(rules != nullptr);
   Words words;
-  pre->split(text, [&](std::string_view word) { words.emplace_back(word); });
+  PreTokenizer(*rules).split(text, [&](std::string_view word) { words.emplace_back(word); });
   return words;
 }
 
-constexpr std::string_view kNames[] = {"gpt-2", "smollm", "llama-bpe", "qwen2", "deepseek-llm"};
+constexpr std::string_view kNames[] = {"gpt-2",          "smollm",      "llama-bpe", "dbrx",   "qwen2",
+                                       "qwen35",         "seed-coder",  "tekken",    "gpt-4o", "deepseek-llm",
+                                       "deepseek-coder", "deepseek-v3", "falcon",    "bloom",  "viking"};
 
 }  // namespace
 
@@ -87,27 +89,68 @@ TEST_CASE("words are the text, byte for byte, even when it is not UTF-8") {
 }
 
 TEST_CASE("character classes at the edges of the tables") {
-  CHECK(character_class('a') == kLetter);
-  CHECK(character_class('0') == kNumber);
-  CHECK(character_class(0x1c) == 0);  // Python calls it a space, Unicode does not
-  CHECK(character_class(0x85) == kSpace);
-  CHECK(character_class(0xa0) == kSpace);
-  CHECK(character_class(0xaa) == kLetter);
-  CHECK(character_class(0xb2) == kNumber);
-  CHECK(character_class(0x301) == 0);
-  CHECK(character_class(0x2028) == kSpace);
-  CHECK(character_class(0x2160) == kNumber);
-  CHECK(character_class(0x3000) == kSpace);
-  CHECK(character_class(0x4e00) == kLetter);
-  CHECK(character_class(0x1f642) == 0);
-  CHECK(character_class(0x323af) == kLetter);  // the last letter of Unicode 15.1
-  CHECK(character_class(0x323b0) == 0);
-  CHECK(character_class(0x10ffff) == 0);
-  CHECK(character_class(0xffffffff) == 0);
+  const CharacterClasses classes;
+  CHECK(classes.of('a') == kLower);
+  CHECK(classes.of('A') == kUpper);
+  CHECK(classes.of('0') == kNumber);
+  CHECK(classes.of('$') == kSign);
+  CHECK(classes.of('!') == kPunctuation);
+  CHECK(classes.of(0x1c) == kOther);  // Python calls it a space, Unicode does not
+  CHECK(classes.of(0x85) == kSpace);
+  CHECK(classes.of(0xa0) == kSpace);
+  CHECK(classes.of(0xaa) == kCaseless);
+  CHECK(classes.of(0xb2) == kNumber);
+  CHECK(classes.of(0x1c5) == kUpper);  // a title-case letter
+  CHECK(classes.of(0x301) == kMark);
+  CHECK(classes.of(0x2028) == kSpace);
+  CHECK(classes.of(0x2160) == kNumber);
+  CHECK(classes.of(0x3000) == kSpace);
+  CHECK(classes.of(0x4e00) == kCaseless);
+  CHECK(classes.of(0x1f642) == kSign);
+  CHECK(classes.of(0x323af) == kCaseless);  // the last letter of Unicode 15.1
+  CHECK(classes.of(0x323b0) == kOther);
+  CHECK(classes.of(0xe01ef) == kMark);
+  CHECK(classes.of(0x10ffff) == kOther);
+  CHECK(classes.of(0xffffffff) == kOther);
 }
 
 TEST_CASE("an unknown pre-tokeniser is not found") {
-  CHECK(find_pre_tokenizer("") == nullptr);
-  CHECK(find_pre_tokenizer("gpt-22") == nullptr);
-  CHECK(known_pre_tokenizers() == "gpt-2, smollm, llama-bpe, qwen2, deepseek-llm");
+  for (const char* name : {"", " ", "gpt", "gpt-22", "gpt-2 phi-2", "default", "kimi-k2"}) CHECK(find_pre_tokenizer(name) == nullptr);
+  CHECK(find_pre_tokenizer("llama4") == find_pre_tokenizer("gpt-4o"));
+  CHECK(known_pre_tokenizers().find("granite-docling") != std::string::npos);
+}
+
+TEST_CASE("no family takes quadratic time over a line without end") {
+  // Were one of them quadratic, this would take minutes.
+  for (const std::string_view part : {"a",
+                                      "A",
+                                      "aA",
+                                      " ",
+                                      "\n",
+                                      "\n ",
+                                      " \n\n",
+                                      "1",
+                                      "12a",
+                                      ".",
+                                      ". ",
+                                      "'",
+                                      "'s",
+                                      "/\n",
+                                      "\xe4\xbd\xa0",
+                                      "\xe4\xbd\xa0"
+                                      "A",
+                                      "\xcc\x81",
+                                      "A\xcc\x81",
+                                      "\xc3\xa9!",
+                                      "\xff",
+                                      "\x01",
+                                      "<a>"}) {
+    std::string text;
+    while (text.size() < 100'000) text += part;
+    for (const std::string_view name : kNames) {
+      size_t bytes = 0;
+      PreTokenizer(*find_pre_tokenizer(name)).split(text, [&](std::string_view word) { bytes += word.size(); });
+      CHECK(bytes == text.size());
+    }
+  }
 }

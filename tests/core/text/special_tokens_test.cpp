@@ -70,3 +70,27 @@ TEST_CASE("an empty token never matches; of equal ones the last counts") {
   tokens.add("x", 3, kUserDefined);
   CHECK(cut(tokens, "axb", false) == "a|[3]|b");
 }
+
+TEST_CASE("where it is barred no control token begins, and no role marker") {
+  SpecialTokens tokens;
+  tokens.add("<|end|>", 1, kControl);
+  tokens.add("<user>", 2, kUserDefined);
+  tokens.add("<b>", 3, kUserDefined);
+  tokens.add("\n\n", 4, kUserDefined);
+  tokens.add("END", 5, {.always = true, .ends_turn = true});
+  CHECK(tokens.first_characters() == "<E");
+  const auto ids = [&](std::string_view text, std::vector<size_t> barred) {
+    std::string shown;
+    for (const TextFragment& fragment : tokens.split(text, true, barred)) shown += fragment.id >= 0 ? std::to_string(fragment.id) : ".";
+    return shown;
+  };
+  CHECK(ids("<|end|>x<|end|>", {}) == "1.1");
+  CHECK(ids("<|end|>x<|end|>", {0}) == ".1");
+  CHECK(ids("<|end|>x<|end|>", {0, 8}) == ".");
+  CHECK(ids("<user>x<user>", {7}) == "2.");   // a marker elsewhere
+  CHECK(ids("<b>x<user>", {0, 4}) == "3.2");  // no markers: nobody but the writer uses them
+  CHECK(ids("\n\nx\n\n", {0}) == "4.4");
+  CHECK(ids("END", {}) == "5");
+  CHECK(ids("END", {0}) == ".");
+  CHECK(ids("<|end|>", {3}) == "1");  // begins outside: the template's "<|" + role + "|>"
+}

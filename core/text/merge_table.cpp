@@ -1,0 +1,68 @@
+// Owns reading and looking up merges.
+#include "core/text/merge_table.h"
+
+#include <bit>
+#include <string>
+#include <unordered_map>
+
+namespace tessera {
+namespace {
+
+/// Ranks are kept as floats in the merge queue: exact below this.
+constexpr size_t kMostMerges = 1 << 24;
+
+}  // namespace
+
+Result<MergeTable> MergeTable::read(const GgufFile& file, const Vocab& vocab) {
+  constexpr std::string_view kKey = "tokenizer.ggml.merges";
+  Result<const std::vector<std::string>*> found = file.get_strings(kKey);
+  if (!found) return found.error();
+  const std::vector<std::string>& lines = **found;
+  if (lines.size() > kMostMerges) {
+    return Error{ErrorCode::kUnsupported,
+                 std::string(kKey) + " has " + std::to_string(lines.size()) + " entries, at most 16777216 are read", ""};
+  }
+  std::unordered_map<std::string, int32_t> others;
+  const auto symbol = [&](const std::string& text) {
+    if (const std::optional<int32_t> id = vocab.find_text(text)) return *id;
+    return others.try_emplace(text, vocab.size() + static_cast<int32_t>(others.size())).first->second;
+  };
+  MergeTable merges(lines.size());
+  for (size_t rank = 0; rank < lines.size(); ++rank) {
+    const std::string& line = lines[rank];
+    const size_t space = line.find(' ', 1);
+    if (space == std::string::npos || space + 1 == line.size()) {
+      return Error{ErrorCode::kBadFile, std::string(kKey) + "[" + std::to_string(rank) + "] is \"" + line + "\", expected two symbols",
+                   "The vocabulary of this file is damaged; download or convert it again."};
+    }
+    const std::string left = line.substr(0, space);
+    const std::string right = line.substr(space + 1);
+    merges.insert(symbol(left), symbol(right), static_cast<int32_t>(rank), symbol(left + right));
+  }
+  return merges;
+}
+
+MergeTable::MergeTable(size_t merges) : entries_(std::bit_ceil(merges + merges / 3 + 1)) {}
+
+/// The slot of the pair, or the free one where it belongs.
+size_t MergeTable::slot_of(int32_t left, int32_t right) const {
+  const uint64_t key = static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+  const size_t mask = entries_.size() - 1;
+  size_t slot = static_cast<size_t>((key * 0x9e3779b97f4a7c15ull) >> 32) & mask;  // Fibonacci hashing
+  while (entries_[slot].left >= 0 && (entries_[slot].left != left || entries_[slot].right != right)) slot = (slot + 1) & mask;
+  return slot;
+}
+
+void MergeTable::insert(int32_t left, int32_t right, int32_t rank, int32_t result) {
+  Entry& entry = entries_[slot_of(left, right)];
+  if (entry.left < 0) entry = {left, right, rank, result};
+}
+
+std::optional<MergeResult> MergeTable::find(int32_t left, int32_t right) const {
+  if (left < 0 || right < 0) return std::nullopt;
+  const Entry& entry = entries_[slot_of(left, right)];
+  if (entry.left < 0) return std::nullopt;
+  return MergeResult{-static_cast<float>(entry.rank), entry.result};
+}
+
+}  // namespace tessera

@@ -1,0 +1,37 @@
+// Owns the ranked list of merges of a BPE vocabulary.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/gguf/gguf_file.h"
+#include "core/text/merge_queue.h"
+#include "core/text/vocab.h"
+
+namespace tessera {
+
+/// Two neighbouring symbols → rank and result, in one flat open-addressed table.
+class MergeTable {
+ public:
+  /// Reads `tokenizer.ggml.merges`. Symbols are token ids; one that only occurs on the way to a token gets a number behind
+  /// the vocabulary.
+  static Result<MergeTable> read(const GgufFile& file, const Vocab& vocab);
+  std::optional<MergeResult> find(int32_t left, int32_t right) const;
+
+ private:
+  struct Entry {
+    int32_t left = -1;  ///< -1 = free slot
+    int32_t right = -1;
+    int32_t rank = 0;
+    int32_t result = 0;
+  };
+  explicit MergeTable(size_t merges);
+  /// Of several merges of one pair the first, which has the best rank, counts.
+  void insert(int32_t left, int32_t right, int32_t rank, int32_t result);
+  size_t slot_of(int32_t left, int32_t right) const;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace tessera
