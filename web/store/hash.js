@@ -1,4 +1,4 @@
-/** SHA-256 of bytes that arrive in pieces. */
+/** SHA-256: of a whole buffer by the browser's own code, of a stream in pieces by a library. Not for the page: the library is large. */
 import { createSHA256 } from 'hash-wasm';
 
 /**
@@ -17,11 +17,24 @@ export async function createHash() {
 }
 
 /**
+ * @param {Uint8Array<ArrayBuffer>} bytes not to be changed before the promise resolves
+ * @returns {Promise<string>} 64 lower-case hex digits
+ */
+export async function sha256(bytes) {
+  const { subtle } = globalThis.crypto ?? {};
+  if (subtle) {
+    const digest = new Uint8Array(await subtle.digest('SHA-256', bytes));
+    return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  }
+  const hash = await createHash(); // a plain http page has no crypto.subtle
+  hash.update(bytes);
+  return hash.digest();
+}
+
+/**
  * @param {string} text
  * @returns {Promise<string>} of its UTF-8 bytes
  */
-export async function hashText(text) {
-  const hash = await createHash();
-  hash.update(new TextEncoder().encode(text));
-  return hash.digest();
+export function hashText(text) {
+  return sha256(new TextEncoder().encode(text));
 }

@@ -47,15 +47,11 @@ function backendIn(root) {
   return {
     kind: 'opfs',
     persistent: true,
-    async list() {
+    async list(folder) {
       const files = [];
-      for await (const [folder, directory] of root.entries()) {
-        if (directory.kind !== 'directory') continue;
-        for await (const [name, handle] of /** @type {FileSystemDirectoryHandle} */ (directory).entries()) {
-          if (handle.kind !== 'file' || name.endsWith(kUnfinished)) continue;
-          const { size } = await /** @type {FileSystemFileHandle} */ (handle).getFile();
-          files.push({ path: `${folder}/${name}`, bytes: size });
-        }
+      for await (const [name, directory] of root.entries()) {
+        if (directory.kind !== 'directory' || (folder !== undefined && name !== folder)) continue;
+        files.push(...(await filesIn(name, /** @type {FileSystemDirectoryHandle} */ (directory))));
       }
       return files;
     },
@@ -68,8 +64,8 @@ function backendIn(root) {
         return blobReader(await handle.getFile());
       }
     },
-    async stream(path) {
-      return (await (await fileHandle(path)).getFile()).stream();
+    async blob(path) {
+      return (await fileHandle(path)).getFile();
     },
     async createWriter(path) {
       const [folder, name] = path.split('/');
@@ -91,6 +87,24 @@ function backendIn(root) {
       }
     },
   };
+}
+
+/**
+ * @param {string} folder
+ * @param {FileSystemDirectoryHandle} directory
+ */
+async function filesIn(folder, directory) {
+  const files = [];
+  for await (const [name, handle] of directory.entries()) {
+    if (handle.kind !== 'file' || name.endsWith(kUnfinished)) continue;
+    try {
+      const { size } = await /** @type {FileSystemFileHandle} */ (handle).getFile();
+      files.push({ path: `${folder}/${name}`, bytes: size });
+    } catch (cause) {
+      if (!missing(cause)) throw cause; // another tab finished or deleted it meanwhile
+    }
+  }
+  return files;
 }
 
 /**
