@@ -2,7 +2,7 @@
 import { createCacheBackend } from '../../web/store/cache-backend.js';
 import { createOpfsBackend } from '../../web/store/opfs-backend.js';
 import { openModel } from '../../web/store/open-model.js';
-import { createHash } from '../../web/store/hash.js';
+import { Sha256 } from '../../web/store/sha256.js';
 import { TesseraError } from '../../web/base/errors.js';
 import { contract } from '../web/store-contract.mjs';
 
@@ -28,19 +28,20 @@ async function runContract({ backend: kind }) {
 
 /**
  * Opens a model and hashes what its readers give, through shared memory where there is some.
- * @param {{url?: string, files?: {name: string, text: string}[], backend?: 'opfs' | 'cache', cache?: boolean, hold?: boolean}} message
+ * @param {{url?: string, files?: {name: string, text: string}[], backend?: 'opfs' | 'cache', cache?: boolean, hold?: boolean,
+ *   network?: import('../../web/store/network.js').NetworkOptions}} message
  */
-async function open({ url = '', files, backend: kind, cache, hold }) {
+async function open({ url = '', files, backend: kind, cache, hold, network = { retries: 0 } }) {
   const source = files ? files.map(({ name, text }) => new File([text], name)) : url;
   const backend = kind && ((await kFactories[kind]()) ?? undefined);
   const start = performance.now();
   try {
-    const model = await openModel(source, { cache }, { backend, network: { retries: 0 } });
+    const model = await openModel(source, { cache }, { backend, network });
     const milliseconds = performance.now() - start;
     const target = new Uint8Array(typeof SharedArrayBuffer === 'function' ? new SharedArrayBuffer(1 << 20) : 1 << 20);
     const hashes = [];
     for (const part of model.parts) {
-      const hash = await createHash();
+      const hash = new Sha256();
       for (let at = 0; at < part.size; at += target.length) {
         const piece = target.subarray(0, Math.min(target.length, part.size - at));
         part.read(piece, at);

@@ -14,6 +14,8 @@ export function sha256(bytes) {
  *   'gzip' | 'no-length' | 'no-range'} Fault no-range: the whole file, whatever was asked
  */
 
+/** Of the few files that are no models. @type {Record<string, string>} */
+const kTypes = { js: 'text/javascript', html: 'text/html', json: 'application/json' };
 const kStatus = { busy: 503, broken: 500, 'slow-down': 429 };
 
 export class FaultyServer {
@@ -103,6 +105,7 @@ export class FaultyServer {
     if (fault === 'busy' || fault === 'broken' || fault === 'slow-down')
       return void response.writeHead(kStatus[fault]).end();
     if (!file || fault === 'not-found') return void response.writeHead(404).end('nothing here');
+    response.setHeader('Content-Type', kTypes[path.split('.').pop() ?? ''] ?? 'application/octet-stream');
     const etag = this.etags.get(path);
     if (etag) response.setHeader('ETag', etag);
     const condition = request.headers['if-range'];

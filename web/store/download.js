@@ -2,11 +2,11 @@
  * From the network into a model's folder: what is missing, several chunks side by side. What is complete stays, whatever happens to
  * the rest; a file that changed on the server is begun anew.
  */
-import { createHash } from './hash.js';
 import { Changed, changedError, fetchSpan, NoRanges } from './fetch-span.js';
 import { stopped } from './network.js';
 import { checkSpace, isQuotaError, quotaError } from './quota.js';
 import { chunkCount, chunkSize } from './records.js';
+import { Sha256 } from './sha256.js';
 import { mismatch, Span } from './span.js';
 
 /** @typedef {import('./records.js').Source} Source */
@@ -138,7 +138,7 @@ async function inLanes(items, context, run) {
 async function pin(source, { folder, progress, suspects }) {
   const count = chunkCount(source);
   if (source.sha256 !== null && count > 1) {
-    const hash = await createHash();
+    const hash = new Sha256();
     for (let i = 0; i < count; ++i) hash.update(new Uint8Array(await (await folder.blob(source, i)).arrayBuffer()));
     const found = hash.digest();
     if (found !== source.sha256) {

@@ -1,20 +1,5 @@
-/** SHA-256: of a whole buffer by the browser's own code, of a stream in pieces by a library. Not for the page: the library is large. */
-import { createSHA256 } from 'hash-wasm';
-
-/**
- * @typedef {object} StreamingHash
- * @property {(chunk: Uint8Array) => void} update
- * @property {() => string} digest 64 lower-case hex digits; ends the hash
- */
-
-/** @returns {Promise<StreamingHash>} */
-export async function createHash() {
-  const hasher = (await createSHA256()).init();
-  return {
-    update: (chunk) => void hasher.update(chunk),
-    digest: () => hasher.digest('hex'),
-  };
-}
+/** SHA-256 of a whole buffer, by the browser's own code where it may be used. */
+import { Sha256 } from './sha256.js';
 
 /**
  * @param {Uint8Array<ArrayBuffer>} bytes not to be changed before the promise resolves
@@ -26,7 +11,7 @@ export async function sha256(bytes) {
     const digest = new Uint8Array(await subtle.digest('SHA-256', bytes));
     return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
   }
-  const hash = await createHash(); // a plain http page has no crypto.subtle
+  const hash = new Sha256();
   hash.update(bytes);
   return hash.digest();
 }

@@ -15,9 +15,9 @@ import { TesseraError } from '../base/errors.js';
 export class Transient extends Error {
   /**
    * @param {TesseraError} error what to report when no attempt helps
-   * @param {number} [waitMs] what the server asks to wait
+   * @param {number} [waitMs] how long to wait, where that is known better than by doubling
    */
-  constructor(error, waitMs = 0) {
+  constructor(error, waitMs) {
     super(error.message);
     this.error = error;
     this.waitMs = waitMs;
@@ -44,7 +44,7 @@ export async function withRetries(signal, { retries = 4, backoffMs = 500 }, run)
       if (signal?.aborted) throw stopped();
       if (!(error instanceof Transient)) throw error;
       if (failures === retries) throw error.error;
-      await wait(Math.max(error.waitMs, Math.min(backoffMs * 2 ** failures, kLongestWaitMs)), signal);
+      await wait(Math.min(error.waitMs ?? backoffMs * 2 ** failures, kLongestWaitMs), signal);
       ++failures;
     }
   }
@@ -162,9 +162,9 @@ export function pathOf(url) {
 function httpError(url, { status, statusText, headers }) {
   const message = `${pathOf(url)}: the server answered ${status}${statusText ? ` ${statusText}` : ''}`;
   if (kBusyStatus.includes(status)) {
-    const seconds = Number(headers.get('retry-after')) || 0; // a date, or nothing: our own waits do
+    const seconds = Number(headers.get('retry-after')) || undefined; // a date, or nothing: our own waits do
     const error = new TesseraError('http', message, 'The server is busy or broken; try again later.');
-    return new Transient(error, Math.min(seconds * 1000, kLongestWaitMs));
+    return new Transient(error, seconds && seconds * 1000);
   }
   let hint = 'Check the address of the model.';
   if (status === 404 || status === 410)

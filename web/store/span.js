@@ -137,7 +137,7 @@ export class Span {
     const error = mismatch(code, path, expected, found);
     if (this.#damaged++ === kMostDamaged) return error;
     if (code === 'size_mismatch') this.rewind();
-    return new Transient(error);
+    return new Transient(error, 0);
   }
 }
 
