@@ -62,5 +62,45 @@ async function open({ url = '', files, backend: kind, cache, hold, network = { r
   }
 }
 
-self.onmessage = async ({ data }) =>
-  self.postMessage(data.task === 'contract' ? await runContract(data) : await open(data));
+/**
+ * Downloads a model into the store and forgets it again.
+ * @param {{url: string}} message
+ */
+async function download({ url }) {
+  const backend = /** @type {import('../../web/store/contract.js').Backend} */ (await createOpfsBackend());
+  const start = performance.now();
+  try {
+    await (await openModel(url, {}, { backend })).close();
+    return { milliseconds: performance.now() - start };
+  } catch (error) {
+    return { error: TesseraError.from(error).toPlain() };
+  } finally {
+    for (const { path } of await backend.list()) await backend.delete(path);
+  }
+}
+
+/**
+ * What a page without a store would do: one request, written to one file as it comes.
+ * @param {{url: string}} message
+ */
+async function plainDownload({ url }) {
+  const root = await navigator.storage.getDirectory();
+  const access = await (await root.getFileHandle('plain', { create: true })).createSyncAccessHandle();
+  const start = performance.now();
+  const reader = /** @type {ReadableStream<Uint8Array>} */ ((await fetch(url, { cache: 'no-store' })).body).getReader();
+  for (let at = 0; ;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    at += access.write(value, { at });
+  }
+  access.flush();
+  access.close();
+  const milliseconds = performance.now() - start;
+  await root.removeEntry('plain');
+  return { milliseconds };
+}
+
+/** @type {Record<string, (message: any) => Promise<unknown>>} */
+const tasks = { contract: runContract, download, plain: plainDownload };
+
+self.onmessage = async ({ data }) => self.postMessage(await (tasks[data.task] ?? open)(data));
