@@ -3,6 +3,7 @@
  * plain fetch written to one file of the same store does. Usage: node scripts/download-rate.mjs [--megabytes 1000] [--runs 3]
  */
 import { build } from 'esbuild';
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -31,12 +32,13 @@ async function startServer(size, workerCode) {
     const end = range ? Math.min(size, Number(range[2]) + 1) : size;
     const of = { ...kHeaders, ETag: '"1"', 'Content-Length': end - start };
     response.writeHead(range ? 206 : 200, range ? { ...of, 'Content-Range': `bytes ${start}-${end - 1}/${size}` } : of);
+    const closed = once(response, 'close');
     for (let at = start; at < end && !response.destroyed;) {
       const inside = at % kPiece.length;
       const piece = kPiece.subarray(inside, Math.min(inside + (1 << 20), kPiece.length, inside + end - at));
       const sent = at === 0 ? Buffer.concat([Buffer.from('GGUF'), piece.subarray(4)]) : piece;
       at += sent.length;
-      if (!response.write(sent)) await new Promise((resolve) => response.once('drain', resolve).once('close', resolve));
+      if (!response.write(sent)) await Promise.race([once(response, 'drain'), closed]);
     }
     response.end();
   });

@@ -57,6 +57,7 @@ test('a second tab says that the first has the model, and can take it over', kOp
 
   await second.close();
   await first.bringToFront();
+  await first.waitForFunction(async () => (await navigator.locks.query()).held?.length === 0);
   await startModel(first);
 });
 

@@ -72,10 +72,10 @@ function storedTools({ name }, { id, storedBytes, complete, lastUsed }, { say, f
     state.textContent = 'Reading every byte again…';
     const { ok, badShards } = await Tessera.models.verify(id).finally(() => (state.textContent = ''));
     const wrong = `Wrong: ${badShards.join(', ')}. Starting the model fetches the damaged parts, and nothing else, anew.`;
+    if (badShards.length > 0) await refresh();
     if (badShards.length > 0) say(`${name} is damaged on this device.`, wrong, false);
     else if (ok) say(`${name} is as it was published.`, 'Every stored byte was read and its SHA-256 compared.', true);
     else say('What has arrived is right.', 'The rest of the download is still missing.', true);
-    await refresh();
   };
   const save = async () => {
     for (const file of await Tessera.models.exportFiles(id)) saveBlob(file.name, file);
