@@ -10,7 +10,7 @@ const kRuns = { chrome: 8, firefox: 3 };
 const kMostVisits = 40;
 const kChunk = 256 << 10;
 const kLanes = 3;
-const kNetwork = { retries: 3, backoffMs: 5, stallMs: 400, chunkBytes: kChunk, parallel: kLanes };
+const kNetwork = { retries: 3, backoffMs: 5, stallMs: 400, chunkBytes: kChunk, chunksPerRequest: 1, parallel: kLanes };
 const kFaults = /** @type {const} */ (['cut', 'stall', 'drop', 'busy', 'broken', 'short', 'slow']);
 
 /**

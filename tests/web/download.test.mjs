@@ -12,7 +12,7 @@ import { pattern } from './store-contract.mjs';
 const kChunk = 50_000;
 const kFile = pattern(980_000, 7);
 kFile.set(new TextEncoder().encode('GGUF'));
-const kNetwork = { retries: 3, backoffMs: 2, stallMs: 300, chunkBytes: kChunk };
+const kNetwork = { retries: 3, backoffMs: 2, stallMs: 300, chunkBytes: kChunk, chunksPerRequest: 1 };
 const kPath = '/model.gguf';
 
 /** @type {FaultyServer} */
@@ -68,6 +68,13 @@ test('a file comes in ranges of one chunk each, several at a time, none of them 
   assert.equal(ranges()[0], `bytes=0-${kChunk - 1}`);
   assert.equal(server.sentBytes, kFile.length);
   assert.deepEqual(progress.at(-1), { stage: 'verify', loadedBytes: kFile.length, totalBytes: kFile.length });
+});
+
+test('a request is for several chunks where there are many', async () => {
+  const model = await openModel(server.url + kPath, {}, { backend, network: { ...kNetwork, chunksPerRequest: 4 } });
+  await checkBytes(model);
+  assert(ranges().includes(`bytes=${kChunk}-${4 * kChunk - 1}`), ranges().join(' '));
+  assert.equal(server.sentBytes, kFile.length);
 });
 
 test('a cut connection goes on at the byte where it was cut', async () => {

@@ -23,6 +23,7 @@ import { mismatch, Span } from './span.js';
  */
 
 const kParallel = 3;
+const kChunksPerRequest = 4;
 const kMostRestarts = 2;
 
 /**
@@ -67,8 +68,8 @@ async function round(record, context) {
   for (const source of record.sources) {
     if (source.bytes === null) await fetchInto(source, 0, source.whole ? null : 0, { ...context, learned });
   }
-  await inLanes(missingChunks(record, folder), context, (place, lane) =>
-    place.source.whole ? undefined : fetchInto(place.source, place.index, place.index, { ...lane, learned }),
+  await inLanes(runs(missingChunks(record, folder), context.network), context, ({ source, first, last }, lane) =>
+    source.whole ? undefined : fetchInto(source, first, last, { ...lane, learned }),
   );
   for (const source of record.sources) {
     if (source.whole && missingOf(source, folder).length > 0) {
@@ -173,6 +174,24 @@ function missingChunks(record, folder) {
   /** @type {Map<string, Source>} */
   const sources = new Map(record.sources.map((source) => [source.key, source])); // equal shards are fetched and kept once
   return [...sources.values()].flatMap((source) => missingOf(source, folder).map((index) => ({ source, index })));
+}
+
+/**
+ * Chunks that follow one another, as requests: some chunks each, but not so many that a lane is left without work.
+ * @param {{source: Source, index: number}[]} chunks
+ * @param {import('./network.js').NetworkOptions} network
+ * @returns {{source: Source, first: number, last: number}[]}
+ */
+function runs(chunks, { parallel = kParallel, chunksPerRequest = kChunksPerRequest }) {
+  const most = Math.max(1, Math.min(chunksPerRequest, Math.floor(chunks.length / (2 * parallel))));
+  /** @type {{source: Source, first: number, last: number}[]} */
+  const found = [];
+  for (const { source, index } of chunks) {
+    const run = found.at(-1);
+    if (run?.source === source && run.last === index - 1 && index - run.first < most) run.last = index;
+    else found.push({ source, first: index, last: index });
+  }
+  return found;
 }
 
 /**

@@ -8,6 +8,7 @@ import { TesseraError } from '../base/errors.js';
  * @property {number} [stallMs] a connection that is silent for this long counts as broken
  * @property {number} [parallel] requests under way at once
  * @property {number} [chunkBytes] for tests: the size of chunks
+ * @property {number} [chunksPerRequest] at most
  * @property {{origin: string, value: string}} [authorization] a header that goes to this origin and nowhere else
  */
 
