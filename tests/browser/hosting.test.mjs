@@ -1,6 +1,7 @@
 /** The site on hosts of every kind: with isolation headers, without, in a sub-path, without the network, under the strict policy. */
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -18,6 +19,8 @@ import {
 } from './harness.mjs';
 
 const kPictures = `${kBuild}screenshots/`;
+/** Of a build, in sw.js. */
+const kVersion = /"[0-9a-f]{12}"/;
 const kFolder = 'some/where/tessera';
 
 /**
@@ -112,6 +115,45 @@ test('a plain host whose service worker is missing: one thread, the reason, and 
   assert.match(why, /One thread: this server does not send the isolation headers.*service worker.*did not start/);
   assert.equal(visits(), 1);
 });
+
+test('a new build is taken up whole, at a visit after it was found', kOptions, async (t) => {
+  const root = await mkdtemp(join(tmpdir(), 'tessera-update-'));
+  t.after(() => rm(root, { recursive: true }));
+  await cp(kSite, join(root, 'old'), { recursive: true, filter: (path) => !path.includes('/models/') });
+  await cp(join(root, 'old'), join(root, 'new'), { recursive: true });
+  await symlink(join(root, 'old'), join(root, 'site'));
+  const { page, site, visits } = await visit(t, { root, folder: 'site/' });
+  await page.waitForFunction(() => navigator.serviceWorker.controller);
+
+  // The same build but for the page's title, and with it the page's hash in sw.js.
+  const [before, after] = await Promise.all(
+    ['old', 'new'].map((name) => readFile(join(root, name, 'index.html'), 'utf8')),
+  );
+  const changed = after.replace(/<title>.*<\/title>/, '<title>New</title>');
+  const worker = await readFile(join(root, 'new/sw.js'), 'utf8');
+  await writeFile(join(root, 'new/index.html'), changed);
+  await writeFile(
+    join(root, 'new/sw.js'),
+    worker.replace(integrity(before), integrity(changed)).replace(kVersion, '"v2"'),
+  );
+  await rm(join(root, 'site'));
+  await symlink(join(root, 'new'), join(root, 'site'));
+
+  await page.goto(`${site.url}site/`);
+  assert.match(await page.title(), /^Tessera/, 'the page of the old build, while it is in charge');
+  await page.waitForFunction(async () => (await navigator.serviceWorker.getRegistration())?.waiting);
+  await page.goto(`${site.url}site/`);
+  await page.waitForFunction(() => document.title === 'New');
+  const caches = await page.evaluate(async () => (await globalThis.caches.keys()).length);
+  assert.equal(caches, 1, 'the old shell is gone');
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.equal(visits(), 4, 'no more reloads than one');
+});
+
+/** @param {string} text */
+function integrity(text) {
+  return `sha256-${createHash('sha256').update(text).digest('base64')}`;
+}
 
 test('the policy lets nothing else in', kOptions, async (t) => {
   const { page } = await visit(t, {});

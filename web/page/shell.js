@@ -43,7 +43,7 @@ async function isolate(mayReload) {
     return;
   }
   const { active } = await navigator.serviceWorker.ready;
-  if (active?.state !== 'activated') await controllerChange();
+  if (active?.state !== 'activated' && !navigator.serviceWorker.controller) await controllerChange();
   if (!mayReload()) return;
   sessionStorage.setItem(kReloaded, '1');
   location.reload();
