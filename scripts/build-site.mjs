@@ -124,7 +124,7 @@ async function writeServiceWorker(site) {
   const version = createHash('sha256').update(list).digest('hex').slice(0, 12);
   await build({
     absWorkingDir: kRoot,
-    entryPoints: ['web/shell/service-worker.js'],
+    entryPoints: ['web/page/service-worker.js'],
     outfile: join(site, 'sw.js'),
     minify: true,
     format: 'iife',
