@@ -12,6 +12,7 @@ import {
   kModelId,
   kQuestion,
   openSite,
+  readManifest,
   skipReason,
   startButton,
   startModel,
@@ -134,6 +135,38 @@ test('a stored model can be checked, saved as a file and removed', kOptions, asy
   await press(page, 'Remove from device');
   await page.waitForFunction(() => document.querySelector('.model-stored') === null);
   assert.match((await (await startButton(page)).evaluate((node) => node.textContent)) ?? '', /^Download and start/);
+});
+
+test('a model at another address is downloaded, and listed from then on', kOptions, async (t) => {
+  const { site, page } = await openSite(t, { settings: kSettings });
+  const address = `${site.url}models/${kModelId}/manifest.json?other`;
+  const manifest = await readManifest();
+  site.faults.hold = (path) => path.endsWith(manifest.shards[3].path);
+  const start = async () => {
+    await page.click('.other-models summary');
+    await page.locator('#address').fill(address);
+    await page.click('#address-form button');
+  };
+  await start();
+  await page.waitForFunction(() => /[3-9]\d %/.test(document.querySelector('.progress-percent')?.textContent ?? ''));
+  await page.reload();
+  await page.waitForSelector('.model-card + .model-card');
+  assert.match(
+    await page.$eval('.model-card:last-child', (node) => node.textContent ?? ''),
+    /From 127\.0\.0\.1.*Resume download/,
+  );
+  site.faults.hold = () => false;
+  site.requests.length = 0;
+  await page.click('.model-card:last-child [data-start]');
+  await page.waitForSelector('#chat:not([hidden])');
+  assert(site.modelRequests().length < manifest.shards.length, `fetched again: ${site.modelRequests()}`);
+
+  await page.reload();
+  await page.waitForSelector('.other-models');
+  await page.click('.other-models summary');
+  await page.locator('#address').fill('https://elsewhere.invalid/model.gguf');
+  await page.click('#address-form button');
+  await noticed(page, /connection broke off.*owner/);
 });
 
 test('storage that was cleared behind the page’s back is downloaded again', kOptions, async (t) => {

@@ -30,7 +30,7 @@ beforeEach(() => {
   server.faults.clear();
   server.files.clear();
   server.etags.clear();
-  Object.assign(server, { ranges: true, sentBytes: 0, headers: {} });
+  Object.assign(server, { ranges: true, hidesRange: false, sentBytes: 0 });
   server.requests.length = 0;
   server.asked.length = 0;
   server.files.set(kPath, kFile);
@@ -129,6 +129,13 @@ test('a server without ranges sends the file whole, again from the start after a
   server.faults.set(kPath, new Array(9).fill('cut'));
   backend = createMemoryBackend();
   await assert.rejects(open(), { code: 'network' });
+});
+
+test('a server that hides the size of a range is asked for it', async () => {
+  server.hidesRange = true;
+  server.faults.set(kPath, ['ok', 'ok', 'cut']);
+  await checkBytes(await open());
+  assert.equal(server.sentBytes, kFile.length);
 });
 
 test('a server that stops giving ranges in the middle', async () => {

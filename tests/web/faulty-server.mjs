@@ -29,8 +29,8 @@ export class FaultyServer {
   etags = new Map();
   /** Whether ranges of files can be had. */
   ranges = true;
-  /** Headers of every answer. @type {Record<string, string>} */
-  headers = {};
+  /** As a foreign server that does not expose it: ranges come without Content-Range. */
+  hidesRange = false;
   /** @type {string[]} paths in the order of their requests */
   requests = [];
   /** @type {import('node:http').IncomingHttpHeaders[]} of the same requests */
@@ -100,7 +100,6 @@ export class FaultyServer {
     this.asked.push(request.headers);
     const fault = this.faults.get(path)?.shift() ?? this.nextFault(path);
     const file = this.files.get(path);
-    for (const [name, value] of Object.entries(this.headers)) response.setHeader(name, value);
     if (fault === 'drop') return void response.destroy();
     if (fault === 'busy' || fault === 'broken' || fault === 'slow-down')
       return void response.writeHead(kStatus[fault]).end();
@@ -115,7 +114,7 @@ export class FaultyServer {
     const end = range?.[2] ? Math.min(Number(range[2]) + 1, file.length) : file.length;
     if (range && start >= end) return void response.writeHead(416, { 'Content-Range': `bytes */${file.length}` }).end();
     response.statusCode = range ? 206 : 200;
-    if (range) response.setHeader('Content-Range', `bytes ${start}-${end - 1}/${file.length}`);
+    if (range && !this.hidesRange) response.setHeader('Content-Range', `bytes ${start}-${end - 1}/${file.length}`);
     if (request.method === 'HEAD') return void response.setHeader('Content-Length', file.length).end();
     await this.#send(file.subarray(start, end), fault, response, !path.endsWith('.json'));
   }

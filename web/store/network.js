@@ -181,7 +181,8 @@ function httpError(url, { status, statusText, headers }) {
  */
 function networkError(url, what, cause) {
   const hint =
-    'Check the connection and try again: what is complete has been kept. Another site must allow this page (CORS).';
+    'Check the connection and try again: what is complete has been kept. Another site must allow this page (CORS), and the ' +
+    'owner of this one must have listed it.';
   return new TesseraError('network', `${pathOf(url)}: the connection was ${what}`, hint, cause);
 }
 
