@@ -6,7 +6,7 @@ import { FaultyServer, sha256 } from '../web/faulty-server.mjs';
 import { pattern } from '../web/store-contract.mjs';
 import { testInBrowsers } from './store-harness.mjs';
 
-const kRuns = { chrome: 8, firefox: 3 };
+const kRuns = { chrome: 6, firefox: 2 };
 const kMostVisits = 40;
 const kChunk = 256 << 10;
 const kLanes = 3;

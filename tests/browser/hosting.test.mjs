@@ -188,10 +188,12 @@ test('the policy lets nothing else in', kOptions, async (t) => {
 
 const firefox = { ...kOptions, skip: skipReason({ browser: 'firefox' }) };
 
-test('Firefox on a plain host', firefox, async (t) => {
-  const { page } = await visit(t, { isolation: false, browser: 'firefox' });
+test('Firefox chats, on a plain host', firefox, async (t) => {
+  const { page, watch } = await visit(t, { isolation: false, browser: 'firefox' });
   await untilIsolated(page);
   assert.match(await chat(page), /[2-9] threads/);
+  assert.deepEqual(watch.errors, []);
+  assert.deepEqual(watch.foreign, []);
 });
 
 /** Runs in the page. */

@@ -148,7 +148,7 @@ test('a model at another address is downloaded, and listed from then on', kOptio
     await page.click('#address-form button');
   };
   await start();
-  await page.waitForFunction(() => /[3-9]\d %/.test(document.querySelector('.progress-percent')?.textContent ?? ''));
+  await page.waitForFunction(() => /[6-9]\d %/.test(document.querySelector('.progress-percent')?.textContent ?? ''));
   await page.reload();
   await page.waitForSelector('.model-card + .model-card');
   assert.match(
