@@ -119,7 +119,7 @@ async function visit(world, backend) {
     const network = {
       retries: 2,
       backoffMs: 1,
-      stallMs: 25,
+      stallMs: 100,
       chunkBytes: kChunk,
       chunksPerRequest: world.perRequest,
       parallel: 2,
