@@ -1,11 +1,16 @@
-/** Builds build/site/: bundles, WebAssembly modules, page, notices and the list of models; a folder to copy to any static host. */
+/**
+ * Builds build/site/: bundles, WebAssembly modules, page, service worker, notices and the list of models; a folder to copy to any
+ * static host. What the page loads first has its hash in its name; tessera* are the public module and keep theirs.
+ */
 import { build, transform } from 'esbuild';
+import { createHash } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, extname, join } from 'node:path';
+import { dirname, extname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { checkManifest } from '../web/store/manifest.js';
+import { hostFiles, securityHeaders } from './host-headers.mjs';
 import { notices } from './notices.mjs';
 
 const kRoot = fileURLToPath(new URL('..', import.meta.url));
@@ -13,6 +18,9 @@ const kWasmFiles = ['simd128', 'relaxed'].flatMap((variant) => [`tessera-${varia
 const kCopied = ['.html', '.svg', '.png', '.ico', '.webmanifest'];
 const kModels = 'models'; // kept when the site is rebuilt: the shards in it are large and made by `tessera split`
 const kMaxGzipBytes = 600_000;
+const kPacked = ['.br', '.gz'];
+/** Not part of what the service worker keeps: read by people, bundlers and hosts. */
+const kNotShell = ['THIRD-PARTY-NOTICES', 'tessera.d.ts', 'models.json', '_headers', 'sw.js'];
 
 /** The page uses the one tessera.js of the site instead of a second copy in its own bundle. */
 const sharedModule = {
@@ -25,7 +33,7 @@ const sharedModule = {
 
 /**
  * @param {string} site output folder
- * @returns {Promise<string[]>} the sources that went into the bundles
+ * @returns {Promise<{sources: string[], outputs: string[]}>} what went into the bundles, and their paths in the site
  */
 async function bundle(site) {
   /** @type {import('esbuild').BuildOptions} */
@@ -41,15 +49,18 @@ async function bundle(site) {
     logLevel: 'warning',
     metafile: true,
   };
+  const entryNames = 'assets/[name]-[hash]';
   const results = await Promise.all([
-    build({ ...common, entryPoints: { 'page/main': 'web/page/main.js' }, plugins: [sharedModule] }),
-    build({ ...common, entryPoints: { 'page/main': 'web/page/main.css' } }),
+    build({ ...common, entryNames, entryPoints: { main: 'web/page/main.js' }, plugins: [sharedModule] }),
+    build({ ...common, entryNames, entryPoints: { main: 'web/page/main.css' } }),
     build({ ...common, entryPoints: { tessera: 'web/tessera.js' } }),
     build({ ...common, entryPoints: { 'tessera-worker': 'web/engine/worker.js' } }),
   ]);
-  return results.flatMap(({ metafile }) =>
-    Object.values(metafile?.outputs ?? {}).flatMap((output) => contributing(output)),
-  );
+  const made = results.flatMap(({ metafile }) => Object.entries(metafile?.outputs ?? {}));
+  return {
+    sources: made.flatMap(([, output]) => contributing(output)),
+    outputs: made.map(([path]) => relative(site, join(kRoot, path))),
+  };
 }
 
 /** @param {import('esbuild').Metafile['outputs'][string]} output */
@@ -78,6 +89,60 @@ async function copyFiles(site, wasm) {
       ? await transform(content, { minify: true, format: 'esm', target: 'es2022' })
       : null;
     await writeFile(join(site, name), glue === null ? content : glue.code);
+  }
+}
+
+/**
+ * The page, with the real names of its files and the hosts that models may come from.
+ * @param {string} site
+ * @param {string[]} outputs
+ * @param {string[]} modelHosts
+ */
+async function writePage(site, outputs, modelHosts) {
+  let page = await readFile(join(site, 'index.html'), 'utf8');
+  for (const path of outputs) page = page.replace(`"page/main${extname(path)}"`, `"${path}"`);
+  const policy = securityHeaders(modelHosts)['Content-Security-Policy'];
+  // What a page cannot say of itself, only its host's headers.
+  const own = policy.split('; ').filter((part) => !part.startsWith('frame-ancestors'));
+  page = page.replace(/(http-equiv="Content-Security-Policy"\s+content=")[^"]*/, `$1${own.join('; ')}`);
+  await writeFile(join(site, 'index.html'), page);
+}
+
+/**
+ * sw.js, which knows every file of this build by its hash.
+ * @param {string} site
+ */
+async function writeServiceWorker(site) {
+  /** @type {[string, string][]} */
+  const files = [];
+  for (const path of await filesBelow(site)) {
+    if (path.startsWith(`${kModels}/`) || kNotShell.includes(path)) continue;
+    const hash = createHash('sha256').update(await readFile(join(site, path)));
+    files.push([path === 'index.html' ? '' : path, `sha256-${hash.digest('base64')}`]);
+  }
+  const list = JSON.stringify(files);
+  const version = createHash('sha256').update(list).digest('hex').slice(0, 12);
+  await build({
+    absWorkingDir: kRoot,
+    entryPoints: ['web/page/service-worker.js'],
+    outfile: join(site, 'sw.js'),
+    minify: true,
+    format: 'iife',
+    target: 'es2022',
+    define: { 'globalThis.SHELL_FILES': list, 'globalThis.SHELL_VERSION': JSON.stringify(version) },
+  });
+}
+
+/**
+ * Packed copies beside the files, for hosts that can send them as they are.
+ * @param {string} site
+ */
+async function compress(site) {
+  for (const path of await filesBelow(site)) {
+    if (path.startsWith(`${kModels}/`) || path === '_headers') continue;
+    const content = await readFile(join(site, path));
+    await writeFile(join(site, `${path}.br`), brotliCompressSync(content));
+    await writeFile(join(site, `${path}.gz`), gzipSync(content, { level: 9 }));
   }
 }
 
@@ -119,7 +184,7 @@ async function filesBelow(folder) {
 async function reportSizes(site) {
   let total = 0;
   for (const path of await filesBelow(site)) {
-    if (path.startsWith(`${kModels}/`)) continue;
+    if (path.startsWith(`${kModels}/`) || kPacked.includes(extname(path))) continue;
     const content = await readFile(join(site, path));
     const gzip = gzipSync(content, { level: 9 }).length;
     total += gzip;
@@ -135,15 +200,22 @@ async function main() {
       out: { type: 'string', default: join(kRoot, 'build/site') },
       wasm: { type: 'string', default: join(kRoot, 'build/wasm') },
       'without-wasm': { type: 'boolean', default: false },
+      'model-host': { type: 'string', multiple: true, default: [] },
+      compress: { type: 'boolean', default: false },
     },
   });
-  const site = values.out;
+  const site = resolve(values.out);
+  const modelHosts = values['model-host'].map((host) => new URL(host).origin);
   await mkdir(join(site, kModels), { recursive: true });
   for (const name of await readdir(site)) if (name !== kModels) await rm(join(site, name), { recursive: true });
-  const sources = await bundle(site);
+  const { sources, outputs } = await bundle(site);
   await copyFiles(site, values['without-wasm'] ? null : values.wasm);
+  await writePage(site, outputs, modelHosts);
   await writeFile(join(site, 'THIRD-PARTY-NOTICES'), await notices(kRoot, sources));
+  await writeFile(join(site, '_headers'), hostFiles(modelHosts));
   await listModels(site);
+  await writeServiceWorker(site);
+  if (values.compress) await compress(site);
   if ((await reportSizes(site)) > kMaxGzipBytes) throw new Error('the site is larger than its limit');
 }
 

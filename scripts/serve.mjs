@@ -1,36 +1,14 @@
 /** A small static server for the built site: what a host must send (MIME types, isolation and security headers) and nothing more. */
-import { open, realpath } from 'node:fs/promises';
+import { open, readFile, realpath } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { extname, join, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { kIsolationHeaders, securityHeaders } from './host-headers.mjs';
 
 const kSite = fileURLToPath(new URL('../build/site', import.meta.url));
 const kPort = 8080;
-
-// 'wasm-unsafe-eval' permits compiling WebAssembly and nothing else. Pictures of other sites are not allowed: an answer of the
-// model must not be able to make the page call anywhere.
-const kSecurityHeaders = {
-  'Content-Security-Policy': [
-    "default-src 'self'",
-    "script-src 'self' 'wasm-unsafe-eval'",
-    "img-src 'self' data:",
-    "object-src 'none'",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-  ].join('; '),
-  'Referrer-Policy': 'no-referrer',
-  'X-Content-Type-Options': 'nosniff',
-};
-
-// Shared memory, and with it threads, is only given to a page that is isolated from other origins.
-const kIsolationHeaders = {
-  'Cross-Origin-Opener-Policy': 'same-origin',
-  'Cross-Origin-Embedder-Policy': 'require-corp',
-  'Cross-Origin-Resource-Policy': 'same-origin',
-};
 
 /** @type {Record<string, string>} */
 const kTypes = {
@@ -60,12 +38,17 @@ const kTypes = {
  * @param {string} [options.root] the folder to serve
  * @param {number} [options.port] 0: any free one
  * @param {string} [options.host]
- * @param {boolean} [options.isolation] false: like a plain host, which gives one thread only
+ * @param {boolean} [options.isolation] false: like a plain host, without the isolation headers
+ * @param {string[]} [options.modelHosts] further origins that models may come from
  * @returns {Promise<Server>} rejects when the port is taken
  */
-export async function serve({ root = kSite, port = 0, host = '127.0.0.1', isolation = true } = {}) {
+export async function serve({ root = kSite, port = 0, host = '127.0.0.1', isolation = true, modelHosts = [] } = {}) {
   const folder = await realpath(root);
-  const headers = { ...kSecurityHeaders, ...(isolation ? kIsolationHeaders : {}), 'Cache-Control': 'no-store' };
+  const headers = {
+    ...securityHeaders(modelHosts),
+    ...(isolation ? kIsolationHeaders : {}),
+    'Cache-Control': 'no-store',
+  };
   const server = createServer(async (request, response) => {
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     try {
@@ -112,6 +95,7 @@ async function answer(folder, request, response) {
   try {
     const stat = await file?.stat();
     if (!file || !stat?.isFile()) return refuse(404, 'not found');
+    if (!request.headers.range && (await sendPacked(path, request, response))) return;
     const range = byteRange(request.headers.range, stat.size);
     if (range === null) return refuse(416, 'range not satisfiable', { 'Content-Range': `bytes */${stat.size}` });
     const { start, end } = range ?? { start: 0, end: stat.size - 1 };
@@ -126,6 +110,34 @@ async function answer(folder, request, response) {
   } finally {
     await file?.close();
   }
+}
+
+/**
+ * The copy that build-site --compress has put beside a file, if the reader takes it.
+ * @param {string} path
+ * @param {import('node:http').IncomingMessage} request
+ * @param {import('node:http').ServerResponse} response
+ * @returns {Promise<boolean>} false: nothing was sent
+ */
+async function sendPacked(path, request, response) {
+  const accepted = String(request.headers['accept-encoding'] ?? '');
+  for (const [encoding, ending] of [
+    ['br', '.br'],
+    ['gzip', '.gz'],
+  ]) {
+    if (!new RegExp(`\\b${encoding}\\b`).test(accepted)) continue;
+    const packed = await readFile(path + ending).catch(() => null);
+    if (packed === null) continue;
+    response.writeHead(200, {
+      'Content-Type': kTypes[extname(path)] ?? 'application/octet-stream',
+      'Content-Encoding': encoding,
+      'Content-Length': packed.length,
+      Vary: 'Accept-Encoding',
+    });
+    response.end(request.method === 'HEAD' ? undefined : packed);
+    return true;
+  }
+  return false;
 }
 
 /**
@@ -159,10 +171,10 @@ function byteRange(header, size) {
   return start <= end ? { start, end } : null;
 }
 
-const kUsage = `usage: node scripts/serve.mjs [--port ${kPort}] [--host 127.0.0.1] [--root build/site] [--no-isolation]`;
+const kUsage = `usage: node scripts/serve.mjs [--port ${kPort}] [--host 127.0.0.1] [--root build/site] [--no-isolation] [--model-host URL]…`;
 
 async function main() {
-  /** @type {{port: string, host: string, root: string, 'no-isolation': boolean, help: boolean}} */
+  /** @type {{port: string, host: string, root: string, 'no-isolation': boolean, 'model-host': string[], help: boolean}} */
   let values;
   try {
     values = parseArgs({
@@ -171,6 +183,7 @@ async function main() {
         host: { type: 'string', default: '127.0.0.1' },
         root: { type: 'string', default: kSite },
         'no-isolation': { type: 'boolean', default: false },
+        'model-host': { type: 'string', multiple: true, default: [] },
         help: { type: 'boolean', default: false },
       },
     }).values;
@@ -188,7 +201,8 @@ async function main() {
     process.exit(2);
   }
   try {
-    const { url } = await serve({ port: Number(port), host, root, isolation: !values['no-isolation'] });
+    const modelHosts = values['model-host'].map((address) => new URL(address).origin);
+    const { url } = await serve({ port: Number(port), host, root, isolation: !values['no-isolation'], modelHosts });
     console.log(url);
   } catch (error) {
     console.error(`error: cannot listen on port ${port}: ${/** @type {Error} */ (error).message}; try --port`);

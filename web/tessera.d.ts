@@ -13,6 +13,12 @@ export type TesseraErrorCode =
   | 'template'
   | 'internal'
   | 'network'
+  | 'http'
+  | 'changed'
+  | 'hash_mismatch'
+  | 'size_mismatch'
+  | 'quota_exceeded'
+  | 'in_use'
   | 'disposed'
   | (string & {});
 
@@ -28,10 +34,15 @@ export interface LoadProgress {
   loadedBytes: number;
   /** 0 while nobody knows how much will come. */
   totalBytes: number;
+  /** What the reader should know about the download, in a sentence: that it had to begin anew, for example. */
+  note?: string;
 }
 
 export interface LoadOptions {
-  /** URL of a .gguf or of a manifest.json, a File, or several Files (a split GGUF, or shards of one). */
+  /**
+   * URL of a .gguf (any part of a split one will do) or of a manifest.json, 'hf:owner/repo/file.gguf' on the model hub, a File, or
+   * several Files (a split GGUF, or shards of one).
+   */
   model: string | URL | File | File[];
   /** 1…64; by default as many as the device offers, at most 8. One where the page is not cross-origin isolated. */
   threads?: number;
@@ -43,6 +54,8 @@ export interface LoadOptions {
   variant?: 'auto' | 'relaxed' | 'simd128';
   /** Keep downloads in the store; true by default. */
   cache?: boolean;
+  /** For a server that wants to know who reads: sent as a bearer token to the origin of `model`, and kept nowhere. */
+  token?: string;
   signal?: AbortSignal;
   onProgress?: (progress: LoadProgress) => void;
   /** Where tessera-worker.js is, if not beside tessera.js. Must be of the page's origin. */
@@ -258,7 +271,7 @@ export interface Engine {
 }
 
 export interface StoredModel {
-  /** For remove and verify. */
+  /** For remove, verify and exportFiles. */
   id: string;
   name: string;
   url: string;
@@ -277,7 +290,10 @@ export interface Tessera {
   readonly models: {
     list(): Promise<StoredModel[]>;
     remove(id: string): Promise<void>;
+    /** Hashes all that is stored; what is wrong is deleted, and the next load fetches it, and nothing else, anew. */
     verify(id: string): Promise<{ ok: boolean; badShards: string[]; missingShards: string[] }>;
+    /** A complete model as a file, or as the parts of a split one; the bytes stay where they are until the file is saved. */
+    exportFiles(id: string): Promise<File[]>;
   };
 }
 

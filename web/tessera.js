@@ -1,6 +1,6 @@
 // Owns the public module of the package: Tessera.load, Tessera.models and TesseraError. Types: tessera.d.ts.
 import { TesseraError } from './base/errors.js';
-import { loadEngine } from './engine/client.js';
+import { loadEngine, verifyModel } from './engine/client.js';
 import * as models from './store/models.js';
 
 /** @param {string | URL | undefined} url */
@@ -26,7 +26,8 @@ export const Tessera = Object.freeze({
   models: Object.freeze({
     list: () => models.list(),
     remove: (/** @type {string} */ id) => models.remove(id),
-    verify: (/** @type {string} */ id) => models.verify(id),
+    verify: (/** @type {string} */ id) => verifyModel(id, startWorker),
+    exportFiles: (/** @type {string} */ id) => models.exportFiles(id),
   }),
 });
 export { TesseraError };

@@ -18,7 +18,7 @@ import { serve } from '../../scripts/serve.mjs';
  * @typedef {{status: number, body: string}} Reply
  */
 
-const kBuild = fileURLToPath(new URL('../../build/', import.meta.url));
+export const kBuild = fileURLToPath(new URL('../../build/', import.meta.url));
 export const kSite = `${kBuild}site/`;
 export const kNative = `${kBuild}native/tessera`;
 export const kModelId = 'smollm2-135m-instruct-q4_1';

@@ -185,7 +185,7 @@ test('Markdown of a model cannot do harm', { skip: skipReason(), timeout: 120_00
 });
 
 test('the site without models is light', { skip: skipReason() }, async () => {
-  const files = (await readdir(kSite, { recursive: true })).filter((path) => !path.startsWith('models/'));
+  const files = (await readdir(kSite, { recursive: true })).filter((path) => !/^models\/|\.(br|gz)$/.test(path));
   let total = 0;
   for (const path of files) {
     if ((await stat(kSite + path)).isFile()) total += gzipSync(await readFile(kSite + path), { level: 9 }).length;

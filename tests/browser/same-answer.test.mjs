@@ -1,7 +1,7 @@
 /** The engine in a tab of each browser against the native command line: the same tokens, the same logits to the bit, and its memory. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ask, kExpected, kModelId, kQuestion, native, openSite, skipReason, startModel } from './harness.mjs';
+import { kModelId, native, openSite, skipReason } from './harness.mjs';
 
 const kPrompt = 'Write two sentences about the sea.';
 const kLogitsText = 'The old clock on the wall ticked slowly while rain fell on the roof.';
@@ -57,11 +57,3 @@ for (const browser of /** @type {('chrome' | 'firefox')[]} */ (Object.keys(kVari
       });
     },
   );
-
-test('Firefox chats', { skip: skipReason({ browser: 'firefox' }), timeout: 300_000 }, async (t) => {
-  const { page, watch } = await openSite(t, { browser: 'firefox', settings: { temperature: 0, max_tokens: 48 } });
-  await startModel(page);
-  assert.match(await ask(page, kQuestion), kExpected);
-  assert.deepEqual(watch.errors, []);
-  assert.deepEqual(watch.foreign, []);
-});

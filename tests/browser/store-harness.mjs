@@ -23,6 +23,8 @@ const kBrowsers = /** @type {const} */ ([
 
 /**
  * @typedef {object} StorePage
+ * @property {'chrome' | 'firefox'} name
+ * @property {import('puppeteer-core').Browser} browser
  * @property {import('puppeteer-core').Page} page at `/`, where store-worker.js and store-page.js can be loaded from
  * @property {string} url of the server, with a slash at its end
  * @property {string} root the folder it serves
@@ -56,7 +58,7 @@ export function testInBrowsers(what, run) {
       try {
         const page = await browser.newPage();
         await page.goto(server.url);
-        await run({ page, url: server.url, root, ask: (message) => ask(page, message) }, t);
+        await run({ name, browser, page, url: server.url, root, ask: (message) => ask(page, message) }, t);
       } finally {
         await browser.close();
         await server.close();

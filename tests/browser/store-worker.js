@@ -2,7 +2,7 @@
 import { createCacheBackend } from '../../web/store/cache-backend.js';
 import { createOpfsBackend } from '../../web/store/opfs-backend.js';
 import { openModel } from '../../web/store/open-model.js';
-import { createHash } from '../../web/store/hash.js';
+import { startSha256 } from '../../web/store/hash.js';
 import { TesseraError } from '../../web/base/errors.js';
 import { contract } from '../web/store-contract.mjs';
 
@@ -28,19 +28,20 @@ async function runContract({ backend: kind }) {
 
 /**
  * Opens a model and hashes what its readers give, through shared memory where there is some.
- * @param {{url?: string, files?: {name: string, text: string}[], backend?: 'opfs' | 'cache', cache?: boolean, hold?: boolean}} message
+ * @param {{url?: string, files?: {name: string, text: string}[], backend?: 'opfs' | 'cache', cache?: boolean, hold?: boolean,
+ *   network?: import('../../web/store/network.js').NetworkOptions}} message
  */
-async function open({ url = '', files, backend: kind, cache, hold }) {
+async function open({ url = '', files, backend: kind, cache, hold, network = { retries: 0 } }) {
   const source = files ? files.map(({ name, text }) => new File([text], name)) : url;
   const backend = kind && ((await kFactories[kind]()) ?? undefined);
   const start = performance.now();
   try {
-    const model = await openModel(source, { cache }, { backend, network: { retries: 0 } });
+    const model = await openModel(source, { cache }, { backend, network });
     const milliseconds = performance.now() - start;
     const target = new Uint8Array(typeof SharedArrayBuffer === 'function' ? new SharedArrayBuffer(1 << 20) : 1 << 20);
     const hashes = [];
     for (const part of model.parts) {
-      const hash = await createHash();
+      const hash = startSha256();
       for (let at = 0; at < part.size; at += target.length) {
         const piece = target.subarray(0, Math.min(target.length, part.size - at));
         part.read(piece, at);
@@ -61,5 +62,45 @@ async function open({ url = '', files, backend: kind, cache, hold }) {
   }
 }
 
-self.onmessage = async ({ data }) =>
-  self.postMessage(data.task === 'contract' ? await runContract(data) : await open(data));
+/**
+ * Downloads a model into the store and forgets it again.
+ * @param {{url: string}} message
+ */
+async function download({ url }) {
+  const backend = /** @type {import('../../web/store/contract.js').Backend} */ (await createOpfsBackend());
+  const start = performance.now();
+  try {
+    await (await openModel(url, {}, { backend })).close();
+    return { milliseconds: performance.now() - start };
+  } catch (error) {
+    return { error: TesseraError.from(error).toPlain() };
+  } finally {
+    for (const { path } of await backend.list()) await backend.delete(path);
+  }
+}
+
+/**
+ * What a page without a store would do: one request, written to one file as it comes.
+ * @param {{url: string}} message
+ */
+async function plainDownload({ url }) {
+  const root = await navigator.storage.getDirectory();
+  const access = await (await root.getFileHandle('plain', { create: true })).createSyncAccessHandle();
+  const start = performance.now();
+  const reader = /** @type {ReadableStream<Uint8Array>} */ ((await fetch(url, { cache: 'no-store' })).body).getReader();
+  for (let at = 0; ;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    at += access.write(value, { at });
+  }
+  access.flush();
+  access.close();
+  const milliseconds = performance.now() - start;
+  await root.removeEntry('plain');
+  return { milliseconds };
+}
+
+/** @type {Record<string, (message: any) => Promise<unknown>>} */
+const tasks = { contract: runContract, download, plain: plainDownload };
+
+self.onmessage = async ({ data }) => self.postMessage(await (tasks[data.task] ?? open)(data));

@@ -32,16 +32,6 @@ async function failedStart(page) {
   }));
 }
 
-test('a server without isolation headers', { skip: skipReason(), timeout: 240_000 }, async (t) => {
-  const { page, watch } = await openSite(t, { isolation: false, settings: { temperature: 0, max_tokens: 32 } });
-  await startModel(page);
-  const why = await page.$eval('#chat-notices', (node) => node.textContent ?? '');
-  assert.match(why, /One thread: this server does not send the isolation headers/);
-  assert.match(await page.$eval('#open-engine', (node) => node.textContent ?? ''), /1 thread/);
-  assert.match(await ask(page, kQuestion), kExpected);
-  assert.deepEqual(watch.errors, []);
-});
-
 test('damaged and missing parts', { skip: skipReason(), timeout: 240_000 }, async (t) => {
   const manifest = await readManifest();
   const { site, page } = await openSite(t, { settings: { temperature: 0, max_tokens: 32 } });
@@ -57,7 +47,7 @@ test('damaged and missing parts', { skip: skipReason(), timeout: 240_000 }, asyn
   });
 
   await t.test('a shard that is not there', async () => {
-    const missing = `models/${kModelId}/${manifest.shards[manifest.shards.length - 1].path}`;
+    const missing = `models/${kModelId}/${manifest.shards[1].path}`; // no earlier attempt can have brought it
     site.faults.reply = (path) => (path === missing ? { status: 404, body: 'no' } : null);
     const box = await failedStart(page);
     assert.equal(box?.code, 'http');
@@ -147,7 +137,7 @@ test('cancelling a download', { skip: skipReason(), timeout: 240_000 }, async (t
   await page.waitForFunction(() => /[5-9]\d %/.test(document.querySelector('.progress-percent')?.textContent ?? ''));
   await page.click('#progress-card button');
   const box = await page.waitForSelector('#start-notices .notice');
-  assert.match((await box?.evaluate((node) => node.textContent)) ?? '', /Cancelled/);
+  assert.match((await box?.evaluate((node) => node.textContent)) ?? '', /Paused/);
   assert.match((await (await startButton(page)).evaluate((node) => node.textContent)) ?? '', /^Resume download/);
   site.faults.hold = () => false;
   await startModel(page);

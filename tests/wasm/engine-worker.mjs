@@ -9,6 +9,7 @@ const host = new EngineHost({
   // node's message ports let their own messages pass before those of other ports.
   nextTurn: () => new Promise((resolve) => setImmediate(resolve)),
   openModel: async (source) => openFile(fileURLToPath(String(source)), workerData),
+  verifyModel: () => Promise.reject(new Error('there is no model store here')),
   importModule: async (variant, wasmUrl) => (await import(new URL(`tessera-${variant}.js`, wasmUrl).href)).default,
 });
 parentPort?.on('message', (message) => host.receive(message));

@@ -33,6 +33,7 @@ test('load options have defaults and relative URLs are resolved', () => {
     kvType: 'f32',
     variant: 'auto',
     cache: true,
+    token: '',
     wasmUrl: '',
   });
 });

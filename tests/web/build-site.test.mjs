@@ -1,12 +1,14 @@
 /** scripts/build-site.mjs: a folder that works from any path, keeps its models and lists them, and has all notices. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { FaultyServer } from './faulty-server.mjs';
 import { pattern } from './store-contract.mjs';
 
@@ -17,6 +19,15 @@ const kVariants = ['simd128', 'relaxed'];
 let folder;
 /** @param {string} path */
 const read = (path) => readFile(join(folder, 'site', path), 'utf8');
+
+/**
+ * @param {string} ending
+ * @returns {Promise<string>} the file of the page that ends so, with the hash in its name
+ */
+async function asset(ending) {
+  const names = await readdir(join(folder, 'site/assets'));
+  return `assets/${names.find((name) => new RegExp(`^main-[0-9A-Z]{8}\\.${ending}$`).test(name))}`;
+}
 
 /**
  * @param {string[]} [extra]
@@ -70,22 +81,53 @@ test('models stay when the site is rebuilt, and are listed from their manifests;
 test('the page names its files relative to itself and no other host', async () => {
   const page = await read('index.html');
   const addresses = [...page.matchAll(/\b(?:src|href)="([^"]*)"/g)].map(([, address]) => address);
-  assert(addresses.includes('page/main.js') && addresses.includes('page/main.css'));
+  for (const ending of ['js', 'css']) assert(addresses.includes(await asset(ending)));
   for (const address of addresses) assert.doesNotMatch(address, /^\/|^[a-z]+:/i);
-  assert.doesNotMatch(await read('page/main.css'), /@import|url\((?!["']?(?:data:|#))/);
+  assert.doesNotMatch(await read(await asset('css')), /@import|url\((?!["']?(?:data:|#))/);
 });
 
 test('the page shares tessera.js instead of bundling it, and both modules stand alone otherwise', async () => {
-  assert.match(await read('page/main.js'), /from"\.\.\/tessera\.js"/);
+  assert.match(await read(await asset('js')), /from"\.\.\/tessera\.js"/);
   for (const name of ['tessera.js', 'tessera-worker.js']) {
     assert.doesNotMatch(await read(name), /(?:^|;)import\s*["{*a-z]/i);
   }
   assert.match(await read('tessera.js'), /new URL\("\.\/tessera-worker\.js",\s*import\.meta\.url\)/);
 });
 
+test('the service worker knows each file of the shell by its hash, and no model', async () => {
+  const text = await read('sw.js');
+  for (const path of [
+    await asset('js'),
+    await asset('css'),
+    'tessera.js',
+    'tessera-worker.js',
+    'tessera-relaxed.wasm',
+  ]) {
+    const hash = createHash('sha256').update(await readFile(join(folder, 'site', path)));
+    assert(text.includes(`["${path}","sha256-${hash.digest('base64')}"]`), path);
+  }
+  for (const path of ['models/', 'models.json', 'THIRD-PARTY', '_headers']) assert(!text.includes(path), path);
+});
+
+test('the policy opens for the model hosts that are listed, and the headers for hosts say the same', async () => {
+  assert.match(await read('index.html'), /connect-src 'self';/);
+  assert.equal((await run(['--model-host', 'https://models.example/x', '--compress'])).code, 0);
+  assert.match(await read('index.html'), /connect-src 'self' https:\/\/models\.example;/);
+  const headers = await read('_headers');
+  assert.match(headers, /connect-src 'self' https:\/\/models\.example;/);
+  assert.match(headers, /Cross-Origin-Embedder-Policy: require-corp/);
+  assert.match(headers, /\/assets\/\*\n {2}Cache-Control: public, max-age=31536000, immutable/);
+  for (const name of ['index.html', 'tessera.js', await asset('css')]) {
+    const plain = await readFile(join(folder, 'site', name));
+    assert.deepEqual(brotliDecompressSync(await readFile(join(folder, 'site', `${name}.br`))), plain);
+    assert.deepEqual(gunzipSync(await readFile(join(folder, 'site', `${name}.gz`))), plain);
+  }
+  assert.equal((await run()).code, 0);
+});
+
 test('the notices hold every package of the bundles with its licence', async () => {
   const text = await read('THIRD-PARTY-NOTICES');
-  for (const name of ['dompurify', 'hash-wasm', 'marked', 'nlohmann/json', 'Emscripten', 'musl', 'libc++']) {
+  for (const name of ['dompurify', 'marked', 'nlohmann/json', 'Emscripten', 'musl', 'libc++']) {
     assert(text.includes(name), name);
   }
   assert(text.split('Permission is hereby granted, free of charge').length > 3);

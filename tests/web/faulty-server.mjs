@@ -10,16 +10,33 @@ export function sha256(bytes) {
 }
 
 /**
- * @typedef {'ok' | 'wrong-bytes' | 'short' | 'long' | 'not-found' | 'busy' | 'cut' | 'stall' | 'slow' | 'gzip' | 'no-length'} Fault
+ * @typedef {'ok' | 'wrong-bytes' | 'short' | 'long' | 'not-found' | 'busy' | 'slow-down' | 'broken' | 'cut' | 'drop' | 'stall' | 'slow' |
+ *   'gzip' | 'no-length' | 'no-range'} Fault no-range: the whole file, whatever was asked
  */
+
+/** Of the few files that are no models. @type {Record<string, string>} */
+const kTypes = { js: 'text/javascript', html: 'text/html', json: 'application/json' };
+const kStatus = { busy: 503, broken: 500, 'slow-down': 429 };
 
 export class FaultyServer {
   /** @type {Map<string, Uint8Array>} */
   files = new Map();
   /** @type {Map<string, Fault[]>} path → what the next requests for it get; then it behaves */
   faults = new Map();
+  /** Asked when the list of a path is empty. @type {(path: string) => Fault} */
+  nextFault = () => 'ok';
+  /** @type {Map<string, string>} path → ETag */
+  etags = new Map();
+  /** Whether ranges of files can be had. */
+  ranges = true;
+  /** As a foreign server that does not expose it: ranges come without Content-Range. */
+  hidesRange = false;
   /** @type {string[]} paths in the order of their requests */
   requests = [];
+  /** @type {import('node:http').IncomingHttpHeaders[]} of the same requests */
+  asked = [];
+  /** Of all bodies of model files so far, as they were put on the wire. */
+  sentBytes = 0;
   #server = createServer((request, response) => this.#answer(request, response).catch(() => response.destroy()));
   url = '';
 
@@ -80,34 +97,67 @@ export class FaultyServer {
   async #answer(request, response) {
     const path = new URL(request.url ?? '/', this.url).pathname;
     this.requests.push(path);
-    const fault = this.faults.get(path)?.shift() ?? 'ok';
-    const bytes = this.files.get(path);
-    if (!bytes || fault === 'not-found') return void response.writeHead(404).end('nothing here');
-    if (fault === 'busy') return void response.writeHead(503).end();
+    this.asked.push(request.headers);
+    const fault = this.faults.get(path)?.shift() ?? this.nextFault(path);
+    const file = this.files.get(path);
+    if (fault === 'drop') return void response.destroy();
+    if (fault === 'busy' || fault === 'broken' || fault === 'slow-down')
+      return void response.writeHead(kStatus[fault]).end();
+    if (!file || fault === 'not-found') return void response.writeHead(404).end('nothing here');
+    response.setHeader('Content-Type', kTypes[path.split('.').pop() ?? ''] ?? 'application/octet-stream');
+    const etag = this.etags.get(path);
+    if (etag) response.setHeader('ETag', etag);
+    const condition = request.headers['if-range'];
+    const ranged = this.ranges && fault !== 'no-range' && (condition === undefined || condition === etag);
+    const range = ranged ? /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') : null;
+    const start = Number(range?.[1] ?? 0);
+    const end = range?.[2] ? Math.min(Number(range[2]) + 1, file.length) : file.length;
+    if (range && start >= end) return void response.writeHead(416, { 'Content-Range': `bytes */${file.length}` }).end();
+    response.statusCode = range ? 206 : 200;
+    if (range && !this.hidesRange) response.setHeader('Content-Range', `bytes ${start}-${end - 1}/${file.length}`);
+    if (request.method === 'HEAD') return void response.setHeader('Content-Length', file.length).end();
+    await this.#send(file.subarray(start, end), fault, response, !path.endsWith('.json'));
+  }
+
+  /**
+   * @param {Uint8Array} bytes
+   * @param {Fault} fault
+   * @param {import('node:http').ServerResponse} response
+   * @param {boolean} counts
+   */
+  async #send(bytes, fault, response, counts) {
+    const send = (/** @type {Uint8Array} */ piece) => {
+      if (counts) this.sentBytes += piece.length;
+      response.write(piece);
+    };
     const half = bytes.subarray(0, bytes.length >> 1);
-    if (fault === 'wrong-bytes')
-      return void response.end(bytes.map((byte, i) => (i === bytes.length - 1 ? byte ^ 1 : byte)));
-    if (fault === 'short') return void response.end(half);
-    if (fault === 'long') return void response.end(Buffer.concat([bytes, half]));
     if (fault === 'gzip') {
       const packed = gzipSync(bytes);
-      return void response.writeHead(200, { 'Content-Encoding': 'gzip', 'Content-Length': packed.length }).end(packed);
-    }
-    if (fault === 'no-length') return void (response.write(half), response.end(bytes.subarray(half.length)));
-    response.writeHead(200, { 'Content-Length': bytes.length });
-    if (fault === 'cut' || fault === 'stall') {
-      response.write(half);
-      if (fault === 'cut') await sleep(20).then(() => response.destroy());
-      return; // stall: the connection stays open and silent
-    }
-    if (fault === 'slow') {
-      const step = Math.ceil(bytes.length / 20);
-      for (let i = 0; i < bytes.length; i += step) {
-        response.write(bytes.subarray(i, i + step));
-        await sleep(15);
+      response.setHeader('Content-Encoding', 'gzip').setHeader('Content-Length', packed.length);
+      send(packed);
+    } else if (fault === 'wrong-bytes') {
+      send(bytes.map((byte, i) => (i === bytes.length - 1 ? byte ^ 1 : byte)));
+    } else if (fault === 'short') {
+      send(half);
+    } else if (fault === 'long') {
+      send(Buffer.concat([bytes, half]));
+    } else if (fault === 'no-length') {
+      send(half);
+      send(bytes.subarray(half.length));
+    } else {
+      response.setHeader('Content-Length', bytes.length);
+      if (fault === 'stall') return send(half); // the connection stays open and silent
+      if (fault === 'cut') {
+        send(half);
+        await sleep(20);
+        return void response.destroy();
       }
-      return void response.end();
+      const step = fault === 'slow' ? Math.ceil(bytes.length / 20) : bytes.length;
+      for (let i = 0; i < bytes.length; i += step) {
+        send(bytes.subarray(i, i + step));
+        if (fault === 'slow') await sleep(15);
+      }
     }
-    response.end(bytes);
+    response.end();
   }
 }

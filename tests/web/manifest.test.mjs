@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TesseraError } from '../../web/base/errors.js';
-import { checkManifest, parseManifest, shardUrl } from '../../web/store/manifest.js';
+import { checkManifest, parseManifest, shardUrls } from '../../web/store/manifest.js';
 
 const kHash = 'a'.repeat(64);
 
@@ -106,11 +106,21 @@ test('refuses what is no manifest at all', () => {
   }
 });
 
-test('shard addresses stay in the folder of the manifest, whatever its query', () => {
-  const [shard, spaced] = good().shards;
-  assert.equal(shardUrl(shard, 'https://host/a/b/manifest.json?x=/../y'), 'https://host/a/b/model-00001.bin');
-  assert.equal(shardUrl(spaced, 'https://host/manifest.json'), 'https://host/parts/model%202.bin');
-  assert.throws(() => shardUrl({ ...shard, path: '../x' }, 'https://host/a/b/manifest.json'), {
-    code: 'manifest_invalid',
-  });
+test('shard addresses stay in the folder of the manifest, whatever its query, or of a mirror', () => {
+  const manifest = checkManifest({ ...good(), mirrors: ['https://other/models', 'http://third/x/'] });
+  const [first, spaced] = shardUrls(manifest, 'https://host/a/b/manifest.json?x=/../y');
+  const name = 'model-00001.bin';
+  assert.deepEqual(first, [`https://host/a/b/${name}`, `https://other/models/${name}`, `http://third/x/${name}`]);
+  assert.equal(spaced[0], 'https://host/a/b/parts/model%202.bin');
+  const outside = { ...good(), shards: [{ ...good().shards[0], path: '../x' }] };
+  assert.throws(() => shardUrls(outside, 'https://host/a/b/manifest.json'), { code: 'manifest_invalid' });
+  for (const mirrors of [
+    'https://host/',
+    ['models/'],
+    ['ftp://host/'],
+    ['https://host/?a'],
+    new Array(9).fill('https://h/'),
+  ]) {
+    assert.throws(() => checkManifest({ ...good(), mirrors }), { code: 'manifest_invalid', message: /mirrors/ });
+  }
 });

@@ -4,6 +4,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import { createMemoryBackend } from '../../web/store/memory-backend.js';
 import * as models from '../../web/store/models.js';
 import { openModel } from '../../web/store/open-model.js';
+import { verify } from '../../web/store/verify-model.js';
 import { FaultyServer } from './faulty-server.mjs';
 import { pattern } from './store-contract.mjs';
 
@@ -69,28 +70,56 @@ test('remove takes one model and all of it', async () => {
 test('verify finds the shard that was changed, drops it, and the next load fetches only that one', async () => {
   await load('/a');
   const [{ id }] = await models.list(backend);
-  assert.deepEqual(await models.verify(id, backend), { ok: true, badShards: [], missingShards: [] });
+  assert.deepEqual(await verify(id, backend), { ok: true, badShards: [], missingShards: [] });
   const victim = (await backend.list()).filter(({ bytes }) => bytes === 10_000)[2];
   const writer = await backend.createWriter(victim.path);
   await writer.write(pattern(10_000, 99));
   await writer.commit();
-  assert.deepEqual(await models.verify(id, backend), { ok: false, badShards: ['shard-002.bin'], missingShards: [] });
+  assert.deepEqual(await verify(id, backend), { ok: false, badShards: ['shard-002.bin'], missingShards: [] });
   assert.equal((await models.list(backend))[0].complete, false);
-  assert.deepEqual(await models.verify(id, backend), { ok: false, badShards: [], missingShards: ['shard-002.bin'] });
+  assert.deepEqual(await verify(id, backend), { ok: false, badShards: [], missingShards: ['shard-002.bin'] });
   server.requests.length = 0;
   await load('/a');
   assert.deepEqual(server.requests, ['/a/manifest.json', '/a/shard-002.bin']);
-  assert.equal((await models.verify(id, backend)).ok, true);
-  await assert.rejects(models.verify('never', backend), { code: 'not_found' });
+  assert.equal((await verify(id, backend)).ok, true);
+  await assert.rejects(verify('never', backend), { code: 'not_found' });
+});
+
+/**
+ * @param {string} path
+ * @param {string} text
+ */
+async function writeText(path, text) {
+  const writer = await backend.createWriter(path);
+  await writer.write(new TextEncoder().encode(text));
+  await writer.commit();
+}
+
+test('a torn record does no harm while the one before it is there', async () => {
+  await load('/a');
+  const [{ id }] = await models.list(backend);
+  await writeText(`${id}/record-99.json`, '{"version":2,"url":');
+  server.requests.length = 0;
+  await load('/a');
+  assert.deepEqual(server.requests, []);
+});
+
+test('a complete model is given back as a file', async () => {
+  await load('/a');
+  const [{ id }] = await models.list(backend);
+  const [file] = await models.exportFiles(id, backend);
+  assert.equal(file.name, 'Test-model.gguf');
+  assert.equal(Buffer.compare(Buffer.from(await file.arrayBuffer()), kFiles['/a']), 0);
+  const victim = (await backend.list(id)).find(({ bytes }) => bytes === 10_000);
+  await backend.delete(String(victim?.path));
+  await assert.rejects(models.exportFiles(id, backend), { code: 'not_found' });
 });
 
 test('a torn record is an unreadable entry that can be removed, and the model can be loaded again', async () => {
   await load('/a');
   const [{ id }] = await models.list(backend);
-  for (const text of ['{"version":1,"url":', '{"version":1,"url":"x","name":"y","parts":[]}', '7', '']) {
-    const writer = await backend.createWriter(`${id}/record.json`);
-    await writer.write(new TextEncoder().encode(text));
-    await writer.commit();
+  for (const text of ['{"version":2,"url":', '{"version":2,"url":"x","name":"y","sources":[]}', '7', '']) {
+    for (const { path } of await backend.list(id)) if (path.includes('/record-')) await writeText(path, text);
     const [entry] = await models.list(backend);
     assert.deepEqual([entry.id, entry.complete], [id, false], text);
     server.requests.length = 0;
@@ -144,10 +173,10 @@ test('a full store is a clear error; what fits is kept and other models are unto
   const entries = await models.list(store);
   const [a, b] = ['/a', '/b'].map((folder) => entries.find(({ url }) => url.includes(`${folder}/`)));
   assert.equal(a?.complete, true);
-  assert.equal((await models.verify(String(a?.id), store)).ok, true);
+  assert.equal((await verify(String(a?.id), store)).ok, true);
   assert.equal(b?.complete, false);
   assert(Number(b?.storedBytes) % 10_000 === 0, 'a half shard was kept');
-  assert.deepEqual((await models.verify(String(b?.id), store)).badShards, []);
+  assert.deepEqual((await verify(String(b?.id), store)).badShards, []);
 });
 
 test('the numbers of the browser stand in the quota error, and stop a hopeless download before it starts', async (t) => {

@@ -35,12 +35,12 @@ after(async () => {
 /**
  * The path goes out as it is: fetch would tidy it up first.
  * @param {string} path
- * @param {{method?: string, range?: string, port?: number}} [options]
+ * @param {{method?: string, range?: string, port?: number, headers?: Record<string, string>}} [options]
  * @returns {Promise<{status: number, headers: import('node:http').IncomingHttpHeaders, body: string}>}
  */
-function get(path, { method = 'GET', range, port = server.port } = {}) {
+function get(path, { method = 'GET', range, port = server.port, headers: more = {} } = {}) {
   return new Promise((resolve, reject) => {
-    const headers = range ? { Range: range } : {};
+    const headers = range ? { ...more, Range: range } : more;
     request({ host: '127.0.0.1', port, path, method, headers, agent: false }, (response) => {
       let body = '';
       response.setEncoding('utf8').on('data', (chunk) => (body += chunk));
@@ -123,6 +123,21 @@ test('ranges', async () => {
   }
   assert.equal((await get('/empty.bin')).headers['content-length'], '0');
   assert.equal((await get('/empty.bin', { range: 'bytes=0-' })).status, 416);
+});
+
+test('a packed copy is sent to who takes it, and never for a range', async () => {
+  await writeFile(join(folder, 'site/packed.js'), '0123456789');
+  await writeFile(join(folder, 'site/packed.js.br'), 'br');
+  await writeFile(join(folder, 'site/packed.js.gz'), 'gz');
+  const packed = async (/** @type {string} */ encoding, /** @type {Record<string, string>} */ more = {}) => {
+    const { headers, body } = await get('/packed.js', { headers: { 'Accept-Encoding': encoding, ...more } });
+    return [body, headers['content-encoding'], headers.vary, headers['content-type']];
+  };
+  const type = 'text/javascript; charset=utf-8';
+  assert.deepEqual(await packed('gzip, deflate, br'), ['br', 'br', 'Accept-Encoding', type]);
+  assert.deepEqual(await packed('gzip'), ['gz', 'gzip', 'Accept-Encoding', type]);
+  assert.deepEqual(await packed('identity'), ['0123456789', undefined, undefined, type]);
+  assert.deepEqual(await packed('br', { Range: 'bytes=2-3' }), ['23', undefined, undefined, type]);
 });
 
 test('HEAD has the headers and no body; other methods are refused', async () => {

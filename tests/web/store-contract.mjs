@@ -68,8 +68,8 @@ async function store(backend, path, bytes, step, announced) {
  * @param {Backend} backend
  * @param {string} path
  */
-async function streamed(backend, path) {
-  return new Uint8Array(await new Response(await backend.stream(path)).arrayBuffer());
+async function blobOf(backend, path) {
+  return new Uint8Array(await (await backend.blob(path)).arrayBuffer());
 }
 
 /**
@@ -91,12 +91,12 @@ const kLarge = 9 * 1024 * 1024 + 13; // more than two of the memory backend's se
 /** @type {{name: string, run: (backend: Backend) => Promise<void>}[]} each begins with an empty backend */
 export const contract = [
   {
-    name: 'a file is listed, opened and streamed with the bytes that were written',
+    name: 'a file is listed, opened and given as a blob with the bytes that were written',
     async run(backend) {
       const bytes = pattern(kLarge, 1);
       await store(backend, 'm1/a.bin', bytes, 700_001, bytes.length);
       expectEqual(await listed(backend), [`m1/a.bin:${kLarge}`], 'list');
-      expect(same(await streamed(backend, 'm1/a.bin'), bytes), 'streamed bytes differ');
+      expect(same(await blobOf(backend, 'm1/a.bin'), bytes), 'bytes of the blob differ');
       const file = await backend.open('m1/a.bin');
       const whole = new Uint8Array(kLarge);
       file.read(whole, 0);
@@ -166,11 +166,11 @@ export const contract = [
       await store(backend, 'm1/a.bin', pattern(1000, 4), 100);
       const writer = await backend.createWriter('m1/a.bin');
       await writer.write(pattern(10, 5));
-      expect(same(await streamed(backend, 'm1/a.bin'), pattern(1000, 4)), 'the old file changed before commit');
+      expect(same(await blobOf(backend, 'm1/a.bin'), pattern(1000, 4)), 'the old file changed before commit');
       await writer.abort();
-      expect(same(await streamed(backend, 'm1/a.bin'), pattern(1000, 4)), 'the old file changed by abort');
+      expect(same(await blobOf(backend, 'm1/a.bin'), pattern(1000, 4)), 'the old file changed by abort');
       await store(backend, 'm1/a.bin', pattern(20, 6), 7);
-      expect(same(await streamed(backend, 'm1/a.bin'), pattern(20, 6)), 'the new file differs');
+      expect(same(await blobOf(backend, 'm1/a.bin'), pattern(20, 6)), 'the new file differs');
       expectEqual(await listed(backend), ['m1/a.bin:20'], 'list');
     },
   },
@@ -188,7 +188,7 @@ export const contract = [
       }
       chunk.fill(9);
       await writer.commit();
-      expectEqual([...(await streamed(backend, 'm1/a.bin'))], [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2], 'bytes');
+      expectEqual([...(await blobOf(backend, 'm1/a.bin'))], [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2], 'bytes');
     },
   },
   {
@@ -214,7 +214,9 @@ export const contract = [
       await backend.deleteFolder('m2');
       await backend.deleteFolder('never');
       expectEqual(await listed(backend), ['m1/b:10', 'm22/a:10'], 'list');
-      expectEqual((await rejection(backend.stream('m1/a'))).code, 'not_found', 'stream of a deleted file');
+      expectEqual(await backend.list('m1'), [{ path: 'm1/b', bytes: 10 }], 'list of a folder');
+      expectEqual(await backend.list('m2'), [], 'list of a folder that is gone');
+      expectEqual((await rejection(backend.blob('m1/a'))).code, 'not_found', 'blob of a deleted file');
     },
   },
   {
@@ -230,7 +232,7 @@ export const contract = [
       expect(same(target, pattern(50_000, 10).subarray(49_900)), 'read while writing differs');
       file.close();
       await Promise.all(writers.map((writer) => writer.commit()));
-      const y = await streamed(backend, 'm1/y');
+      const y = await blobOf(backend, 'm1/y');
       expect(same(y.subarray(49_000), pattern(1000, 149)), 'bytes of the second writer differ');
     },
   },

@@ -38,6 +38,21 @@ export async function loadEngine(given, base, startWorker) {
   }
 }
 
+/**
+ * Checks a stored model in a worker of its own, so that the page goes on while it is hashed.
+ * @param {string} id of Tessera.models.list()
+ * @param {(url: undefined) => WorkerLike} startWorker
+ * @returns {Promise<{ok: boolean, badShards: string[], missingShards: string[]}>}
+ */
+export async function verifyModel(id, startWorker) {
+  const connection = new Connection(startWorker(undefined));
+  try {
+    return await connection.call({ type: 'verify', model: id });
+  } finally {
+    connection.end(new TesseraError('disposed', 'The check is over.'));
+  }
+}
+
 export class Engine {
   #connection;
   #info;

@@ -42,6 +42,8 @@ export class EngineHost {
         return this.#answer(message.id, () => this.#loaded().tokenize(message.text, message.special, message.bos));
       case 'detokenize':
         return this.#answer(message.id, () => this.#loaded().detokenize(message.ids));
+      case 'verify':
+        return this.#answer(message.id, () => this.#ports.verifyModel(message.model));
       case 'abort':
         return this.#abort(message.target);
       case 'dispose':

@@ -19,7 +19,8 @@ import { WasmRuntime } from './wasm-runtime.js';
 /**
  * What loading needs from its surroundings.
  * @typedef {object} LoadPorts
- * @property {(source: string | File | File[], options: { cache: boolean } & Watch) => Promise<OpenedModel>} openModel
+ * @property {(source: string | File | File[], options: { cache: boolean, token?: string } & Watch) => Promise<OpenedModel>} openModel
+ * @property {(id: string) => Promise<unknown>} verifyModel
  * @property {(variant: 'relaxed' | 'simd128', wasmUrl: string) => Promise<ModuleFactory>} importModule
  */
 
@@ -43,7 +44,12 @@ export async function loadEngine(request, ports, { signal, onProgress }) {
   signal.addEventListener('abort', () => stop.abort());
   // The module compiles while the model downloads; the first failure of the two is the answer.
   const starting = startModule(ports, variant, request.wasmUrl, threads);
-  const opening = ports.openModel(request.model, { cache: request.cache, signal: stop.signal, onProgress });
+  const opening = ports.openModel(request.model, {
+    cache: request.cache,
+    token: request.token,
+    signal: stop.signal,
+    onProgress,
+  });
   try {
     const [runtime, model] = await Promise.all([starting, opening]);
     if (signal.aborted) throw abortedError();

@@ -45,6 +45,7 @@ const loadFields = new Set([
     'lora',
     'variant',
     'cache',
+    'token',
     'signal',
     'onProgress',
     'workerUrl',
@@ -67,7 +68,11 @@ function modelSource(model, base) {
   if (typeof model === 'string' || model instanceof URL) {
     if (URL.canParse(String(model), base)) return new URL(String(model), base).href;
   }
-  throw invalid('model', model, 'the URL of a .gguf or a manifest.json, a File or an array of Files');
+  throw invalid(
+    'model',
+    model,
+    'the URL of a .gguf or a manifest.json, hf:owner/repo/file.gguf, a File or an array of Files',
+  );
 }
 
 /**
@@ -89,6 +94,7 @@ export function checkLoadOptions(given, base) {
     kvType: oneOf(options, 'kvType', /** @type {const} */ (['f32', 'f16', 'q8_0'])),
     variant: oneOf(options, 'variant', /** @type {const} */ (['auto', 'relaxed', 'simd128'])),
     cache: boolean(options, 'cache', true),
+    token: options.token === undefined ? '' : text(options.token, 'token'),
     wasmUrl: urlOf(options, 'wasmUrl', base),
   };
   return {

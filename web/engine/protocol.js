@@ -5,18 +5,19 @@
 /**
  * What the worker needs to load a model.
  * @typedef {object} LoadRequest
- * @property {string | File | File[]} model absolute URL of a .gguf or a manifest.json, or files
+ * @property {string | File | File[]} model absolute URL of a .gguf or a manifest.json, hf:owner/repo/file.gguf, or files
  * @property {number} threads 0 = as many as the device offers
  * @property {number} contextSize tokens; 0 = the engine's own choice
  * @property {'f32' | 'f16' | 'q8_0'} kvType
  * @property {'auto' | 'relaxed' | 'simd128'} variant
  * @property {boolean} cache keep downloads in the store
+ * @property {string} token for the model's server; '' = none
  * @property {string} wasmUrl folder of the tessera-<variant>.js files; '' = beside the worker
  */
 
 /**
  * `totalBytes` is 0 while nobody knows how much will come.
- * @typedef {{ stage: 'download' | 'verify' | 'load' | 'warmup', loadedBytes: number, totalBytes: number }} LoadProgress
+ * @typedef {{ stage: 'download' | 'verify' | 'load' | 'warmup', loadedBytes: number, totalBytes: number, note?: string }} LoadProgress
  */
 
 /**
@@ -85,6 +86,7 @@
  *   | { type: 'generate', id: number, request: GenerateRequest }
  *   | { type: 'logits', id: number, ids: number[], top: number }
  *   | { type: 'bench', id: number, options: Record<string, number> }
+ *   | { type: 'verify', id: number, model: string }
  *   | { type: 'abort', id: number, target: number }
  *   | { type: 'dispose', id: number }} ToWorker
  */
@@ -102,7 +104,17 @@
 export const kGraceMs = 1500;
 
 /** @type {ReadonlySet<string>} */
-const toWorkerTypes = new Set(['load', 'tokenize', 'detokenize', 'generate', 'logits', 'bench', 'abort', 'dispose']);
+const toWorkerTypes = new Set([
+  'load',
+  'tokenize',
+  'detokenize',
+  'generate',
+  'logits',
+  'bench',
+  'verify',
+  'abort',
+  'dispose',
+]);
 
 /**
  * True for a message of this protocol; the worker ignores what other scripts (bundlers, extensions) may post.

@@ -1,5 +1,6 @@
 // Owns the engine worker's entry: joins the engine host to this worker's message port, the model store and the module files.
 import { openModel } from '../store/open-model.js';
+import { verify } from '../store/verify-model.js';
 import { EngineHost } from './host.js';
 import { TesseraError } from '../base/errors.js';
 
@@ -23,6 +24,7 @@ const host = new EngineHost({
       turns.port2.postMessage(null);
     }),
   openModel,
+  verifyModel: (id) => verify(id),
   importModule: async (variant, wasmUrl) => {
     const url = new URL(`./tessera-${variant}.js`, wasmUrl || import.meta.url).href;
     return (await import(/* @vite-ignore */ /* webpackIgnore: true */ url)).default;

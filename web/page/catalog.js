@@ -1,4 +1,4 @@
-/** Owns the list of models this site offers: models.json beside the page, and what of it is already on the device. */
+/** Owns the list of models to choose from: models.json beside the page, and what is already on the device. */
 
 import { Tessera } from '../tessera.js';
 
@@ -13,6 +13,7 @@ import { Tessera } from '../tessera.js';
  */
 
 /** @typedef {'absent' | 'partial' | 'stored'} StoredState */
+/** @typedef {import('../tessera.js').StoredModel} StoredModel */
 
 /**
  * @param {unknown} value
@@ -52,22 +53,26 @@ export async function loadCatalog() {
 }
 
 /**
- * What the store holds of a model. A store that cannot be asked holds nothing.
- * @param {CatalogModel} model
- * @returns {Promise<{state: StoredState, storedBytes: number, storeId: string}>}
+ * The models to choose from: those that the site offers, then those that are on the device from elsewhere. A store that cannot be
+ * asked holds nothing.
+ * @param {CatalogModel[]} offered
+ * @returns {Promise<{model: CatalogModel, entry: StoredModel | null, state: StoredState}[]>}
  */
-export async function storedState(model) {
-  const nothing = { state: /** @type {StoredState} */ ('absent'), storedBytes: 0, storeId: '' };
-  try {
-    const entry = (await Tessera.models.list()).find(({ url }) => url === model.manifest);
-    if (!entry) return nothing;
-    return { state: entry.complete ? 'stored' : 'partial', storedBytes: entry.storedBytes, storeId: entry.id };
-  } catch {
-    return nothing;
-  }
+export async function withStored(offered) {
+  const stored = await Tessera.models.list().catch(() => []);
+  const others = stored.filter(({ url }) => !offered.some(({ manifest }) => manifest === url)).map(modelOf);
+  return [...offered, ...others].map((model) => {
+    const entry = stored.find(({ id, url }) => url === model.manifest || id === model.id) ?? null;
+    return { model, entry, state: entry === null ? 'absent' : entry.complete ? 'stored' : 'partial' };
+  });
 }
 
-/** @param {string} storeId */
-export async function removeStored(storeId) {
-  await Tessera.models.remove(storeId);
+/**
+ * @param {StoredModel} entry
+ * @returns {CatalogModel}
+ */
+function modelOf({ id, name, url, bytes }) {
+  const host = URL.canParse(url) ? new URL(url).host : '';
+  const description = url === '' ? 'Its description is damaged: it can only be removed.' : `From ${host}.`;
+  return { id, name, manifest: url, bytes: bytes ?? 0, license: '', description };
 }

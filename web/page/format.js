@@ -30,6 +30,17 @@ export function formatDuration(seconds) {
   return hours === 1 ? '1 hour' : `${hours} hours`;
 }
 
+/**
+ * @param {number} when milliseconds since 1970
+ * @param {number} [now]
+ */
+export function formatDay(when, now = Date.now()) {
+  const days = Math.round((new Date(now).setHours(0, 0, 0, 0) - new Date(when).setHours(0, 0, 0, 0)) / 86_400_000);
+  if (days <= 0) return 'today';
+  if (days === 1) return 'yesterday';
+  return days < 30 ? `${days} days ago` : new Date(when).toLocaleDateString();
+}
+
 /** @param {number} perSecond */
 export function formatRate(perSecond) {
   return perSecond >= 100 ? String(Math.round(perSecond)) : perSecond.toFixed(1);

@@ -17,6 +17,7 @@ export class LoadProgress {
   #percent = h('span.progress-percent', { 'aria-hidden': 'true' });
   #bar = /** @type {HTMLProgressElement} */ (h('progress.progress-bar', { max: 1 }));
   #text = h('span', {}, '');
+  #note = h('p.hint', { role: 'status' });
   #cancel;
   #name;
   #local;
@@ -33,7 +34,7 @@ export class LoadProgress {
     this.#local = local;
     this.#bytes = bytes;
     this.#bar.setAttribute('aria-label', `Loading ${name}`);
-    this.#cancel = h('button.button.button-plain', { type: 'button', onclick: cancel }, 'Cancel');
+    this.#cancel = h('button.button.button-plain', { type: 'button', onclick: cancel }, local ? 'Cancel' : 'Pause');
     this.node = h(
       'article.model-card',
       { id: 'progress-card', 'aria-label': `Loading ${name}` },
@@ -41,6 +42,7 @@ export class LoadProgress {
       h('div.progress-head', {}, this.#title, this.#percent),
       this.#bar,
       h('div.progress-foot', {}, this.#text, this.#cancel),
+      this.#note,
     );
   }
 
@@ -93,7 +95,9 @@ export class LoadProgress {
       this.#bar.removeAttribute('value');
       this.#percent.textContent = '';
     }
+    if (event.stage !== 'download') this.#cancel.textContent = 'Cancel';
     this.#text.textContent = this.#detail(event, total);
+    this.#note.textContent = event.note ?? '';
   }
 
   /**
@@ -101,6 +105,7 @@ export class LoadProgress {
    * @param {number} total
    */
   #detail(event, total) {
+    if (total === 0 && event.stage === 'download') return formatBytes(event.loadedBytes);
     if (total === 0) return event.stage === 'warmup' ? 'One moment' : '';
     const parts = [`${formatBytes(event.loadedBytes)} of ${formatBytes(total)}`];
     const rate = event.stage === 'download' && !this.#local ? this.#rate.rate : 0;

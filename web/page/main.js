@@ -8,11 +8,13 @@ import { titleOf } from './conversation.js';
 import { ConversationStore } from './conversation-store.js';
 import { announce, byId } from './dom.js';
 import { openEngineDialog } from './engine-dialog.js';
+import { releaseEngine, takeEngine } from './engine-lock.js';
 import { initFileDrop } from './file-drop.js';
 import { openHistory } from './history-dialog.js';
 import { notice } from './notices.js';
 import { openSettings } from './settings-dialog.js';
 import { loadSettings } from './settings.js';
+import { startShell } from './shell.js';
 import { StartView } from './start-view.js';
 import { fallbackOf, StatusLine } from './status-line.js';
 import { initTheme } from './theme.js';
@@ -36,8 +38,12 @@ const chat = new Chat({
 const start = new StartView(loadModel);
 
 /** @param {import('./start-view.js').LoadJob} job */
-async function loadModel({ model, name, signal, onProgress }) {
-  const engine = await Tessera.load({ model, signal, onProgress });
+async function loadModel({ model, name, takeOver, signal, onProgress }) {
+  await takeEngine(takeOver, loseEngine);
+  const engine = await Tessera.load({ model, signal, onProgress }).catch((error) => {
+    releaseEngine();
+    throw error;
+  });
   chat.setEngine(engine, name);
   start.hide();
   byId('chat').hidden = false;
@@ -61,6 +67,14 @@ function chatNotices(info) {
   ];
 }
 
+/** Another tab runs a model now. */
+async function loseEngine() {
+  if (!chat.engine) return;
+  await leaveChat();
+  const text = 'The conversation is kept. Start the model here to take it back.';
+  start.say(notice({ kind: 'info', title: 'Another tab has taken over.', text }));
+}
+
 /** Ends the engine and goes back to the first view; the conversation stays. */
 async function leaveChat() {
   await chat.stop();
@@ -71,6 +85,7 @@ async function leaveChat() {
   byId('topbar-title').textContent = '';
   showResumeHint(chat.conversation);
   await engine?.dispose().catch(() => {});
+  releaseEngine();
   await start.show();
   byId('main').focus();
 }
@@ -105,6 +120,7 @@ byId('open-engine').addEventListener('click', () => {
 });
 
 initTheme();
+void startShell(() => !chat.engine && !start.busy);
 initFileDrop(async (files) => {
   if (chat.engine) await leaveChat();
   start.openFiles(files);

@@ -31,6 +31,10 @@ const kTexts = {
     title: 'There is not enough room for this model in the browser.',
     hint: 'Free some disk space or remove another stored model, then try again.',
   },
+  changed: {
+    title: 'The server has another file now.',
+    hint: 'Remove the stored model to download the new one, or try again later.',
+  },
   in_use: { title: 'Another tab is using this model.', hint: 'Close the other tab, then try again.' },
   read_failed: {
     title: 'The model could not be read.',
@@ -111,6 +115,14 @@ export function notice({ kind, title, text, detail, actions = [] }) {
       buttons.length > 0 && h('div.button-row', {}, ...buttons),
     ),
   );
+}
+
+/** @param {() => void} takeOver */
+export function elsewhereNotice(takeOver) {
+  const text =
+    'Two models at once would need twice the memory. The other tab keeps its conversation when you go on here.';
+  const actions = [{ label: 'Use it in this tab', main: true, run: takeOver }];
+  return notice({ kind: 'info', title: 'Tessera is running in another tab.', text, actions });
 }
 
 /**

@@ -1,15 +1,19 @@
 /** Owns the first view: one card a model with its one button, the progress of loading, and what went wrong. */
 
-import { byId, h } from './dom.js';
-import { loadCatalog, removeStored, storedState } from './catalog.js';
+import { byId } from './dom.js';
+import { loadCatalog, withStored } from './catalog.js';
 import { formatBytes } from './format.js';
 import { LoadProgress } from './load-progress.js';
+import { modelCard } from './model-card.js';
 import { Mosaic } from './mosaic.js';
-import { errorNotice, isAbort, notice } from './notices.js';
+import { crashedLoad, forgetLoading, noteLoading } from './crash-guard.js';
+import { EngineElsewhere } from './engine-lock.js';
+import { elsewhereNotice, errorNotice, isAbort, notice } from './notices.js';
+import { askToKeep, showStorage } from './storage-line.js';
 
 /**
  * @typedef {import('./catalog.js').CatalogModel} CatalogModel
- * @typedef {{model: string | File | File[], name: string, onProgress: (event: import('../tessera.js').LoadProgress) => void, signal: AbortSignal}} LoadJob
+ * @typedef {{model: string | File | File[], name: string, takeOver: boolean, onProgress: (event: import('../tessera.js').LoadProgress) => void, signal: AbortSignal}} LoadJob
  */
 
 export class StartView {
@@ -32,6 +36,11 @@ export class StartView {
       input.value = '';
       if (files.length > 0) this.openFiles(files);
     });
+    byId('address-form').addEventListener('submit', (event) => {
+      event.preventDefault();
+      const address = /** @type {HTMLInputElement} */ (byId('address')).value.trim();
+      if (address !== '') void this.#start({ model: address, name: address.split('/').pop() || address, bytes: 0 });
+    });
   }
 
   /** Fills the list; called again whenever the view is shown. */
@@ -49,7 +58,23 @@ export class StartView {
         }),
       );
     }
+    const crashed = crashedLoad();
+    if (crashed) this.say(this.#crashNotice(crashed));
     await this.#renderCards();
+  }
+
+  /** @param {string} name of the model with which the tab ended last time */
+  #crashNotice(name) {
+    const title = `The tab ended while ${name} was starting.`;
+    const text =
+      'It may need more memory than this device gives a tab. Close other tabs before you try again, or choose a smaller ' +
+      'model. If it keeps happening, check the model for damage below.';
+    return notice({ kind: 'warn', title, text });
+  }
+
+  /** Whether a model is being loaded. */
+  get busy() {
+    return this.#running !== null;
   }
 
   hide() {
@@ -75,71 +100,41 @@ export class StartView {
   }
 
   async #renderCards() {
-    const cards = [];
-    let mostStored = 0;
-    for (const [index, model] of this.#models.entries()) {
-      const { state, storedBytes, storeId } = await storedState(model);
-      mostStored = Math.max(mostStored, state === 'stored' ? 1 : storedBytes / Math.max(1, model.bytes));
-      cards.push(this.#card(model, { state, storedBytes, storeId, main: index === 0 }));
-    }
-    this.#mosaic.set(mostStored);
+    const choices = await withStored(this.#models);
+    const cards = choices.map((choice, index) => {
+      const { model } = choice;
+      return modelCard(choice, index === 0, {
+        start: () => void this.#start({ model: model.manifest, name: model.name, bytes: model.bytes }),
+        say: (title, text, good) => this.say(notice({ kind: good ? 'info' : 'warn', title, text })),
+        fail: (error) => this.say(errorNotice(error)),
+        refresh: async () => {
+          await this.#renderCards();
+          this.#list.querySelector('button')?.focus();
+        },
+      });
+    });
+    const parts = choices.map(({ model, entry, state }) =>
+      state === 'stored' ? 1 : (entry?.storedBytes ?? 0) / Math.max(1, model.bytes),
+    );
+    this.#mosaic.set(Math.max(0, ...parts.slice(0, this.#models.length)));
     this.#list.replaceChildren(...cards);
     this.#list.setAttribute('aria-busy', 'false');
+    void showStorage(byId('storage'));
   }
 
-  /**
-   * @param {CatalogModel} model
-   * @param {{state: string, storedBytes: number, storeId: string, main: boolean}} stored
-   */
-  #card(model, { state, storedBytes, storeId, main }) {
-    const label = {
-      absent: `Download and start (${formatBytes(model.bytes)})`,
-      partial: `Resume download (${formatBytes(Math.max(0, model.bytes - storedBytes))} left)`,
-      stored: 'Start',
-    }[state];
-    const facts = [formatBytes(model.bytes), model.license && `Licence ${model.license}`].filter(Boolean);
-    const start = () => void this.#start({ model: model.manifest, name: model.name, bytes: model.bytes });
-    const remove = async () => {
-      await removeStored(storeId).catch((error) => this.#notices.replaceChildren(errorNotice(error)));
-      await this.#renderCards();
-      this.#list.querySelector('button')?.focus();
-    };
-    return h(
-      'article.model-card',
-      { 'aria-labelledby': `model-${model.id}` },
-      h(
-        'div.model-head',
-        {},
-        h('h3.model-name', { id: `model-${model.id}` }, model.name),
-        h(
-          'ul.model-facts',
-          {},
-          ...facts.map((fact) => h('li', {}, fact)),
-          state === 'stored' && h('li.stored', {}, 'On this device'),
-        ),
-      ),
-      h('p.model-description', {}, model.description),
-      h(
-        'div.button-row',
-        {},
-        h(
-          `button.button.${main ? 'button-main' : 'button-quiet'}`,
-          { type: 'button', onclick: start, 'data-start': model.id },
-          label,
-        ),
-        state !== 'absent' &&
-          h('button.button.button-plain', { type: 'button', onclick: remove }, 'Remove from device'),
-      ),
-    );
+  /** @param {Node[]} notices in place of those that are shown */
+  say(...notices) {
+    this.#notices.replaceChildren(...notices);
   }
 
-  /** @param {{model: string | File | File[], name: string, bytes: number}} choice */
-  async #start({ model, name, bytes }) {
+  /** @param {{model: string | File | File[], name: string, bytes: number, takeOver?: boolean}} choice */
+  async #start({ model, name, bytes, takeOver = false }) {
     if (this.#running) return;
     const running = new AbortController();
     this.#running = running;
-    this.#notices.replaceChildren();
+    this.say();
     const local = typeof model !== 'string';
+    if (!local) void askToKeep();
     const progress = new LoadProgress({ name, bytes, local, cancel: () => running.abort() });
     this.#list.replaceChildren(progress.node);
     progress.focus();
@@ -150,8 +145,10 @@ export class StartView {
       await this.#load({
         model,
         name,
+        takeOver,
         signal: running.signal,
         onProgress: (event) => {
+          if (event.stage === 'load') noteLoading(name);
           progress.update(event);
           this.#mosaic.set(progress.fraction);
         },
@@ -159,14 +156,16 @@ export class StartView {
     } catch (error) {
       failure = error;
     } finally {
+      forgetLoading();
       progress.stop();
       this.#running = null;
       this.#setFileButton(false);
     }
     if (failure === null) return;
     await this.#renderCards();
-    if (isAbort(failure)) this.#notices.replaceChildren(this.#pausedNotice(progress, local));
-    else this.#notices.replaceChildren(errorNotice(failure));
+    if (isAbort(failure)) this.say(this.#pausedNotice(progress, local));
+    else if (!(failure instanceof EngineElsewhere)) this.say(errorNotice(failure));
+    else this.say(elsewhereNotice(() => void this.#start({ model, name, bytes, takeOver: true })));
     this.#list.querySelector('button')?.focus();
   }
 
@@ -176,10 +175,10 @@ export class StartView {
    */
   #pausedNotice(progress, local) {
     const kept = !local && progress.loadedBytes > 0;
-    const text = kept
-      ? `${formatBytes(progress.loadedBytes)} had arrived. Complete parts are kept, only the rest is fetched next time.`
-      : 'Nothing was changed on your device.';
-    return notice({ kind: 'info', title: 'Cancelled.', text });
+    const text = `${formatBytes(progress.loadedBytes)} had arrived. What is complete is kept, only the rest is fetched next time.`;
+    return kept
+      ? notice({ kind: 'info', title: 'Paused.', text })
+      : notice({ kind: 'info', title: 'Cancelled.', text: 'Nothing was changed on your device.' });
   }
 
   /** @param {boolean} disabled */

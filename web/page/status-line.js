@@ -2,6 +2,7 @@
 
 import { byId, h, icon, svg } from './dom.js';
 import { formatBytes, formatRate } from './format.js';
+import { whyNotIsolated } from './shell.js';
 
 const kMeterWidth = 56;
 
@@ -38,9 +39,7 @@ export function fallbackOf(info) {
   if (!info.isolated) {
     return {
       title: 'One thread: this server does not send the isolation headers.',
-      text:
-        'Answers are right but slower. A page may use several threads only when its server sends ' +
-        'Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp.',
+      text: `Answers are right but slower. ${whyNotIsolated()}`,
     };
   }
   return info.fallbackReason ? { title: 'Not at full speed.', text: info.fallbackReason } : null;

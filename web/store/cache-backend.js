@@ -29,9 +29,10 @@ export async function createCacheBackend() {
   return {
     kind: 'cache',
     persistent: true,
-    async list() {
+    async list(folder) {
       const files = [];
       for (const request of await cache.keys()) {
+        if (folder !== undefined && !request.url.startsWith(`${base}${folder}/`)) continue;
         const response = await cache.match(request);
         if (!response) continue; // deleted by another tab since keys()
         const bytes = response.headers.get(kBytesHeader) ?? (await response.blob()).size;
@@ -42,8 +43,8 @@ export async function createCacheBackend() {
     async open(path) {
       return blobReader(await (await find(path)).blob());
     },
-    async stream(path) {
-      return /** @type {ReadableStream<Uint8Array>} */ ((await find(path)).body ?? new Blob([]).stream());
+    async blob(path) {
+      return (await find(path)).blob();
     },
     async createWriter(path, expectedBytes) {
       return openWriter(cache, base + path, expectedBytes);

@@ -31,10 +31,10 @@
  * @typedef {object} Backend
  * @property {'opfs' | 'cache' | 'memory'} kind
  * @property {boolean} persistent whether the files outlive the page
- * @property {() => Promise<StoredFile[]>} list all files, in no particular order
+ * @property {(folder?: string) => Promise<StoredFile[]>} list all files, or those of one folder, in no particular order
  * @property {(path: string) => Promise<OpenFile>} open rejects with TesseraError 'not_found'; worker only (except memory)
- * @property {(path: string) => Promise<ReadableStream<Uint8Array>>} stream the file's bytes in order; rejects with 'not_found'; works
- *   in page and worker
+ * @property {(path: string) => Promise<Blob>} blob the file as it is now, without reading it where that can be; rejects with
+ *   'not_found'; works in page and worker
  * @property {(path: string, expectedBytes?: number) => Promise<FileWriter>} createWriter worker only (except cache, memory); the
  *   number is a hint that spares the backend from measuring the file later
  * @property {(path: string) => Promise<void>} delete of a file that is not there does nothing; rejects with 'in_use' while another

@@ -1,154 +1,220 @@
 /**
- * From the network into a backend: files side by side, each hashed while it arrives and committed only when its size and SHA-256
- * are right. What is committed stays, whatever happens to the rest.
+ * From the network into a model's folder: what is missing, several chunks side by side. What is complete stays, whatever happens to
+ * the rest; a file that changed on the server is begun anew.
  */
-import { TesseraError } from '../base/errors.js';
-import { createHash } from './hash.js';
-import { bodyBytes, fetchBody, pathOf } from './network.js';
+import { Changed, changedError, fetchSpan, NoRanges } from './fetch-span.js';
+import { startSha256 } from './hash.js';
+import { stopped } from './network.js';
 import { checkSpace, isQuotaError, quotaError } from './quota.js';
+import { chunkCount, chunkSize } from './records.js';
+import { mismatch, Span } from './span.js';
 
-/**
- * @typedef {object} DownloadTask
- * @property {string} url absolute
- * @property {string} path where the backend keeps it
- * @property {number | null} bytes expected; null: whatever comes
- * @property {string | null} sha256 expected; null: learned
- * @property {string} [magic] ASCII characters the file must begin with
- */
+/** @typedef {import('./records.js').Source} Source */
+/** @typedef {import('./records.js').ModelRecord} ModelRecord */
 
 /**
  * @typedef {object} DownloadContext
- * @property {import('./contract.js').Backend} backend
+ * @property {import('./model-folder.js').ModelFolder} folder
  * @property {import('./progress.js').ProgressMeter} progress
- * @property {AbortSignal} [signal]
- * @property {import('./network.js').NetworkOptions & {parallel?: number}} network
+ * @property {AbortSignal} signal
+ * @property {import('./network.js').NetworkOptions} network
+ * @property {boolean} persistent whether the folder is on a disk that may be full
+ * @property {Set<string>} suspects keys of sources that arrived complete but wrong
  */
 
 const kParallel = 3;
-const kDamaged = ['hash_mismatch', 'size_mismatch'];
+const kChunksPerRequest = 4;
+const kMostRestarts = 2;
 
 /**
- * @param {DownloadTask[]} tasks
- * @param {DownloadContext} context
- * @returns {Promise<void>} rejects with the first error, after all connections and unfinished files are closed
+ * @param {ModelRecord} record completed as sizes and hashes become known, and saved
+ * @param {Omit<DownloadContext, 'suspects'>} options
  */
-export async function downloadAll(tasks, context) {
-  const controller = new AbortController();
-  const stop = () => controller.abort();
-  context.signal?.addEventListener('abort', stop);
-  const queue = tasks.values();
-  /** @type {unknown[]} */
-  const errors = [];
-  const lane = async () => {
-    for (const task of queue) {
-      if (context.signal?.aborted || controller.signal.aborted) return;
-      await download(task, { ...context, signal: controller.signal });
+export async function downloadModel(record, options) {
+  const { folder, progress } = options;
+  const context = { ...options, suspects: new Set() };
+  const missing = missingChunks(record, folder).reduce((sum, { source, index }) => sum + chunkSize(source, index), 0);
+  progress.add(record.sources.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0) - missing);
+  try {
+    for (let restarts = 0; !folder.complete; ++restarts) {
+      try {
+        await round(record, context);
+      } catch (error) {
+        if (!(error instanceof Changed)) throw error;
+        if (error.source.pins !== null || restarts === kMostRestarts) throw changedError(error.source);
+        await startOver(error.source, record, context);
+      }
     }
-  };
-  const guardedLane = () =>
-    lane().catch((error) => {
-      errors.push(error);
-      stop();
-    });
-  await Promise.all(Array.from({ length: context.network.parallel ?? kParallel }, guardedLane));
-  context.signal?.removeEventListener('abort', stop);
-  if (context.signal?.aborted) throw new TesseraError('aborted', 'the download was stopped');
-  if (errors.length > 0) throw errors[0];
+  } catch (error) {
+    if (context.signal.aborted) throw stopped();
+    throw isQuotaError(error) ? await quotaError(missingBytes(record, folder), error) : error;
+  }
+  progress.totalBytes = knownBytes(record);
+  progress.report();
 }
 
 /**
- * One file; a damaged one is fetched once more.
- * @param {DownloadTask} task
+ * One pass over everything that is missing.
+ * @param {ModelRecord} record
  * @param {DownloadContext} context
- * @returns {Promise<{bytes: number, sha256: string}>}
  */
-export async function download(task, context) {
+async function round(record, context) {
+  const { folder, progress, persistent } = context;
+  const learned = async () => {
+    progress.totalBytes = knownBytes(record);
+    if (persistent) await checkSpace(missingBytes(record, folder) ?? 0);
+    await folder.save(record);
+  };
+  for (const source of record.sources) {
+    if (source.bytes === null) await fetchInto(source, 0, source.whole ? null : 0, { ...context, learned });
+  }
+  await inLanes(runs(missingChunks(record, folder), context.network), context, ({ source, first, last }, lane) =>
+    source.whole ? undefined : fetchInto(source, first, last, { ...lane, learned }),
+  );
+  for (const source of record.sources) {
+    if (source.whole && missingOf(source, folder).length > 0) {
+      progress.add(-folder.storedBytesOf(source)); // it all comes once more
+      await fetchInto(source, 0, null, { ...context, learned });
+    }
+    if (source.pins === null) await pin(source, context);
+  }
+  await folder.save(record);
+}
+
+/**
+ * @param {Source} source
+ * @param {number} first
+ * @param {number | null} last
+ * @param {DownloadContext & {learned: () => Promise<void>}} context
+ */
+async function fetchInto(source, first, last, context) {
+  const span = new Span(source, first, last, context);
   try {
-    return await attempt(task, context);
+    await fetchSpan(source, span, context);
   } catch (error) {
-    if (!(error instanceof TesseraError) || !kDamaged.includes(error.code)) throw error;
-    return attempt(task, context);
+    if (!span.done) span.rewind();
+    if (!(error instanceof NoRanges)) throw error;
+    if (source.bytes === null) await fetchInto(source, 0, null, context);
   }
 }
 
 /**
- * @param {DownloadTask} task
+ * @template Item
+ * @param {Item[]} items
+ * @param {DownloadContext} context
+ * @param {(item: Item, lane: DownloadContext) => Promise<void> | undefined} run
+ * @returns {Promise<void>} rejects with the first error, after all connections and unfinished files are closed
+ */
+async function inLanes(items, context, run) {
+  const controller = new AbortController();
+  const stop = () => controller.abort();
+  context.signal.addEventListener('abort', stop);
+  if (context.signal.aborted) stop();
+  const queue = items.values();
+  /** @type {unknown[]} */
+  const errors = [];
+  const lane = async () => {
+    try {
+      for (const item of queue) {
+        if (controller.signal.aborted) return;
+        await run(item, { ...context, signal: controller.signal });
+      }
+    } catch (error) {
+      errors.push(error);
+      stop();
+    }
+  };
+  await Promise.all(Array.from({ length: context.network.parallel ?? kParallel }, lane));
+  context.signal.removeEventListener('abort', stop);
+  if (context.signal.aborted) throw stopped();
+  if (errors.length > 0) throw errors[0];
+}
+
+/**
+ * All chunks are there: if their source's hash was announced and is not the hash of its one chunk, they are read once more. Which
+ * of them is wrong nobody can tell, so all come again, once.
+ * @param {Source} source
  * @param {DownloadContext} context
  */
-function attempt(task, { backend, progress, signal, network }) {
-  return fetchBody(task.url, signal, network, async (consume, response) => {
-    if (task.bytes === null) {
-      progress.totalBytes = bodyBytes(response);
-      if (backend.persistent) await checkSpace(progress.totalBytes ?? 0);
+async function pin(source, { folder, progress, suspects }) {
+  const count = chunkCount(source);
+  if (source.sha256 !== null && count > 1) {
+    const hash = startSha256();
+    for (let i = 0; i < count; ++i) hash.update(new Uint8Array(await (await folder.blob(source, i)).arrayBuffer()));
+    const found = hash.digest();
+    if (found !== source.sha256) {
+      for (let i = 0; i < count; ++i) await folder.drop(source, i);
+      if (suspects.has(source.key)) throw mismatch('hash_mismatch', source.path, source.sha256, found);
+      suspects.add(source.key);
+      progress.add(-Number(source.bytes));
+      return;
     }
-    const hash = await createHash();
-    let bytes = 0;
-    let counted = 0;
-    /** @type {import('./contract.js').FileWriter | null} */
-    let writer = null;
-    try {
-      writer = await backend.createWriter(task.path, task.bytes ?? undefined);
-      const check = magicCheck(task);
-      await consume(async (chunk) => {
-        check(chunk);
-        bytes += chunk.length;
-        if (task.bytes !== null && bytes > task.bytes)
-          throw damaged(task, 'size_mismatch', `${task.bytes} bytes`, 'more');
-        progress.add(chunk.length);
-        counted += chunk.length;
-        hash.update(chunk);
-        await writer?.write(chunk);
-      });
-      const sha256 = hash.digest();
-      if (task.bytes !== null && bytes !== task.bytes) {
-        throw damaged(task, 'size_mismatch', `${task.bytes} bytes`, `${bytes}`);
-      }
-      if (task.sha256 !== null && sha256 !== task.sha256) throw damaged(task, 'hash_mismatch', task.sha256, sha256);
-      await writer.commit();
-      return { bytes, sha256 };
-    } catch (error) {
-      await writer?.abort();
-      progress.add(-counted);
-      throw isQuotaError(error) ? await quotaError(remaining(progress.totalBytes, task, bytes), error) : error;
-    }
-  });
+  }
+  source.pins = Array.from({ length: count }, (_, i) => String(folder.chunk(source, i)?.sha256));
 }
 
 /**
- * @param {number | null} totalBytes
- * @param {DownloadTask} task
- * @param {number} bytes
+ * @param {Source} source
+ * @param {ModelRecord} record
+ * @param {DownloadContext} context
  */
-function remaining(totalBytes, task, bytes) {
-  const whole = task.bytes ?? totalBytes;
-  return whole === null ? null : whole - bytes;
+async function startOver(source, record, { folder, progress }) {
+  progress.add(-folder.storedBytesOf(source));
+  await folder.keepOnly((key) => key !== source.key);
+  Object.assign(source, { bytes: null, validator: '', whole: false });
+  await folder.save(record);
+  progress.note = `${source.path} changed on the server, so its download began anew.`;
 }
 
 /**
- * A web page that answers in place of a model is found out before it is stored.
- * @param {DownloadTask} task
- * @returns {(chunk: Uint8Array) => void}
+ * @param {ModelRecord} record
+ * @param {import('./model-folder.js').ModelFolder} folder
  */
-function magicCheck({ url, magic = '' }) {
-  let seen = '';
-  return (chunk) => {
-    if (seen.length >= magic.length) return;
-    seen += String.fromCharCode(...chunk.subarray(0, magic.length - seen.length));
-    if (magic.startsWith(seen)) return;
-    const message = `${pathOf(url)}: expected a file that begins with '${magic}', found ${JSON.stringify(seen)}`;
-    throw new TesseraError('not_gguf', message, 'The address must name the GGUF file itself, not a page about it.');
-  };
+function missingChunks(record, folder) {
+  /** @type {Map<string, Source>} */
+  const sources = new Map(record.sources.map((source) => [source.key, source])); // equal shards are fetched and kept once
+  return [...sources.values()].flatMap((source) => missingOf(source, folder).map((index) => ({ source, index })));
 }
 
 /**
- * @param {DownloadTask} task
- * @param {'hash_mismatch' | 'size_mismatch'} code
- * @param {string} expected
- * @param {string} found
+ * Chunks that follow one another, as requests: some chunks each, but not so many that a lane is left without work.
+ * @param {{source: Source, index: number}[]} chunks
+ * @param {import('./network.js').NetworkOptions} network
+ * @returns {{source: Source, first: number, last: number}[]}
  */
-function damaged(task, code, expected, found) {
-  const what = code === 'hash_mismatch' ? 'SHA-256' : 'size';
-  const hint =
-    'The file on the server differs from what was announced: it was changed or damaged on the way. Try again, or ask its publisher.';
-  return new TesseraError(code, `${pathOf(task.url)}: ${what}: expected ${expected}, found ${found}`, hint);
+function runs(chunks, { parallel = kParallel, chunksPerRequest = kChunksPerRequest }) {
+  const most = Math.max(1, Math.min(chunksPerRequest, Math.floor(chunks.length / (2 * parallel))));
+  /** @type {{source: Source, first: number, last: number}[]} */
+  const found = [];
+  for (const { source, index } of chunks) {
+    const run = found.at(-1);
+    if (run?.source === source && run.last === index - 1 && index - run.first < most) run.last = index;
+    else found.push({ source, first: index, last: index });
+  }
+  return found;
+}
+
+/**
+ * @param {Source} source
+ * @param {import('./model-folder.js').ModelFolder} folder
+ */
+function missingOf(source, folder) {
+  return Array.from({ length: chunkCount(source) }, (_, i) => i).filter((i) => !folder.has(source, i));
+}
+
+/** @param {ModelRecord} record @returns {number | null} */
+export function knownBytes({ sources }) {
+  return sources.some(({ bytes }) => bytes === null)
+    ? null
+    : sources.reduce((sum, { bytes }) => sum + Number(bytes), 0);
+}
+
+/**
+ * @param {ModelRecord} record
+ * @param {import('./model-folder.js').ModelFolder} folder
+ * @returns {number | null} bytes still to be stored
+ */
+function missingBytes(record, folder) {
+  const whole = knownBytes(record);
+  return whole === null ? null : whole - record.sources.reduce((sum, source) => sum + folder.storedBytesOf(source), 0);
 }

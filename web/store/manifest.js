@@ -21,10 +21,12 @@ import { TesseraError } from '../base/errors.js';
  * @property {number} context_length
  * @property {Shard[]} shards in file order, without gaps
  * @property {boolean} chat_template
+ * @property {string[]} [mirrors] absolute URLs of folders that hold the same shards
  */
 
 const kMaxText = 500; // characters of a name or a path
 const kMaxShards = 65536;
+const kMaxMirrors = 8;
 
 /**
  * @param {string} text the JSON text
@@ -67,19 +69,43 @@ export function checkManifest(value) {
     chat_template: boolean(root.chat_template, 'chat_template'),
   };
   manifest.shards = shards(root.shards, manifest.file.bytes);
+  if (root.mirrors !== undefined) manifest.mirrors = mirrorList(root.mirrors);
   return manifest;
 }
 
 /**
- * @param {Shard} shard
+ * @param {Manifest} manifest
  * @param {string} manifestUrl absolute
- * @returns {string} the absolute URL of the shard, in the manifest's folder or below it
+ * @returns {string[][]} for each shard its absolute URLs: beside the manifest or below it, then in each mirror
  */
-export function shardUrl(shard, manifestUrl) {
-  const folder = new URL('.', manifestUrl).href;
-  const url = new URL(shard.path, manifestUrl).href;
-  if (!url.startsWith(folder)) throw invalid('shard path', `a path inside ${folder}`, shard.path);
+export function shardUrls({ shards, mirrors = [] }, manifestUrl) {
+  const folders = [new URL('.', manifestUrl).href, ...mirrors];
+  return shards.map(({ path }) => folders.map((folder) => urlInside(folder, path)));
+}
+
+/**
+ * @param {string} folder
+ * @param {string} path
+ */
+function urlInside(folder, path) {
+  const url = new URL(path, folder).href;
+  if (!url.startsWith(folder)) throw invalid('shard path', `a path inside ${folder}`, path);
   return url;
+}
+
+/**
+ * @param {unknown} value
+ * @returns {string[]} each with a slash at its end
+ */
+function mirrorList(value) {
+  if (!Array.isArray(value) || value.length > kMaxMirrors)
+    throw invalid('mirrors', `a list of at most ${kMaxMirrors} addresses`, value);
+  return value.map((entry, index) => {
+    const url = URL.canParse(String(entry)) ? new URL(String(entry)) : null;
+    if (!url || !['http:', 'https:'].includes(url.protocol) || url.search || url.hash)
+      throw invalid(`mirrors[${index}]`, 'an absolute http(s) URL of a folder', entry);
+    return url.href.replace(/\/?$/, '/');
+  });
 }
 
 /**

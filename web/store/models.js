@@ -1,15 +1,16 @@
-/** The stored models: what there is, throwing one away, checking one. Works in the page and in workers. */
+/** The stored models: what there is, throwing one away, checking one, giving one back as a file. Works in the page and in workers. */
 import { TesseraError } from '../base/errors.js';
 import { chooseBackend } from './choose-backend.js';
-import { createHash } from './hash.js';
 import { withModelLock } from './locks.js';
-import { isStored, readLastUsed, readRecord, storedFiles } from './records.js';
+import { ModelFolder } from './model-folder.js';
+import { chunkCount } from './records.js';
 
 /** @typedef {import('./contract.js').Backend} Backend */
+/** @typedef {import('./records.js').ModelRecord} ModelRecord */
 
 /**
  * @typedef {object} StoredModel
- * @property {string} id for remove and verify
+ * @property {string} id for remove, verify and exportFile
  * @property {string} name
  * @property {number | null} bytes of the whole model; null while unknown
  * @property {number} storedBytes
@@ -26,18 +27,23 @@ export async function list(backend) {
   const store = backend ?? (await chooseBackend());
   /** @type {StoredModel[]} */
   const models = [];
-  for (const [id, files] of await storedFiles(store)) {
-    const record = await readRecord(store, id);
-    const { name, url, parts } = record ?? { name: `unreadable entry ${id}`, url: '', parts: [] };
+  /** @type {Map<string, import('./contract.js').StoredFile[]>} */
+  const files = new Map();
+  for (const file of await store.list()) {
+    const [id] = file.path.split('/', 1);
+    files.set(id, [...(files.get(id) ?? []), file]);
+  }
+  for (const [id, own] of files) {
+    const folder = await ModelFolder.read(store, id, own);
+    const { name, url, sources } = folder.record ?? { name: `unreadable entry ${id}`, url: '', sources: [] };
+    const known = sources.length > 0 && sources.every(({ bytes }) => bytes !== null);
     models.push({
       id,
       name,
-      bytes: parts.every((part) => part.bytes !== null)
-        ? parts.reduce((sum, part) => sum + Number(part.bytes), 0)
-        : null,
-      storedBytes: [...files.values()].reduce((sum, bytes) => sum + bytes, 0),
-      complete: record !== null && parts.every((part) => isStored(part, files)),
-      lastUsed: await readLastUsed(store, id),
+      bytes: known ? sources.reduce((sum, { bytes }) => sum + Number(bytes), 0) : null,
+      storedBytes: folder.storedBytes,
+      complete: folder.complete,
+      lastUsed: await folder.lastUsed(),
       url,
     });
   }
@@ -52,54 +58,42 @@ export async function list(backend) {
 export async function remove(id, backend) {
   const store = backend ?? (await chooseBackend());
   await withModelLock(id, { wait: false }, async () => {
-    if (!(await storedFiles(store)).has(id)) throw unknownModel(id);
+    if ((await store.list(id)).length === 0) throw unknownModel(id);
     await store.deleteFolder(id);
   });
 }
 
 /**
- * Reads every stored shard again and compares its SHA-256. A shard that is wrong is deleted, so that the next load fetches it anew.
+ * The model as one file, or as its GGUF parts. The bytes stay where they are: the files refer to them.
  * @param {string} id
  * @param {Backend} [backend]
- * @returns {Promise<{ok: boolean, badShards: string[], missingShards: string[]}>} shard paths; ok: all are there and right
+ * @returns {Promise<File[]>} rejects with 'not_found' unless the model is complete
  */
-export async function verify(id, backend) {
+export async function exportFiles(id, backend) {
   const store = backend ?? (await chooseBackend());
-  return withModelLock(id, { wait: false }, async () => {
-    const files = (await storedFiles(store)).get(id);
-    const record = files && (await readRecord(store, id));
-    if (!record) throw unknownModel(id);
-    const badShards = [];
-    const missingShards = [];
-    for (const part of record.parts) {
-      const path = `${id}/${part.file}`;
-      if (!files.has(part.file)) {
-        missingShards.push(part.path);
-      } else if (!isStored(part, files) || (await hashFile(store, path)) !== part.sha256) {
-        badShards.push(part.path);
-        await store.delete(path);
-        files.delete(part.file);
-      }
-    }
-    return { ok: badShards.length + missingShards.length === 0, badShards, missingShards };
-  });
+  const folder = await ModelFolder.read(store, id);
+  if (!folder.record || !folder.complete) throw unknownModel(id);
+  const { split, sources, url } = folder.record;
+  const blobs = [];
+  for (const source of sources) {
+    const chunks = [];
+    for (let i = 0; i < chunkCount(source); ++i) chunks.push(await folder.blob(source, i));
+    blobs.push(new Blob(chunks));
+  }
+  if (split) return blobs.map((blob, i) => new File([blob], sources[i].path));
+  return [new File(blobs, ggufName(url, folder.record))];
 }
 
 /**
- * @param {Backend} store
- * @param {string} path
+ * @param {string} url
+ * @param {ModelRecord} record
  */
-async function hashFile(store, path) {
-  const hash = await createHash();
-  const reader = (await store.stream(path)).getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return hash.digest();
-    hash.update(value);
-  }
+function ggufName(url, { name }) {
+  const file = new URL(url).pathname.split('/').pop() ?? '';
+  return file.endsWith('.gguf') ? file : `${name.replace(/[^\w.-]+/g, '-')}.gguf`;
 }
 
 /** @param {string} id */
-function unknownModel(id) {
+export function unknownModel(id) {
   return new TesseraError('not_found', `no stored model has the id '${id}'`, 'models.list() shows the ids.');
 }

@@ -6,89 +6,102 @@ import { TesseraError } from '../base/errors.js';
  * @property {number} [retries] further attempts after a failure of the network or a busy server
  * @property {number} [backoffMs] the wait before the first of them; it doubles each time
  * @property {number} [stallMs] a connection that is silent for this long counts as broken
+ * @property {number} [parallel] requests under way at once
+ * @property {number} [chunkBytes] for tests: the size of chunks
+ * @property {number} [chunksPerRequest] at most
+ * @property {{origin: string, value: string}} [authorization] a header that goes to this origin and nowhere else
  */
 
 /** A failure that another attempt may get over. */
-class Transient extends Error {
-  /** @param {TesseraError} error */
-  constructor(error) {
+export class Transient extends Error {
+  /**
+   * @param {TesseraError} error what to report when no attempt helps
+   * @param {number} [waitMs] how long to wait, where that is known better than by doubling
+   */
+  constructor(error, waitMs) {
     super(error.message);
     this.error = error;
+    this.waitMs = waitMs;
   }
 }
 
 const kBusyStatus = [408, 425, 429, 500, 502, 503, 504];
+const kLongestWaitMs = 30_000;
 
 /**
- * Gets a URL and hands its body over piece by piece, in order, one call at a time. Each attempt starts with a sink of its own.
+ * Repeats an attempt that fails for a passing reason. An attempt that got somewhere is not held against the next.
  * @template Result
- * @param {string} url
  * @param {AbortSignal | undefined} signal
  * @param {NetworkOptions} options
- * @param {(consume: (onChunk: (chunk: Uint8Array) => void | Promise<void>) => Promise<void>, response: Response) => Promise<Result>} use
- *   called once an attempt has a good answer; errors of its own end the whole fetch
+ * @param {(attempt: number, progressed: () => void) => Promise<Result>} run errors that are not Transient end it
  * @returns {Promise<Result>}
  */
-export async function fetchBody(url, signal, { retries = 4, backoffMs = 500, stallMs = 30000 }, use) {
+export async function withRetries(signal, { retries = 4, backoffMs = 500 }, run) {
+  let failures = 0;
   for (let attempt = 0; ; ++attempt) {
     try {
-      return await fetchOnce(url, signal, stallMs, use);
+      return await run(attempt, () => void (failures = 0));
     } catch (error) {
-      if (signal?.aborted) throw new TesseraError('aborted', 'the download was stopped');
+      if (signal?.aborted) throw stopped();
       if (!(error instanceof Transient)) throw error;
-      if (attempt === retries) throw error.error;
-      await wait(backoffMs * 2 ** attempt, signal);
+      if (failures === retries) throw error.error;
+      await wait(Math.min(error.waitMs ?? backoffMs * 2 ** failures, kLongestWaitMs), signal);
+      ++failures;
     }
   }
 }
 
 /**
+ * One request: hands the body over piece by piece, in order, one call at a time.
  * @template Result
- * @param {string} url
+ * @param {{url: string, method?: string, headers?: Record<string, string>, expected?: number[]}} request expected: statuses
+ *   beyond 200…299 that are answers too
  * @param {AbortSignal | undefined} signal
- * @param {number} stallMs
- * @param {(consume: (onChunk: (chunk: Uint8Array) => void | Promise<void>) => Promise<void>, response: Response) => Promise<Result>} use
- * @returns {Promise<Result>}
+ * @param {NetworkOptions} options
+ * @param {(response: Response, consume: (onChunk: (chunk: Uint8Array) => void | Promise<void>) => Promise<void>) => Promise<Result>} use
+ * @returns {Promise<Result>} rejects with Transient when another attempt may succeed
  */
-async function fetchOnce(url, signal, stallMs, use) {
+export async function fetchBody({ url, method, headers, expected = [] }, signal, options, use) {
   signal?.throwIfAborted();
+  const { stallMs = 30_000, authorization } = options;
   const controller = new AbortController();
   const stop = () => controller.abort();
   signal?.addEventListener('abort', stop);
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
+  // Not every engine wakes a read that waits when its request is aborted.
+  const ended = new Promise((_, reject) => controller.signal.addEventListener('abort', () => reject(stopped())));
+  ended.catch(() => {});
   /**
    * @template T
    * @param {Promise<T>} step one wait for the network
    * @returns {Promise<T>}
    */
   const guarded = async (step) => {
-    timer = setTimeout(stop, stallMs);
+    const timer = setTimeout(stop, stallMs);
     try {
-      return await step;
+      return /** @type {T} */ (await Promise.race([step, ended]));
     } catch (cause) {
-      throw new Transient(
-        networkError(url, controller.signal.aborted ? `silent for ${stallMs / 1000} s` : 'broken', cause),
-      );
+      const what = controller.signal.aborted ? `silent for ${stallMs / 1000} s` : 'broken';
+      throw new Transient(networkError(url, what, cause));
     } finally {
       clearTimeout(timer);
     }
   };
 
   try {
+    const sent = new Headers(headers);
+    if (authorization?.origin === new URL(url).origin) sent.set('Authorization', authorization.value);
     // no-store: the model store keeps the bytes, a second copy in the HTTP cache would only take space.
-    const response = await guarded(
-      fetch(url, { signal: controller.signal, cache: 'no-store', referrerPolicy: 'no-referrer' }),
-    );
-    if (!response.ok) throw httpError(url, response);
+    const settings = /** @type {const} */ ({ cache: 'no-store', referrerPolicy: 'no-referrer' });
+    const response = await guarded(fetch(url, { ...settings, method, headers: sent, signal: controller.signal }));
+    if (!response.ok && !expected.includes(response.status)) throw httpError(url, response);
     const reader = response.body?.getReader();
-    return await use(async (onChunk) => {
+    return await use(response, async (onChunk) => {
       while (reader) {
         const { done, value } = await guarded(reader.read());
         if (done) return;
         await onChunk(value);
       }
-    }, response);
+    });
   } finally {
     signal?.removeEventListener('abort', stop);
     stop(); // nothing to stop after success; after an error of the consumer it closes the connection
@@ -104,19 +117,21 @@ async function fetchOnce(url, signal, stallMs, use) {
  * @returns {Promise<string>}
  */
 export function fetchText(url, signal, options, maxBytes) {
-  return fetchBody(url, signal, options, async (consume) => {
-    const decoder = new TextDecoder();
-    let text = '';
-    let bytes = 0;
-    await consume((chunk) => {
-      bytes += chunk.length;
-      if (bytes > maxBytes) {
-        throw new TesseraError('too_large', `${pathOf(url)} is larger than the ${maxBytes} bytes allowed for it`);
-      }
-      text += decoder.decode(chunk, { stream: true });
+  const attempt = () =>
+    fetchBody({ url }, signal, options, async (_, consume) => {
+      const decoder = new TextDecoder();
+      let text = '';
+      let bytes = 0;
+      await consume((chunk) => {
+        bytes += chunk.length;
+        if (bytes > maxBytes) {
+          throw new TesseraError('too_large', `${pathOf(url)} is larger than the ${maxBytes} bytes allowed for it`);
+        }
+        text += decoder.decode(chunk, { stream: true });
+      });
+      return text + decoder.decode();
     });
-    return text + decoder.decode();
-  });
+  return withRetries(signal, options, attempt);
 }
 
 /**
@@ -132,6 +147,10 @@ export function bodyBytes(response) {
   return Number(length);
 }
 
+export function stopped() {
+  return new TesseraError('aborted', 'the download was stopped');
+}
+
 /** @param {string} url */
 export function pathOf(url) {
   return new URL(url).pathname; // without the query, which may hold a secret
@@ -141,15 +160,17 @@ export function pathOf(url) {
  * @param {string} url
  * @param {Response} response
  */
-function httpError(url, { status, statusText }) {
+function httpError(url, { status, statusText, headers }) {
   const message = `${pathOf(url)}: the server answered ${status}${statusText ? ` ${statusText}` : ''}`;
   if (kBusyStatus.includes(status)) {
-    return new Transient(new TesseraError('http', message, 'The server is busy or broken; try again later.'));
+    const seconds = Number(headers.get('retry-after')) || undefined; // a date, or nothing: our own waits do
+    const error = new TesseraError('http', message, 'The server is busy or broken; try again later.');
+    return new Transient(error, seconds && seconds * 1000);
   }
   let hint = 'Check the address of the model.';
   if (status === 404 || status === 410)
     hint = 'The file is not on the server: check the address, or that all shards were uploaded.';
-  if (status === 401 || status === 403) hint = 'The server does not give this file to everybody: it may need a login.';
+  if (status === 401 || status === 403) hint = 'The server does not give this file to everybody: it may need a token.';
   return new TesseraError('http', message, hint);
 }
 
@@ -160,7 +181,8 @@ function httpError(url, { status, statusText }) {
  */
 function networkError(url, what, cause) {
   const hint =
-    'Check the connection and try again: what is complete has been kept. Another site must allow this page (CORS).';
+    'Check the connection and try again: what is complete has been kept. Another site must allow this page (CORS), and the ' +
+    'owner of this one must have listed it.';
   return new TesseraError('network', `${pathOf(url)}: the connection was ${what}`, hint, cause);
 }
 
@@ -173,7 +195,7 @@ function wait(ms, signal) {
   return new Promise((resolve, reject) => {
     const stop = () => {
       clearTimeout(timer);
-      reject(new TesseraError('aborted', 'the download was stopped'));
+      reject(stopped());
     };
     const timer = setTimeout(() => {
       signal?.removeEventListener('abort', stop);

@@ -1,28 +1,22 @@
 /** From what the caller names (a URL, a file, several files) to readers of GGUF bytes, downloading and storing what is missing. */
 import { TesseraError } from '../base/errors.js';
+import { modelAddress, partAddresses } from './addresses.js';
 import { chooseBackend } from './choose-backend.js';
-import { download, downloadAll } from './download.js';
+import { downloadModel, knownBytes } from './download.js';
+import { hashText } from './hash.js';
 import { openFiles } from './local-files.js';
 import { withModelLock } from './locks.js';
-import { parseManifest, shardUrl } from './manifest.js';
+import { parseManifest, shardUrls } from './manifest.js';
+import { ModelFolder } from './model-folder.js';
 import { fetchText } from './network.js';
 import { ProgressMeter } from './progress.js';
 import { checkSpace, isQuotaError, quotaError } from './quota.js';
 import { joinedReader } from './readers.js';
-import {
-  isStored,
-  modelId,
-  readRecord,
-  recordOfFile,
-  recordOfManifest,
-  storedFiles,
-  writeLastUsed,
-  writeRecord,
-} from './records.js';
+import { chunkCount, recordOfFiles, recordOfManifest } from './records.js';
 
 /** @typedef {import('./contract.js').Backend} Backend */
 /** @typedef {import('./contract.js').SyncReader} SyncReader */
-/** @typedef {import('./records.js').ModelRecord} ModelRecord */
+/** @typedef {import('./contract.js').OpenFile} OpenFile */
 
 /**
  * @typedef {object} OpenedModel
@@ -35,6 +29,7 @@ import {
 /**
  * @typedef {object} OpenOptions
  * @property {boolean} [cache] false: keep nothing, neither on this visit nor for the next one
+ * @property {string} [token] for a server that asks who reads; it goes into a header to the model's own origin and nowhere else
  * @property {AbortSignal} [signal]
  * @property {(progress: import('./progress.js').Progress) => void} [onProgress] loadedBytes never goes down within a stage
  */
@@ -42,7 +37,7 @@ import {
 /**
  * @typedef {object} Environment what tests replace
  * @property {Backend} [backend]
- * @property {import('./network.js').NetworkOptions & {parallel?: number}} [network]
+ * @property {import('./network.js').NetworkOptions} [network]
  */
 
 /**
@@ -50,8 +45,9 @@ import {
  * @property {string} url
  * @property {string} id
  * @property {Backend} backend
- * @property {import('./network.js').NetworkOptions & {parallel?: number}} network
- * @property {AbortSignal} [signal]
+ * @property {ModelFolder} folder
+ * @property {import('./network.js').NetworkOptions} network
+ * @property {AbortSignal} signal
  * @property {OpenOptions['onProgress']} onProgress
  */
 
@@ -59,37 +55,22 @@ const kMaxManifestBytes = 16 << 20;
 
 /**
  * Worker only. A model that is stored completely is opened without any request.
- * @param {string | File | File[]} source absolute URL of a .gguf or manifest.json; a GGUF file; the files of a split GGUF or its shards
+ * @param {string | File | File[]} source absolute URL of a .gguf or manifest.json, or hf:owner/repo/file.gguf; a GGUF file; the files
+ *   of a split GGUF or its shards
  * @param {OpenOptions} [options]
  * @param {Environment} [environment]
  * @returns {Promise<OpenedModel>} rejects with TesseraError 'aborted', 'http', 'network', 'hash_mismatch', 'size_mismatch',
- *   'manifest_invalid', 'not_gguf', 'quota_exceeded', 'invalid_argument', 'read_failed'
+ *   'manifest_invalid', 'not_gguf', 'quota_exceeded', 'invalid_argument', 'read_failed', 'changed'
  */
 export async function openModel(source, options = {}, environment = {}) {
   try {
     options.signal?.throwIfAborted();
     if (typeof source !== 'string') return openFiles(source);
-    return await openUrl(checkUrl(source), options, environment);
+    return await openUrl(modelAddress(source), options, environment);
   } catch (error) {
     if (options.signal?.aborted) throw new TesseraError('aborted', 'the loading of the model was stopped');
     throw isQuotaError(error) ? await quotaError(null, error) : TesseraError.from(error);
   }
-}
-
-/**
- * @param {string} source
- * @returns {string}
- */
-function checkUrl(source) {
-  const url = URL.canParse(source) ? new URL(source) : null;
-  if (!url || !['http:', 'https:'].includes(url.protocol)) {
-    throw new TesseraError(
-      'invalid_argument',
-      `model: expected an absolute http(s) URL, found '${source.slice(0, 80)}'`,
-    );
-  }
-  url.hash = '';
-  return url.href;
 }
 
 /**
@@ -98,102 +79,83 @@ function checkUrl(source) {
  * @param {Environment} environment
  * @returns {Promise<OpenedModel>}
  */
-async function openUrl(url, { cache, signal, onProgress }, environment) {
+async function openUrl(url, { cache, token, signal = new AbortController().signal, onProgress }, environment) {
   const backend = environment.backend ?? (await chooseBackend({ cache }));
-  /** @type {Job} */
-  const job = { url, id: await modelId(url), backend, network: environment.network ?? {}, signal, onProgress };
+  const id = (await hashText(url)).slice(0, 16);
+  const authorization = token ? { origin: new URL(url).origin, value: `Bearer ${token}` } : undefined;
+  const network = { ...environment.network, authorization };
   const action = async () => {
-    const record = (await completeRecord(job)) ?? (await fetchModel(job));
-    await writeLastUsed(backend, job.id);
-    return openParts(record, job);
+    const folder = await ModelFolder.read(backend, id);
+    if (!folder.complete) await fetchModel({ url, id, backend, folder, network, signal, onProgress });
+    await folder.touch();
+    return openSources(folder, backend);
   };
-  return backend.persistent ? withModelLock(job.id, { signal, wait: true }, action) : action();
+  return backend.persistent ? withModelLock(id, { signal, wait: true }, action) : action();
 }
 
-/**
- * @param {Job} job
- * @returns {Promise<ModelRecord | null>} null when anything is missing
- */
-async function completeRecord({ backend, id }) {
-  const record = await readRecord(backend, id);
-  const files = (await storedFiles(backend)).get(id);
-  return record?.parts.every((part) => isStored(part, files)) ? record : null;
-}
-
-/**
- * @param {Job} job
- * @returns {Promise<ModelRecord>}
- */
+/** @param {Job} job */
 async function fetchModel(job) {
-  const record = new URL(job.url).pathname.endsWith('.json') ? await fetchShards(job) : await fetchFile(job);
-  const bytes = record.parts.reduce((sum, part) => sum + Number(part.bytes), 0);
-  const verified = new ProgressMeter('verify', bytes, job.onProgress);
+  const { url, backend, folder, network, signal, onProgress } = job;
+  const record = new URL(url).pathname.endsWith('.json') ? await manifestRecord(job) : await filesRecord(job);
+  const progress = new ProgressMeter('download', knownBytes(record), onProgress);
+  await downloadModel(record, { folder, progress, signal, network, persistent: backend.persistent });
+  const bytes = Number(knownBytes(record));
+  const verified = new ProgressMeter('verify', bytes, onProgress);
   verified.add(bytes); // every hash was compared while its bytes arrived
-  return record;
 }
 
 /**
+ * The manifest is asked for anew, because it may have been repaired since; what of the model is right already stays.
  * @param {Job} job
- * @returns {Promise<ModelRecord>}
  */
-async function fetchShards({ url, id, backend, network, signal, onProgress }) {
+async function manifestRecord({ url, backend, folder, network, signal }) {
   const manifest = parseManifest(await fetchText(url, signal, network, kMaxManifestBytes));
-  const record = recordOfManifest(url, manifest);
-  const files = (await storedFiles(backend)).get(id) ?? new Map();
-  const wanted = new Map(manifest.shards.map((shard) => [shard.sha256, shard])); // equal shards are fetched and kept once
-  for (const file of files.keys()) if (!wanted.has(file)) await backend.delete(`${id}/${file}`); // of an older manifest
-
-  const progress = new ProgressMeter('download', manifest.file.bytes, onProgress);
-  const tasks = [...wanted.values()]
-    .filter((shard) => files.get(shard.sha256) !== shard.bytes)
-    .map((shard) => ({ ...shard, url: shardUrl(shard, url), path: `${id}/${shard.sha256}` }));
-  const missing = tasks.reduce((sum, task) => sum + task.bytes, 0);
+  const record = recordOfManifest(url, manifest, shardUrls(manifest, url), network.chunkBytes);
+  const wanted = new Map(record.sources.map((source) => [source.key, source]));
+  await folder.keepOnly(
+    (key, index) => wanted.get(key)?.bytes != null && folder.has(/** @type {any} */ (wanted.get(key)), index),
+  );
+  for (const source of record.sources) source.pins = folder.pinsOf(source.key);
+  const missing = record.sources.reduce((sum, source) => sum + Number(source.bytes) - folder.storedBytesOf(source), 0);
   if (backend.persistent) await checkSpace(missing);
-  await writeRecord(backend, id, record);
-  progress.add(manifest.file.bytes - missing);
-  await downloadAll(tasks, { backend, progress, signal, network });
-  progress.report();
+  await folder.save(record);
+  return record;
+}
+
+/** @param {Job} job */
+async function filesRecord({ url, folder, network }) {
+  if (folder.record) return folder.record;
+  // Without the record nobody knows which file the chunks are of.
+  await folder.keepOnly(() => false);
+  const record = recordOfFiles(url, partAddresses(url), network.chunkBytes);
+  await folder.save(record);
   return record;
 }
 
 /**
- * A plain GGUF file: one stream, whose size and hash become the record. A hash once learned is the one expected from then on.
- * @param {Job} job
- * @returns {Promise<ModelRecord>}
- */
-async function fetchFile({ url, id, backend, network, signal, onProgress }) {
-  const name = new URL(url).pathname.split('/').pop() || 'model.gguf';
-  const record = (await readRecord(backend, id)) ?? recordOfFile(url, name);
-  const [part] = record.parts;
-  await writeRecord(backend, id, record);
-  const progress = new ProgressMeter('download', part.bytes, onProgress);
-  const task = { url, path: `${id}/${part.file}`, bytes: part.bytes, sha256: part.sha256, magic: 'GGUF' };
-  Object.assign(part, await download(task, { backend, progress, signal, network }));
-  progress.totalBytes = part.bytes;
-  progress.report();
-  await writeRecord(backend, id, record);
-  return record;
-}
-
-/**
- * @param {ModelRecord} record
- * @param {Job} job
+ * @param {ModelFolder} folder
+ * @param {Backend} backend
  * @returns {Promise<OpenedModel>}
  */
-async function openParts(record, { backend, id }) {
-  /** @type {import('./contract.js').OpenFile[]} */
-  const opened = [];
-  const close = () => opened.forEach((file) => file.close());
+async function openSources(folder, backend) {
+  const { name, split, sources } = /** @type {import('./records.js').ModelRecord} */ (folder.record);
+  /** @type {Map<string, OpenFile>} */
+  const byName = new Map(); // equal shards are kept once
+  const close = () => byName.forEach((file) => file.close());
   try {
-    /** @type {Map<string, import('./contract.js').OpenFile>} */
-    const byName = new Map();
-    for (const { file } of record.parts) {
-      const reader = byName.get(file) ?? (await backend.open(`${id}/${file}`));
-      if (!byName.has(file)) opened.push(reader);
-      byName.set(file, reader);
+    const readers = [];
+    for (const source of sources) {
+      const chunks = [];
+      for (let i = 0; i < chunkCount(source); ++i) {
+        const chunk = `${source.key}.${i}`;
+        const file = byName.get(chunk) ?? (await folder.open(source, i));
+        byName.set(chunk, file);
+        chunks.push(file);
+      }
+      readers.push(joinedReader(chunks));
     }
-    const parts = record.parts.map(({ file }) => /** @type {import('./contract.js').OpenFile} */ (byName.get(file)));
-    return { name: record.name, parts: [joinedReader(parts)], storedIn: backend.kind, close: async () => close() };
+    const parts = split ? readers : [joinedReader(readers)];
+    return { name, parts, storedIn: backend.kind, close: async () => close() };
   } catch (error) {
     close();
     throw error;

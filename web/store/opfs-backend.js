@@ -7,7 +7,8 @@ import { blobReader, checkRange } from './readers.js';
 
 const kRoot = 'tessera-models';
 const kUnfinished = '.part';
-const kBounceBytes = 1 << 20;
+/** Chromium copies what is read or written at once: larger steps are several times slower. */
+const kStepBytes = 1 << 20;
 
 /** @typedef {import('./contract.js').Backend} Backend */
 /** @typedef {import('./contract.js').OpenFile} OpenFile */
@@ -47,15 +48,11 @@ function backendIn(root) {
   return {
     kind: 'opfs',
     persistent: true,
-    async list() {
+    async list(folder) {
       const files = [];
-      for await (const [folder, directory] of root.entries()) {
-        if (directory.kind !== 'directory') continue;
-        for await (const [name, handle] of /** @type {FileSystemDirectoryHandle} */ (directory).entries()) {
-          if (handle.kind !== 'file' || name.endsWith(kUnfinished)) continue;
-          const { size } = await /** @type {FileSystemFileHandle} */ (handle).getFile();
-          files.push({ path: `${folder}/${name}`, bytes: size });
-        }
+      for await (const [name, directory] of root.entries()) {
+        if (directory.kind !== 'directory' || (folder !== undefined && name !== folder)) continue;
+        files.push(...(await filesIn(name, /** @type {FileSystemDirectoryHandle} */ (directory))));
       }
       return files;
     },
@@ -68,8 +65,8 @@ function backendIn(root) {
         return blobReader(await handle.getFile());
       }
     },
-    async stream(path) {
-      return (await (await fileHandle(path)).getFile()).stream();
+    async blob(path) {
+      return (await fileHandle(path)).getFile();
     },
     async createWriter(path) {
       const [folder, name] = path.split('/');
@@ -94,6 +91,24 @@ function backendIn(root) {
 }
 
 /**
+ * @param {string} folder
+ * @param {FileSystemDirectoryHandle} directory
+ */
+async function filesIn(folder, directory) {
+  const files = [];
+  for await (const [name, handle] of directory.entries()) {
+    if (handle.kind !== 'file' || name.endsWith(kUnfinished)) continue;
+    try {
+      const { size } = await /** @type {FileSystemFileHandle} */ (handle).getFile();
+      files.push({ path: `${folder}/${name}`, bytes: size });
+    } catch (cause) {
+      if (!missing(cause)) throw cause; // another tab finished or deleted it meanwhile
+    }
+  }
+  return files;
+}
+
+/**
  * @param {FileSystemDirectoryHandle} directory
  * @param {string} name
  * @returns {Promise<import('./contract.js').FileWriter>}
@@ -105,10 +120,13 @@ async function openWriter(directory, name) {
   let size = 0;
   return {
     async write(chunk) {
-      const written = access.write(chunk, { at: size });
-      // Some engines report a full disk as a short write instead of an exception.
-      if (written !== chunk.length) throw new DOMException('the disk is full', 'QuotaExceededError');
-      size += written;
+      for (let done = 0; done < chunk.length; done += kStepBytes) {
+        const piece = chunk.subarray(done, done + kStepBytes);
+        const written = access.write(piece, { at: size });
+        // Some engines report a full disk as a short write instead of an exception.
+        if (written !== piece.length) throw new DOMException('the disk is full', 'QuotaExceededError');
+        size += written;
+      }
     },
     async commit() {
       access.flush();
@@ -142,7 +160,7 @@ function handleReader(access) {
    */
   const fill = (target, offset) => {
     for (let done = 0; done < target.length;) {
-      const count = access.read(target.subarray(done), { at: offset + done });
+      const count = access.read(target.subarray(done, done + kStepBytes), { at: offset + done });
       if (count <= 0)
         throw new TesseraError('read_failed', `the stored file ended at ${offset + done} of ${size} bytes`);
       done += count;
@@ -158,7 +176,7 @@ function handleReader(access) {
           return fill(target, offset);
         } catch (cause) {
           if (!(cause instanceof TypeError) || target.buffer instanceof ArrayBuffer) throw cause;
-          bounce = new Uint8Array(kBounceBytes); // this engine refuses shared memory: copy through a buffer of our own
+          bounce = new Uint8Array(kStepBytes); // this engine refuses shared memory: copy through a buffer of our own
         }
       }
       for (let done = 0; done < target.length; done += bounce.length) {

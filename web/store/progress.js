@@ -7,6 +7,7 @@ const kIntervalMs = 50;
  * @property {'download' | 'verify'} stage
  * @property {number} loadedBytes
  * @property {number} totalBytes 0 while unknown
+ * @property {string} [note] what the reader should know about it, in a sentence
  */
 
 export class ProgressMeter {
@@ -17,6 +18,7 @@ export class ProgressMeter {
   #stage;
   /** @type {number | null} */
   totalBytes;
+  note = '';
 
   /**
    * @param {'download' | 'verify'} stage
@@ -43,6 +45,7 @@ export class ProgressMeter {
     this.#shown = this.#loaded;
     // A total that proves too small (a compressed body whose header was hidden) is worse than none.
     if (this.totalBytes !== null && this.#shown > this.totalBytes) this.totalBytes = null;
-    this.#onProgress?.({ stage: this.#stage, loadedBytes: this.#shown, totalBytes: this.totalBytes ?? 0 });
+    const progress = { stage: this.#stage, loadedBytes: this.#shown, totalBytes: this.totalBytes ?? 0 };
+    this.#onProgress?.(this.note ? { ...progress, note: this.note } : progress);
   }
 }

@@ -48,6 +48,21 @@ export function blobReader(blob) {
 }
 
 /**
+ * @param {Uint8Array} bytes
+ * @returns {OpenFile}
+ */
+export function bufferReader(bytes) {
+  return {
+    size: bytes.length,
+    read(target, offset) {
+      checkRange(bytes.length, target, offset);
+      target.set(bytes.subarray(offset, offset + target.length));
+    },
+    close() {},
+  };
+}
+
+/**
  * Shards laid end to end as one file.
  * @param {OpenFile[]} parts
  * @returns {OpenFile}

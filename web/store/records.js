@@ -1,174 +1,114 @@
 /**
- * How a model lies in a backend: a folder per source URL with `record.json` (what the files are), `used.json` (when it was last
- * opened) and the data files. A data file exists only when it was verified, so the files themselves are the state: no journal.
+ * What a model in the store is: where its bytes come from and what they must be. A record is plain JSON; model-folder.js keeps it.
+ *
+ * A model has one source a file on the server (a GGUF file, a part of a split one, a shard), and a source is kept in chunks. A
+ * chunk is fetched, checked and stored as one, under a name that says what it is: KEY.INDEX.SHA256. So the names in the folder are
+ * the journal of a download: there is no second account of it that a crash could leave in disagreement with the bytes.
  */
-import { TesseraError } from '../base/errors.js';
-import { hashText } from './hash.js';
-
-const kRecordFile = 'record.json';
-const kUsedFile = 'used.json';
-const kVersion = 1;
-
-/** @typedef {import('./contract.js').Backend} Backend */
 
 /**
- * @typedef {object} RecordPart
- * @property {string} file its name in the model's folder
+ * @typedef {object} Source
+ * @property {string} key begins the names of its chunks
  * @property {string} path its name for people: the shard's path in the manifest, or the file name
+ * @property {string[]} urls absolute; mirrors of one file, the preferred one first
  * @property {number | null} bytes null until learned
- * @property {string | null} sha256 null until learned
+ * @property {string | null} sha256 of the whole source; null when nobody announced it
+ * @property {number} chunkBytes size of all chunks but the last
+ * @property {string} validator ETag or Last-Modified of the file that the chunks are of; '' when unknown
+ * @property {boolean} whole the server cannot send ranges of it
+ * @property {string[] | null} pins SHA-256 of each chunk, once all have been there and right
  */
 
 /**
  * @typedef {object} ModelRecord
- * @property {1} version
+ * @property {2} version
  * @property {string} url the manifest or GGUF file it came from
  * @property {string} name
- * @property {import('./manifest.js').Manifest | null} manifest null for a plain GGUF file
- * @property {RecordPart[]} parts in file order
+ * @property {boolean} split whether each source is a GGUF file of its own; else they make one, laid end to end
+ * @property {Source[]} sources in file order
  */
 
-/**
- * @param {string} url absolute
- * @returns {Promise<string>} the model's folder: the same for the same URL
- */
-export async function modelId(url) {
-  return (await hashText(url)).slice(0, 16);
-}
+export const kVersion = 2;
+const kChunkBytes = 8 << 20;
+/** Shards up to this size are one chunk: their hash is in the manifest. */
+const kLargestChunk = 16 << 20;
 
 /**
  * @param {string} url
  * @param {import('./manifest.js').Manifest} manifest
+ * @param {string[][]} shardUrls of each shard
+ * @param {number} [chunkBytes]
  * @returns {ModelRecord}
  */
-export function recordOfManifest(url, manifest) {
-  const parts = manifest.shards.map(({ path, bytes, sha256 }) => ({ file: sha256, path, bytes, sha256 }));
-  return { version: kVersion, url, name: manifest.name, manifest, parts };
+export function recordOfManifest(url, manifest, shardUrls, chunkBytes) {
+  const sources = manifest.shards.map(({ path, bytes, sha256 }, i) => ({
+    ...emptySource(sha256.slice(0, 32), path, shardUrls[i]),
+    bytes,
+    sha256,
+    chunkBytes: chunkBytes ?? (bytes <= kLargestChunk ? bytes : kChunkBytes),
+  }));
+  return { version: kVersion, url, name: manifest.name, split: false, sources };
 }
 
 /**
  * @param {string} url
- * @param {string} name
- * @returns {ModelRecord} size and hash still to be learned
+ * @param {string[]} files addresses of the GGUF file, or of all parts of a split one
+ * @param {number} [chunkBytes]
+ * @returns {ModelRecord} sizes and hashes still to be learned
  */
-export function recordOfFile(url, name) {
-  return {
-    version: kVersion,
-    url,
-    name,
-    manifest: null,
-    parts: [{ file: 'model.gguf', path: name, bytes: null, sha256: null }],
-  };
+export function recordOfFiles(url, files, chunkBytes = kChunkBytes) {
+  const nameOf = (/** @type {string} */ address) => new URL(address).pathname.split('/').pop() || 'model.gguf';
+  const sources = files.map((file, i) => ({ ...emptySource(`f${i}`, nameOf(file), [file]), chunkBytes }));
+  return { version: kVersion, url, name: nameOf(url), split: files.length > 1, sources };
 }
 
 /**
- * @param {Backend} backend
- * @param {string} id
- * @returns {Promise<ModelRecord | null>} null when there is none, or none that this version can read
- */
-export async function readRecord(backend, id) {
-  const value = await readJson(backend, `${id}/${kRecordFile}`);
-  return isRecord(value) ? value : null;
-}
-
-/**
- * @param {Backend} backend
- * @param {string} id
- * @param {ModelRecord} record
- */
-export function writeRecord(backend, id, record) {
-  return writeJson(backend, `${id}/${kRecordFile}`, record);
-}
-
-/**
- * @param {Backend} backend
- * @param {string} id
- * @returns {Promise<number | null>} milliseconds since 1970
- */
-export async function readLastUsed(backend, id) {
-  const value = await readJson(backend, `${id}/${kUsedFile}`);
-  return typeof value === 'number' ? value : null;
-}
-
-/**
- * @param {Backend} backend
- * @param {string} id
- */
-export async function writeLastUsed(backend, id) {
-  // A full disk must not keep a stored model from opening; only the order of the list suffers.
-  await writeJson(backend, `${id}/${kUsedFile}`, Date.now()).catch(() => {});
-}
-
-/**
- * @param {Backend} backend
- * @returns {Promise<Map<string, Map<string, number>>>} model id → data file → bytes
- */
-export async function storedFiles(backend) {
-  /** @type {Map<string, Map<string, number>>} */
-  const models = new Map();
-  for (const { path, bytes } of await backend.list()) {
-    const [id, file] = path.split('/');
-    const files = models.get(id) ?? new Map();
-    models.set(id, files);
-    if (file !== kRecordFile && file !== kUsedFile) files.set(file, bytes);
-  }
-  return models;
-}
-
-/**
- * @param {RecordPart} part
- * @param {Map<string, number> | undefined} files of its model
- */
-export function isStored(part, files) {
-  return part.bytes !== null && part.sha256 !== null && files?.get(part.file) === part.bytes;
-}
-
-/**
- * @param {Backend} backend
+ * @param {string} key
  * @param {string} path
- * @returns {Promise<unknown>} undefined when it is missing or torn
+ * @param {string[]} urls
+ * @returns {Source}
  */
-async function readJson(backend, path) {
-  try {
-    return await new Response(await backend.stream(path)).json();
-  } catch (error) {
-    if (error instanceof SyntaxError || (error instanceof TesseraError && error.code === 'not_found')) return undefined;
-    throw error;
-  }
+function emptySource(key, path, urls) {
+  return { key, path, urls, bytes: null, sha256: null, chunkBytes: 0, validator: '', whole: false, pins: null };
+}
+
+/** @param {Source} source @returns {number} chunks it has; 0 while its size is unknown */
+export function chunkCount({ bytes, chunkBytes }) {
+  return bytes === null ? 0 : Math.ceil(bytes / chunkBytes);
 }
 
 /**
- * @param {Backend} backend
- * @param {string} path
- * @param {unknown} value
+ * @param {Source} source
+ * @param {number} index
+ * @returns {number} bytes of that chunk, as far as the source's size is known
  */
-async function writeJson(backend, path, value) {
-  const bytes = new TextEncoder().encode(JSON.stringify(value));
-  const writer = await backend.createWriter(path, bytes.length);
-  try {
-    await writer.write(bytes);
-    await writer.commit();
-  } catch (error) {
-    await writer.abort();
-    throw error;
-  }
+export function chunkSize({ bytes, chunkBytes }, index) {
+  return bytes === null ? chunkBytes : Math.min(chunkBytes, bytes - index * chunkBytes);
 }
 
 /**
+ * @param {Source} source
+ * @param {number} index
+ * @returns {string | null} the SHA-256 that the chunk must have; null when it will be learned
+ */
+export function expectedHash(source, index) {
+  return source.pins?.[index] ?? (chunkCount(source) === 1 ? source.sha256 : null);
+}
+
+/**
+ * Whether a value read back from the store is a record that this version understands.
  * @param {unknown} value
  * @returns {value is ModelRecord}
  */
-function isRecord(value) {
+export function isRecord(value) {
   const record = /** @type {ModelRecord | undefined | null} */ (value);
   if (record?.version !== kVersion || typeof record.url !== 'string' || typeof record.name !== 'string') return false;
-  return Array.isArray(record.parts) && record.parts.length > 0 && record.parts.every(isPart);
+  return Array.isArray(record.sources) && record.sources.length > 0 && record.sources.every(isSource);
 }
 
-/** @param {Partial<RecordPart> | null} part */
-function isPart(part) {
-  return (
-    typeof part?.file === 'string' &&
-    typeof part.path === 'string' &&
-    (part.bytes === null || Number.isSafeInteger(part.bytes))
-  );
+/** @param {Partial<Source> | null} source */
+function isSource(source) {
+  if (typeof source?.key !== 'string' || typeof source.path !== 'string' || !Array.isArray(source.urls)) return false;
+  const size = source.bytes === null || Number.isSafeInteger(source.bytes);
+  return size && Number.isSafeInteger(source.chunkBytes) && Number(source.chunkBytes) > 0;
 }

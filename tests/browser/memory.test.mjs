@@ -1,0 +1,58 @@
+/** A model that is loaded and disposed of again and again leaves nothing behind. */
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { kModelId, openSite, skipReason } from './harness.mjs';
+
+const kTimes = 20;
+const kMost = 1.05;
+const skip = skipReason() || (process.platform === 'linux' ? false : 'SKIPPED: memory of processes is read from /proc');
+
+/**
+ * Bytes in real memory of a process and all that it has started; shared pages count in parts.
+ * @param {number} root
+ */
+async function memoryOf(root) {
+  /** @type {Map<number, number>} */
+  const parents = new Map();
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
+    parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
+  }
+  const own = new Set([root]);
+  for (let before = 0; before < own.size;) {
+    before = own.size;
+    for (const [pid, parent] of parents) if (own.has(parent)) own.add(pid);
+  }
+  let sum = 0;
+  for (const pid of own) {
+    const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '');
+    sum += 1024 * Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1] ?? 0);
+  }
+  return sum;
+}
+
+test(`${kTimes} times loaded and disposed of`, { skip, timeout: 240_000 }, async (t) => {
+  const { browser, page, watch } = await openSite(t);
+  const devtools = await page.createCDPSession();
+  const loadOnce = () =>
+    page.evaluate(async (model) => {
+      const { Tessera } = await import(/** @type {any} */ ('/tessera.js'));
+      const engine = await Tessera.load({ model });
+      await engine.dispose();
+    }, `models/${kModelId}/manifest.json`);
+  const rest = async () => {
+    await devtools.send('HeapProfiler.collectGarbage');
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    return memoryOf(Number(browser.process()?.pid));
+  };
+  await loadOnce(); // the download is no part of it
+  await loadOnce();
+  const first = await rest();
+  for (let i = 2; i < kTimes; ++i) await loadOnce();
+  const last = await rest();
+  t.diagnostic(`${(first / 1e6).toFixed(0)} MB after the first, ${(last / 1e6).toFixed(0)} MB after ${kTimes}`);
+  assert(last <= kMost * first, `${first} bytes after the first, ${last} after ${kTimes} times`);
+  assert.deepEqual(watch.errors, []);
+});

@@ -1,0 +1,213 @@
+/**
+ * 500 downloads under random faults: cut and silent connections, busy servers, short, long and damaged bodies, servers without
+ * ranges, files that change, visits that end at any moment. Each must end with the right bytes or one clear error, having fetched
+ * little more than the file. SEED=n RUN=m in the environment repeats one of them.
+ */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { TesseraError } from '../../web/base/errors.js';
+import { createMemoryBackend } from '../../web/store/memory-backend.js';
+import { openModel } from '../../web/store/open-model.js';
+import { verify } from '../../web/store/verify-model.js';
+import * as models from '../../web/store/models.js';
+import { FaultyServer } from './faulty-server.mjs';
+import { pattern } from './store-contract.mjs';
+
+const kSeed = Number(process.env.SEED ?? 6);
+const kRuns = 500;
+const kSlices = 10;
+const kMostVisits = 30;
+const kChunk = 4096;
+const kErrors = ['network', 'http', 'hash_mismatch', 'size_mismatch', 'changed', 'aborted', 'manifest_invalid'];
+const kTransport = /** @type {const} */ ([
+  'cut',
+  'stall',
+  'drop',
+  'busy',
+  'broken',
+  'slow-down',
+  'short',
+  'long',
+  'no-length',
+]);
+
+/** @param {number} seed @returns {() => number} the same numbers in [0, 1) for the same seed (mulberry32) */
+function random(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let z = Math.imul(state ^ (state >>> 15), state | 1);
+    z ^= z + Math.imul(z ^ (z >>> 7), z | 61);
+    return ((z ^ (z >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** @type {FaultyServer} */
+let server;
+before(async () => {
+  server = await new FaultyServer().start();
+});
+after(() => server.stop());
+
+/**
+ * The world of one run: what the server has, and how it misbehaves.
+ * @param {number} run
+ */
+function makeWorld(run) {
+  const next = random(kSeed * 1000 + run);
+  const pick = (/** @type {number} */ below) => Math.floor(next() * below);
+  const bytes = kChunk * 10 + pick(kChunk * 40);
+  const file = pattern(bytes, run);
+  file.set(new TextEncoder().encode('GGUF'));
+  const sharded = next() < 0.4;
+  const path = sharded ? `/m${run}/manifest.json` : `/f${run}.gguf`;
+  if (sharded) server.addModel(file, kChunk, `/m${run}`);
+  else server.files.set(path, file);
+  const world = {
+    perRequest: 1 + 2 * pick(2),
+    next,
+    pick,
+    path,
+    sharded,
+    file,
+    faultRate: next() * 0.25,
+    faults: 0,
+    wholes: 0,
+    changes: 0,
+    earlier: /** @type {Uint8Array[]} */ ([]),
+    lostToChange: 0,
+  };
+  server.ranges = next() < 0.85;
+  server.etags.set(path, '"1"');
+  server.nextFault = () => {
+    if (next() >= world.faultRate) return 'ok';
+    ++world.faults;
+    // Damage can be seen only where a hash was announced; ranges vanish only where they were.
+    if (sharded && next() < 0.2) return 'wrong-bytes';
+    if (server.ranges && next() < 0.02) {
+      ++world.wholes;
+      return 'no-range';
+    }
+    if (!sharded && !server.ranges) return kTransport[pick(6)]; // nothing says how long the body should have been
+    return kTransport[pick(kTransport.length)];
+  };
+  return world;
+}
+
+/** @param {ReturnType<typeof makeWorld>} world the file on the server becomes another one, of the same size */
+function changeFile(world) {
+  const next = pattern(world.file.length, 10_000 + world.pick(1000));
+  next.set(world.file.subarray(0, 4));
+  world.earlier.push(world.file);
+  world.file = next;
+  server.files.set(world.path, next);
+  server.etags.set(world.path, `"${++world.changes + 1}"`);
+  world.lostToChange = server.sentBytes;
+}
+
+/**
+ * One visit of a reader, which may end at any moment. What the store has then is all that the next one finds.
+ * @param {ReturnType<typeof makeWorld>} world
+ * @param {import('../../web/store/contract.js').Backend} backend
+ * @returns {Promise<Uint8Array | TesseraError>}
+ */
+async function visit(world, backend) {
+  const controller = new AbortController();
+  const ends = world.next() < 0.3 ? setTimeout(() => controller.abort(), world.pick(12)) : undefined;
+  if (ends) ++world.faults;
+  try {
+    const network = {
+      retries: 2,
+      backoffMs: 1,
+      stallMs: 100,
+      chunkBytes: kChunk,
+      chunksPerRequest: world.perRequest,
+      parallel: 2,
+    };
+    const options = { signal: controller.signal };
+    const model = await openModel(server.url + world.path, options, { backend, network });
+    const bytes = new Uint8Array(model.parts[0].size);
+    model.parts[0].read(bytes, 0);
+    await model.close();
+    return bytes;
+  } catch (error) {
+    assert(error instanceof TesseraError && kErrors.includes(error.code), String(error));
+    assert(error.message !== '');
+    return error;
+  } finally {
+    clearTimeout(ends);
+  }
+}
+
+/**
+ * Behind the page's back: a chunk vanishes, a chunk is damaged, a record is torn.
+ * @param {ReturnType<typeof makeWorld>} world
+ * @param {import('../../web/store/contract.js').Backend} backend
+ */
+async function disturb(world, backend) {
+  const files = await backend.list();
+  const victim = files[world.pick(files.length)];
+  if (!victim) return;
+  ++world.faults;
+  if (victim.path.includes('/record-')) {
+    if (!world.sharded) world.lostToChange = server.sentBytes; // nobody knows any more which file the chunks are of
+    await overwrite(backend, victim.path, pattern(20, 1));
+  } else if (world.next() < 0.5) {
+    await backend.delete(victim.path);
+  } else {
+    await overwrite(backend, victim.path, pattern(victim.bytes, 3));
+    // The store trusts its disk between two checks; a reader who has doubts asks for one.
+    const [{ id }] = await models.list(backend);
+    await verify(id, backend);
+  }
+}
+
+/**
+ * @param {import('../../web/store/contract.js').Backend} backend
+ * @param {string} path
+ * @param {Uint8Array} bytes
+ */
+async function overwrite(backend, path, bytes) {
+  const writer = await backend.createWriter(path);
+  await writer.write(bytes);
+  await writer.commit();
+}
+
+/** @param {number} run @returns {Promise<'loaded' | 'refused'>} */
+async function play(run) {
+  const world = makeWorld(run);
+  const backend = createMemoryBackend();
+  server.sentBytes = 0;
+  for (let visits = 1; ; ++visits) {
+    const result = await visit(world, backend);
+    if (result instanceof Uint8Array) {
+      // A visit may have ended when all of the earlier file was there: that one is then what the reader has, and never a mixture.
+      const right = [world.file, ...world.earlier].some((file) => Buffer.compare(result, file) === 0);
+      assert(right, `run ${run}: wrong bytes were loaded`);
+      const { length } = world.file;
+      const fetched = server.sentBytes - world.lostToChange;
+      const limit = 1.1 * length + world.faults * kChunk + kChunk;
+      // Without ranges nothing but the whole file can be had again. Where a request is for several of these small chunks, more
+      // lies in the sockets when a visit ends than the store has seen.
+      if (server.ranges && world.wholes === 0 && world.perRequest === 1)
+        assert(fetched <= limit, `run ${run}: ${fetched} bytes for ${length}, ${world.faults} faults`);
+      return 'loaded';
+    }
+    if (visits === kMostVisits) return 'refused';
+    if (world.next() < 0.1) await disturb(world, backend);
+    if (!world.sharded && world.changes === 0 && world.next() < 0.05) changeFile(world);
+  }
+}
+
+const runs = Array.from({ length: kRuns }, (_, run) => run);
+const only = process.env.RUN === undefined ? null : Number(process.env.RUN);
+
+for (let slice = 0; slice < kSlices; ++slice) {
+  const own = runs.filter((run) => (only === null ? run % kSlices === slice : run === only && slice === 0));
+  test(`${own.length} downloads under random faults, ${slice + 1} of ${kSlices}`, { timeout: 60_000 }, async () => {
+    const results = [];
+    for (const run of own) results.push(await play(run));
+    const loaded = results.filter((result) => result === 'loaded').length;
+    assert(loaded >= own.length * 0.8, `only ${loaded} of ${own.length} came to their end`);
+  });
+}

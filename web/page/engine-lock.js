@@ -1,0 +1,62 @@
+/** Owns the agreement between the tabs of this site that only one of them has a model in memory at a time. */
+
+const kName = 'tessera-engine';
+/** How long a tab gets to give its engine up before it is taken away. */
+const kYieldMs = 3000;
+
+/** A model runs in another tab. */
+export class EngineElsewhere extends Error {}
+
+/** @type {(() => void) | null} */
+let release = null;
+
+/**
+ * @param {boolean} takeOver ask the other tab to end its engine, if there is one; else that rejects
+ * @param {() => Promise<void>} onLost another tab wants it: end the engine
+ * @returns {Promise<void>} rejects with EngineElsewhere
+ */
+export async function takeEngine(takeOver, onLost) {
+  if (release || !navigator.locks) return;
+  const channel = new BroadcastChannel(kName);
+  if (takeOver) channel.postMessage('yield');
+  const polite = takeOver ? { signal: AbortSignal.timeout(kYieldMs) } : { ifAvailable: true };
+  try {
+    const got = (await hold(polite, onLost)) || (takeOver && (await hold({ steal: true }, onLost)));
+    if (!got) throw new EngineElsewhere();
+    channel.onmessage = async () => {
+      channel.close();
+      await onLost();
+      releaseEngine();
+    };
+  } catch (error) {
+    channel.close();
+    throw error;
+  }
+}
+
+/** The engine of this tab has ended. */
+export function releaseEngine() {
+  release?.();
+  release = null;
+}
+
+/**
+ * @param {LockOptions} options
+ * @param {() => Promise<void>} onLost
+ * @returns {Promise<boolean>} false when the lock could not be had
+ */
+function hold(options, onLost) {
+  return new Promise((resolve) => {
+    navigator.locks
+      .request(kName, options, (lock) => {
+        resolve(lock !== null);
+        return lock && new Promise((done) => (release = () => done(undefined)));
+      })
+      .catch(() => {
+        // Either it never came within its time, or a tab that did not want to wait has stolen it.
+        if (release) void onLost();
+        release = null;
+        resolve(false);
+      });
+  });
+}

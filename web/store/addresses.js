@@ -1,0 +1,56 @@
+/** What a caller may write for a model on a server, as URLs: an address, the hub shorthand, and the parts of a split GGUF. */
+import { TesseraError } from '../base/errors.js';
+
+const kHub = 'https://huggingface.co';
+const kSplit = /-(\d{5})-of-(\d{5})\.gguf$/i;
+const kMostParts = 1000;
+
+/**
+ * @param {string} model absolute http(s) URL, or hf:owner/repo/path/file.gguf, at a revision with hf:owner/repo@revision/…
+ * @returns {string} absolute http(s) URL
+ */
+export function modelAddress(model) {
+  if (/^hf:/i.test(model)) return hubAddress(model);
+  const url = URL.canParse(model) ? new URL(model) : null;
+  if (!url || !['http:', 'https:'].includes(url.protocol)) {
+    const found = model.slice(0, 80);
+    throw new TesseraError('invalid_argument', `model: expected an absolute http(s) URL, found '${found}'`);
+  }
+  url.hash = '';
+  return url.href;
+}
+
+/** @param {string} model */
+function hubAddress(model) {
+  const name = '[A-Za-z0-9][\\w.-]*';
+  const match = new RegExp(`^hf:(${name}/${name})(?:@(${name}))?/((?:${name}/)*${name}\\.(?:gguf|json))$`, 'i').exec(
+    model,
+  );
+  if (match) return `${kHub}/${match[1]}/resolve/${match[2] ?? 'main'}/${match[3]}`;
+  const message = `model: expected hf:owner/repo/file.gguf, found '${model.slice(0, 80)}'`;
+  throw new TesseraError(
+    'invalid_argument',
+    message,
+    'A token for the hub is the option `token`, not part of the address.',
+  );
+}
+
+/**
+ * @param {string} url of a GGUF file, or of any part of one that gguf-split made
+ * @returns {string[]} of all its parts, in order
+ */
+export function partAddresses(url) {
+  const address = new URL(url);
+  const match = kSplit.exec(address.pathname);
+  if (!match) return [url];
+  const count = Number(match[2]);
+  if (count < 1 || count > kMostParts || Number(match[1]) < 1 || Number(match[1]) > count) {
+    const message = `model: expected a part from 00001 of at most ${kMostParts}, found '${match[0]}'`;
+    throw new TesseraError('invalid_argument', message);
+  }
+  const base = address.pathname.slice(0, match.index);
+  return Array.from({ length: count }, (_, i) => {
+    address.pathname = `${base}-${String(i + 1).padStart(5, '0')}-of-${match[2]}.gguf`;
+    return address.href;
+  });
+}

@@ -1,0 +1,168 @@
+/**
+ * One span of a source over HTTP: asks for the bytes that are still to come, finds out what the server can do and whether it still
+ * has the same file, and tries again where that can help.
+ */
+import { TesseraError } from '../base/errors.js';
+import { bodyBytes, fetchBody, pathOf, Transient, withRetries } from './network.js';
+import { mismatch } from './span.js';
+
+/** @typedef {import('./records.js').Source} Source */
+/** @typedef {import('./span.js').Span} Span */
+
+/** The server sends no ranges of this source: it is to be fetched from start to end. */
+export class NoRanges extends Error {}
+
+/** The file on the server is not the one that the stored chunks are of. */
+export class Changed extends Error {
+  /** @param {Source} source */
+  constructor(source) {
+    super(`${source.path} has changed`);
+    this.source = source;
+  }
+}
+
+/** Less than this part of a chunk between two failures counts as no progress. */
+const kProgressPart = 16;
+
+/**
+ * @param {Source} source its size, validator and `whole` are learned from the first answer
+ * @param {Span} span
+ * @param {object} context
+ * @param {AbortSignal} context.signal
+ * @param {import('./network.js').NetworkOptions} context.network
+ * @param {() => Promise<void>} context.learned called when the source's size became known, before anything is stored
+ */
+export async function fetchSpan(source, span, context) {
+  const { signal, network } = context;
+  let mark = span.position;
+  await withRetries(signal, network, async (attempt, progressed) => {
+    const url = source.urls[attempt % source.urls.length];
+    if (source.whole) span.rewind(0);
+    const headers = rangeHeaders(source, span, url);
+    try {
+      await fetchBody({ url, headers, expected: [416] }, signal, network, async (response, consume) => {
+        await accept(response, { source, span, url, ranged: 'Range' in headers, ...context });
+        await consume((piece) => span.take(piece));
+        await span.ended();
+      });
+    } catch (error) {
+      if (span.position - mark >= source.chunkBytes / kProgressPart) progressed();
+      mark = Math.max(mark, span.position);
+      throw error;
+    }
+  });
+}
+
+/**
+ * @param {Source} source
+ * @param {Span} span
+ * @param {string} url
+ * @returns {Record<string, string>} empty when all of the source is wanted
+ */
+function rangeHeaders(source, span, url) {
+  const everything = source.bytes !== null && span.position === 0 && span.end === source.bytes;
+  if (source.whole || everything) return {};
+  const range = `bytes=${span.position}-${Number(span.end) - 1}`;
+  // A condition on a foreign server would need its permission (CORS), which few give: there the answers are only compared.
+  const own = new URL(url).origin === globalThis.location?.origin;
+  const strong = source.validator !== '' && !source.validator.startsWith('W/');
+  return own && strong ? { Range: range, 'If-Range': source.validator } : { Range: range };
+}
+
+/**
+ * Decides whether the body that follows is what the span needs.
+ * @param {Response} response
+ * @param {{source: Source, span: Span, url: string, ranged: boolean, signal: AbortSignal,
+ *   network: import('./network.js').NetworkOptions, learned: () => Promise<void>}} context
+ */
+async function accept(response, context) {
+  const { source, span, ranged } = context;
+  const { status } = response;
+  const validator = validatorOf(response);
+  if (status === 416) {
+    if (source.bytes === null) return refuseRanges(source); // an empty file
+    if (source.sha256 === null) throw new Changed(source);
+    throw new Transient(mismatch('size_mismatch', source.path, `${source.bytes} bytes`, `${span.position}`));
+  }
+  if (status !== 200 && status !== 206) {
+    throw new TesseraError('http', `${source.path}: expected the answer 200 or 206, found ${status}`);
+  }
+  // A hash tells more than a validator, and mirrors have validators of their own.
+  const comparable = source.sha256 === null && source.urls.length === 1;
+  if (comparable && source.validator !== '' && validator !== '' && validator !== source.validator) {
+    throw new Changed(source);
+  }
+  if (status === 206) await acceptRange(response, context);
+  else if (ranged && source.bytes !== null) refuseRanges(source);
+  else await acceptWhole(response, context);
+  source.validator ||= validator;
+}
+
+/**
+ * @param {Source} source
+ * @returns {never}
+ */
+function refuseRanges(source) {
+  source.whole = true;
+  throw new NoRanges();
+}
+
+/**
+ * @param {Response} response
+ * @param {Parameters<typeof accept>[1]} context
+ */
+async function acceptRange(response, { source, span, url, signal, network, learned }) {
+  const encoding = response.headers.get('content-encoding') ?? 'identity';
+  // Another site may hide this header from the page (CORS); the sizes are then compared as the bytes arrive.
+  const [, start, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get('content-range') ?? '') ?? [];
+  if (encoding !== 'identity' || (start && Number(start) !== span.position)) refuseRanges(source);
+  if (source.bytes === null) {
+    source.bytes = total ? Number(total) : await sizeByHead(url, signal, network);
+    if (source.bytes === null) refuseRanges(source);
+    source.validator = validatorOf(response);
+    await learned();
+  } else if (total && Number(total) !== source.bytes) {
+    if (source.sha256 === null) throw new Changed(source);
+    throw new Transient(mismatch('size_mismatch', source.path, `${source.bytes} bytes`, total));
+  }
+}
+
+/**
+ * @param {Response} response
+ * @param {Parameters<typeof accept>[1]} context
+ */
+async function acceptWhole(response, { source, span, learned }) {
+  const bytes = bodyBytes(response);
+  if (source.bytes !== null) {
+    if (bytes !== null && bytes !== source.bytes && source.sha256 === null) throw new Changed(source);
+    return;
+  }
+  source.whole = true;
+  source.bytes = bytes || null; // an empty file is found out when its body ends
+  source.validator = validatorOf(response);
+  span.widen();
+  await learned();
+}
+
+/**
+ * @param {string} url
+ * @param {AbortSignal} signal
+ * @param {import('./network.js').NetworkOptions} network
+ */
+function sizeByHead(url, signal, network) {
+  return fetchBody({ url, method: 'HEAD' }, signal, network, async (response) => bodyBytes(response));
+}
+
+/** @param {Response} response */
+function validatorOf({ headers }) {
+  return headers.get('etag') ?? headers.get('last-modified') ?? '';
+}
+
+/** @param {Source} source @returns {TesseraError} for a file that would not keep still, or that is no longer the one kept */
+export function changedError({ path, urls, pins }) {
+  const what = pins
+    ? 'the server has another file now than the one that is kept here'
+    : 'the file on the server kept changing while it was fetched';
+  const hint = pins ? 'Remove the stored model to download the new one.' : 'Try again later, or ask its publisher.';
+  return new TesseraError('changed', `${path} (${pathOf(urls[0])}): ${what}`, hint);
+}

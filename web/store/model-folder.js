@@ -1,0 +1,213 @@
+/**
+ * One model's folder in a backend: its record, its chunks and when it was last used. A chunk's file exists only when its bytes were
+ * checked. Records are never overwritten: record-2.json is there before record-1.json goes, so a crash leaves one that is whole.
+ */
+import { isRecord, chunkCount, chunkSize, expectedHash } from './records.js';
+import { TesseraError } from '../base/errors.js';
+
+const kUsedFile = 'used.json';
+const kRecordName = /^record-(\d+)\.json$/;
+const kChunkName = /^([0-9a-z]+\.\d+)\.([0-9a-f]{64})$/;
+
+/** @typedef {import('./contract.js').Backend} Backend */
+/** @typedef {import('./records.js').ModelRecord} ModelRecord */
+/** @typedef {import('./records.js').Source} Source */
+/** @typedef {{path: string, bytes: number, sha256: string}} StoredChunk */
+
+export class ModelFolder {
+  #backend;
+  #id;
+  #serial = 0;
+  /** null when there is none, or none that this version can read. @type {ModelRecord | null} */
+  record = null;
+  /** 'KEY.INDEX' → chunk. @type {Map<string, StoredChunk>} */
+  #chunks = new Map();
+
+  /**
+   * @param {Backend} backend
+   * @param {string} id
+   */
+  constructor(backend, id) {
+    this.#backend = backend;
+    this.#id = id;
+  }
+
+  /**
+   * @param {Backend} backend
+   * @param {string} id
+   * @param {import('./contract.js').StoredFile[]} [files] of this folder, when they are known already
+   */
+  static async read(backend, id, files) {
+    const folder = new ModelFolder(backend, id);
+    /** @type {number[]} */
+    const serials = [];
+    for (const { path, bytes } of files ?? (await backend.list(id))) {
+      const name = path.slice(id.length + 1);
+      const [, place, sha256] = kChunkName.exec(name) ?? [];
+      if (place) folder.#chunks.set(place, { path, bytes, sha256 });
+      const [, serial] = kRecordName.exec(name) ?? [];
+      if (serial) serials.push(Number(serial));
+    }
+    for (const serial of serials.sort((a, b) => b - a)) {
+      folder.#serial = Math.max(folder.#serial, serial);
+      const value = await readJson(backend, `${id}/record-${serial}.json`);
+      if (folder.record === null && isRecord(value)) folder.record = value;
+    }
+    return folder;
+  }
+
+  get storedBytes() {
+    return [...this.#chunks.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Bytes that are there of the sources of this record. @param {Source} source */
+  storedBytesOf(source) {
+    let sum = 0;
+    for (let i = 0; i < chunkCount(source); ++i) if (this.has(source, i)) sum += chunkSize(source, i);
+    return sum;
+  }
+
+  /**
+   * @param {Source} source
+   * @param {number} index
+   * @returns {StoredChunk | undefined}
+   */
+  chunk(source, index) {
+    return this.#chunks.get(`${source.key}.${index}`);
+  }
+
+  /**
+   * Whether the chunk is there with the right size, and under the hash it must have.
+   * @param {Source} source
+   * @param {number} index
+   */
+  has(source, index) {
+    const chunk = this.chunk(source, index);
+    const expected = expectedHash(source, index);
+    return chunk?.bytes === chunkSize(source, index) && (expected === null || expected === chunk.sha256);
+  }
+
+  /** @param {Source} source @returns {boolean} all of it is there and was found right */
+  hasAll(source) {
+    return source.pins !== null && source.pins.every((_, index) => this.has(source, index));
+  }
+
+  /** What the record says the chunks of that key must be. @param {string} key */
+  pinsOf(key) {
+    return this.record?.sources.find((source) => source.key === key)?.pins ?? null;
+  }
+
+  get complete() {
+    return this.record !== null && this.record.sources.every((source) => this.hasAll(source));
+  }
+
+  /** @param {ModelRecord} record */
+  async save(record) {
+    const older = this.#serial;
+    await this.#write(`record-${++this.#serial}.json`, new TextEncoder().encode(JSON.stringify(record)));
+    this.record = record;
+    if (older > 0) await this.#backend.delete(`${this.#id}/record-${older}.json`);
+  }
+
+  /**
+   * @param {Source} source
+   * @param {number} index
+   * @param {Uint8Array} bytes
+   * @param {string} sha256 of them
+   */
+  async store(source, index, bytes, sha256) {
+    const old = this.chunk(source, index);
+    if (old?.sha256 === sha256 && old.bytes === bytes.length) return;
+    if (old) await this.#backend.delete(old.path);
+    const name = `${source.key}.${index}.${sha256}`;
+    await this.#write(name, bytes);
+    this.#chunks.set(`${source.key}.${index}`, { path: `${this.#id}/${name}`, bytes: bytes.length, sha256 });
+  }
+
+  /**
+   * @param {Source} source
+   * @param {number} index
+   */
+  async drop(source, index) {
+    const chunk = this.chunk(source, index);
+    if (!chunk) return;
+    this.#chunks.delete(`${source.key}.${index}`);
+    await this.#backend.delete(chunk.path);
+  }
+
+  /**
+   * @param {Source} source
+   * @param {number} index of a chunk that is there
+   */
+  blob(source, index) {
+    return this.#backend.blob(this.#pathOf(source, index));
+  }
+
+  /**
+   * @param {Source} source
+   * @param {number} index of a chunk that is there
+   */
+  open(source, index) {
+    return this.#backend.open(this.#pathOf(source, index));
+  }
+
+  /**
+   * @param {Source} source
+   * @param {number} index
+   */
+  #pathOf(source, index) {
+    const chunk = this.chunk(source, index);
+    if (!chunk) throw new TesseraError('not_found', `${source.path}: part ${index} is not stored`);
+    return chunk.path;
+  }
+
+  /** Deletes the chunks that the predicate does not want. @param {(key: string, index: number) => boolean} wanted */
+  async keepOnly(wanted) {
+    for (const [place, { path }] of [...this.#chunks]) {
+      const [key, index] = place.split('.');
+      if (wanted(key, Number(index))) continue;
+      this.#chunks.delete(place);
+      await this.#backend.delete(path);
+    }
+  }
+
+  /** A full disk must not keep a stored model from opening: only the order of the list suffers. */
+  async touch() {
+    await this.#write(kUsedFile, new TextEncoder().encode(String(Date.now()))).catch(() => {});
+  }
+
+  /** @returns {Promise<number | null>} milliseconds since 1970 */
+  async lastUsed() {
+    const value = await readJson(this.#backend, `${this.#id}/${kUsedFile}`);
+    return typeof value === 'number' ? value : null;
+  }
+
+  /**
+   * @param {string} name
+   * @param {Uint8Array} bytes
+   */
+  async #write(name, bytes) {
+    const writer = await this.#backend.createWriter(`${this.#id}/${name}`, bytes.length);
+    try {
+      await writer.write(bytes);
+      await writer.commit();
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    }
+  }
+}
+
+/**
+ * @param {Backend} backend
+ * @param {string} path
+ * @returns {Promise<unknown>} undefined when it is missing or torn
+ */
+async function readJson(backend, path) {
+  try {
+    return JSON.parse(await (await backend.blob(path)).text());
+  } catch (error) {
+    if (error instanceof SyntaxError || (error instanceof TesseraError && error.code === 'not_found')) return undefined;
+    throw error;
+  }
+}
