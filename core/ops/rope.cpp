@@ -17,19 +17,26 @@ void rope_table(const RopeConfig& config, int first, int tokens, float* cosines,
   }
 }
 
+namespace {
+
+// One head. The distances are constants of the template so that the compiler turns the loop into SIMD.
+template <bool kSplitHalves>
+void turn_head(int half, const float* cosines, const float* sines, float scale, float* __restrict x) {
+  const int step = kSplitHalves ? 1 : 2;        // distance between the first members of two pairs
+  const int partner = kSplitHalves ? half : 1;  // distance between the members of a pair
+  for (int i = 0; i < half; ++i) {
+    const float a = x[i * step], b = x[i * step + partner];
+    x[i * step] = (a * cosines[i] - b * sines[i]) * scale;
+    x[i * step + partner] = (a * sines[i] + b * cosines[i]) * scale;
+  }
+}
+
+}  // namespace
+
 void rope_apply(const RopeConfig& config, const float* cosines, const float* sines, int heads, int head_dim, float scale, float* x) {
-  const int half = config.dims / 2;
-  const int step = config.split_halves ? 1 : 2;        // distance between the first members of two pairs
-  const int partner = config.split_halves ? half : 1;  // distance between the members of a pair
+  const auto turn = config.split_halves ? turn_head<true> : turn_head<false>;
   for (int head = 0; head < heads; ++head, x += head_dim) {
-    for (int i = 0; i < half; ++i) {
-      float& a = x[i * step];
-      float& b = x[i * step + partner];
-      const float turned_a = a * cosines[i] - b * sines[i];
-      const float turned_b = a * sines[i] + b * cosines[i];
-      a = turned_a * scale;
-      b = turned_b * scale;
-    }
+    turn(config.dims / 2, cosines, sines, scale, x);
     for (int i = config.dims; i < head_dim; ++i) x[i] = x[i] * scale;
   }
 }
