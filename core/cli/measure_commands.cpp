@@ -239,7 +239,7 @@ void add_bench(CLI::App& app, Action& action) {
       "counts the mapped pages of the model file, too; \"memory\" is what the engine itself holds.\n"
       "--json: {\"model\", \"kernels\", \"threads\", \"load_ms\", \"prefill\": {\"tokens\", \"tps\": […]}, \"decode\": {\"tokens\", "
       "\"depth\", "
-      "\"tps\": […]}, \"peak_bytes\", \"memory\"}");
+      "\"tps\": […]}, \"peak_bytes\", \"memory\"}; with --profile, prefill and decode each have a \"profile\" in milliseconds a token");
   add_model_options(*command, options->model);
   add_json(*command, options->model);
   BenchOptions& bench_options = options->bench;

@@ -35,20 +35,24 @@ Result<std::unique_ptr<TextModel>> open_text(const ModelOptions& options) {
   return TextModel::open(std::move(*parts));
 }
 
+/// Prints a command's text, or {"text"}, or why there is none; the exit code.
+int show_text(const Result<std::string>& text, bool json) {
+  if (!text) {
+    return fail(text.error());
+  }
+  if (json) {
+    return print_json({{"text", text.value()}});
+  }
+  print(text.value());
+  return 0;
+}
+
 int decode(const TextModel& text, const TokenizeOptions& options) {
   const Result<std::vector<int32_t>> ids = parse_ids(read_stdin());
   if (!ids) {
     return fail(ids.error());
   }
-  const Result<std::string> decoded = text.detokenize(ids.value(), options.special);
-  if (!decoded) {
-    return fail(decoded.error());
-  }
-  if (options.model.json) {
-    return print_json({{"text", decoded.value()}});
-  }
-  print(decoded.value());
-  return 0;
+  return show_text(text.detokenize(ids.value(), options.special), options.model.json);
 }
 
 int tokenize(const TokenizeOptions& options) {
@@ -88,17 +92,7 @@ Result<std::string> rendered(const RenderOptions& options) {
   return text ? text.value()->render(context, "", options.now) : text.error();
 }
 
-int render(const RenderOptions& options) {
-  const Result<std::string> text = rendered(options);
-  if (!text) {
-    return fail(text.error());
-  }
-  if (options.model.json) {
-    return print_json({{"text", text.value()}});
-  }
-  print(text.value());
-  return 0;
-}
+int render(const RenderOptions& options) { return show_text(rendered(options), options.model.json); }
 
 }  // namespace
 

@@ -7,6 +7,17 @@
 #include "core/model/forward.h"
 
 namespace tessera {
+namespace {
+
+/// Tokens of one forward pass for the caller's `batch`, 0 being the workspace's own size.
+Result<size_t> batch_size(int batch) {
+  if (batch < 0) {
+    return Error{ErrorCode::kInvalidArgument, "batch is " + std::to_string(batch) + ", expected 0 (automatic) or more", ""};
+  }
+  return static_cast<size_t>(batch == 0 ? Workspace::kMaxBatch : std::min(batch, Workspace::kMaxBatch));
+}
+
+}  // namespace
 
 Session::Session(const Engine& engine) : engine_(engine) {}
 Session::~Session() = default;
@@ -66,11 +77,11 @@ Result<int> Session::extend(std::span<const int32_t> fresh, int batch) {
   if (Result<void> checked = check(fresh, tokens_.size() + fresh.size()); !checked) {
     return checked.error();
   }
-  if (batch < 0) {
-    return Error{ErrorCode::kInvalidArgument, "batch is " + std::to_string(batch) + ", expected 0 (automatic) or more", ""};
+  const Result<size_t> most = batch_size(batch);
+  if (!most) {
+    return most.error();
   }
-  const size_t most = batch == 0 ? Workspace::kMaxBatch : std::min(batch, Workspace::kMaxBatch);
-  const std::span<const int32_t> taken = fresh.first(std::min(fresh.size(), most));
+  const std::span<const int32_t> taken = fresh.first(std::min(fresh.size(), most.value()));
   compute(taken);
   if (taken.size() == fresh.size()) {
     logits_ = compute_logits_at(static_cast<int>(taken.size()) - 1, 1);
@@ -99,14 +110,14 @@ Result<void> Session::evaluate(std::span<const int32_t> tokens, int batch,
   if (Result<void> checked = check(tokens, tokens.size()); !checked) {
     return checked.error();
   }
-  if (batch < 0) {
-    return Error{ErrorCode::kInvalidArgument, "batch is " + std::to_string(batch) + ", expected 0 (automatic) or more", ""};
+  const Result<size_t> most = batch_size(batch);
+  if (!most) {
+    return most.error();
   }
   truncate(0);
-  const size_t most = batch == 0 ? Workspace::kMaxBatch : std::min(batch, Workspace::kMaxBatch);
   while (tokens_.size() < tokens.size()) {
     const auto start = static_cast<int>(tokens_.size());
-    const std::span<const int32_t> taken = tokens.subspan(tokens_.size(), std::min(most, tokens.size() - tokens_.size()));
+    const std::span<const int32_t> taken = tokens.subspan(tokens_.size(), std::min(most.value(), tokens.size() - tokens_.size()));
     compute(taken);
     const auto count = static_cast<int>(taken.size());
     for (int first = 0; first < count; first += Workspace::kMaxLogits) {

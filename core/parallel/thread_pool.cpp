@@ -23,7 +23,7 @@ void pause_cpu() {
 int measure_spins() {
   using Clock = std::chrono::steady_clock;
   const std::atomic<uint32_t> word{0};
-  uint32_t changed = 0;
+  uint32_t changed = 0;  // stays 0; that it is used keeps the compiler from dropping the looks
   // A tab's clock may tick in steps of 5 microseconds, so several spins are measured; the loop ends in any case.
   for (int looks = 1024; looks < (1 << 22); looks *= 2) {
     const Clock::time_point start = Clock::now();

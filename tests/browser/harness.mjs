@@ -196,7 +196,7 @@ export async function startButton(page) {
 }
 
 /**
- * Firefox's engine worker hangs at its start about once in twenty times; a reload helps. The cause is not found yet (docs/web.md, open
+ * Firefox's engine worker hangs at its start at times (3 of 83 starts); a reload helps. The cause is not found yet (docs/web.md, open
  * questions), so there a step that shows no end is tried once more after a reload, and the test says so.
  * @template Result
  * @param {import('node:test').TestContext} t

@@ -31,7 +31,9 @@ export async function list(backend) {
   const files = new Map();
   for (const file of await store.list()) {
     const [id] = file.path.split('/', 1);
-    files.set(id, [...(files.get(id) ?? []), file]);
+    const own = files.get(id) ?? [];
+    own.push(file);
+    files.set(id, own);
   }
   for (const [id, own] of files) {
     const folder = await ModelFolder.read(store, id, own);
