@@ -24,6 +24,25 @@ std::vector<float> random_floats(Rng& rng, int64_t n, float scale) {
   return values;
 }
 
+// Offsets of the f16 scales and minima in a block of the file.
+std::vector<size_t> half_fields(DType dtype) {
+  switch (dtype) {
+    case DType::kQ4_1:
+    case DType::kQ5_1:
+    case DType::kQ4_K:
+    case DType::kQ5_K: return {0, 2};
+    case DType::kQ2_K: return {80, 82};
+    case DType::kQ3_K: return {108};
+    case DType::kQ6_K: return {208};
+    case DType::kTQ1_0: return {52};
+    case DType::kTQ2_0: return {64};
+    case DType::kF32:
+    case DType::kQ8_K:
+    case DType::kMXFP4: return {};
+    default: return {0};
+  }
+}
+
 // Random bytes with every f16 scale field made finite: all code bits are exercised, also those no quantiser would write.
 std::vector<std::byte> random_rows(Rng& rng, DType dtype, int64_t width, int64_t rows) {
   std::vector<std::byte> bytes(rows * row_bytes(dtype, width));
@@ -39,14 +58,15 @@ std::vector<std::byte> random_rows(Rng& rng, DType dtype, int64_t width, int64_t
       const uint16_t bits = dtype == DType::kBF16 ? f32_to_bf16(rng.uniform() - 0.5f) : f32_to_f16(rng.uniform() * 0.1f - 0.03f);
       std::memcpy(bytes.data() + at + offset, &bits, 2);
     };
-    if (dtype == DType::kQ6_K) {
-      put(208);
-    } else {
-      put(0);
-      if (facts.block_bytes > 2 && dtype != DType::kQ4_0 && dtype != DType::kQ5_0 && dtype != DType::kQ8_0) put(2);
+    for (const size_t offset : half_fields(dtype)) put(offset);
+    // Among the powers of two also the two smallest, which no normal f32 holds.
+    if (dtype == DType::kMXFP4) bytes[at] = static_cast<std::byte>(rng.next() % 3 == 0 ? rng.next() % 2 : 100 + rng.next() % 30);
+    if (dtype == DType::kQ8_K) {
+      const float scale = rng.uniform() * 0.1f - 0.03f;
+      std::memcpy(bytes.data() + at, &scale, 4);
     }
-    if (dtype == DType::kQ8_0) {
-      for (int i = 2; i < 34; ++i) {
+    if (dtype == DType::kQ8_0 || dtype == DType::kQ8_K) {
+      for (uint32_t i = dtype == DType::kQ8_0 ? 2 : 4; i < facts.block_bytes; ++i) {
         if (bytes[at + i] == std::byte{0x80}) bytes[at + i] = std::byte{0x81};
       }
     }
@@ -130,7 +150,7 @@ TEST_CASE("every kernel table equals scalar bit for bit on odd shapes") {
     for (const DTypeTraits& facts : all_dtypes()) {
       CAPTURE(facts.name);
       for (int64_t rows : {1, 3, 8, 37}) {
-        for (int64_t blocks : {1, 2, 3}) {
+        for (int64_t blocks : {1, 2, 3, 18}) {
           const int64_t width = blocks * std::max<int64_t>(32, facts.block_weights);
           const auto bytes = random_rows(rng, facts.dtype, width, rows);
           const Packed mine = pack(facts.dtype, bytes, width, rows, kernels->tile_rows);
@@ -160,23 +180,28 @@ TEST_CASE("extreme codes do not overflow the narrow sums") {
       if (facts.block_weights == 1) continue;
       CAPTURE(facts.name);
       const int64_t width = 256, rows = 8;
-      // All code bits set (largest code everywhere), scale 1: the largest sums a file can cause.
-      std::vector<std::byte> bytes(rows * row_bytes(facts.dtype, width),
-                                   std::byte{facts.dtype == DType::kQ8_0 ? uint8_t{0x7f} : uint8_t{0xff}});
-      for (size_t at = 0; at < bytes.size(); at += facts.block_bytes) {
-        const uint16_t one = f32_to_f16(1.0f);
-        std::memcpy(bytes.data() + at + (facts.dtype == DType::kQ6_K ? 208 : 0), &one, 2);
-        if (facts.dtype != DType::kQ6_K && facts.dtype != DType::kQ8_0) std::memcpy(bytes.data() + at + 2, &one, 2);
-      }
-      for (float value : {1.0f, -1.0f}) {
-        const std::vector<float> values(2 * width, value);
-        const Packed mine = pack(facts.dtype, bytes, width, rows, kernels->tile_rows);
-        const Packed reference = pack(facts.dtype, bytes, width, rows, scalar().tile_rows);
-        std::vector<float> found(2 * rows), expected(2 * rows);
-        const Input in = quantize(*kernels, values, 2, width);
-        kernels->matmul_for(facts.dtype)(mine.matrix, in.view, 0, mine.matrix.tiles(), found.data(), rows);
-        scalar().matmul_for(facts.dtype)(reference.matrix, in.view, 0, reference.matrix.tiles(), expected.data(), rows);
-        REQUIRE(same_bits(expected, found));
+      // All code bits set or clear (the largest or smallest code everywhere), scale 1: the largest sums a file can cause.
+      const bool bytes_are_codes = facts.dtype == DType::kQ8_0 || facts.dtype == DType::kQ8_K;
+      for (const uint8_t pattern :
+           {bytes_are_codes ? uint8_t{0x7f} : uint8_t{0xff}, bytes_are_codes ? uint8_t{0x81} : uint8_t{0}, uint8_t{0x77}}) {
+        std::vector<std::byte> bytes(rows * row_bytes(facts.dtype, width), std::byte{pattern});
+        for (size_t at = 0; at < bytes.size(); at += facts.block_bytes) {
+          const uint16_t one = f32_to_f16(1.0f);
+          const float whole_one = 1.0f;
+          for (const size_t offset : half_fields(facts.dtype)) std::memcpy(bytes.data() + at + offset, &one, 2);
+          if (facts.dtype == DType::kQ8_K) std::memcpy(bytes.data() + at, &whole_one, 4);
+          if (facts.dtype == DType::kMXFP4) bytes[at] = std::byte{127};
+        }
+        for (float value : {1.0f, -1.0f}) {
+          const std::vector<float> values(2 * width, value);
+          const Packed mine = pack(facts.dtype, bytes, width, rows, kernels->tile_rows);
+          const Packed reference = pack(facts.dtype, bytes, width, rows, scalar().tile_rows);
+          std::vector<float> found(2 * rows), expected(2 * rows);
+          const Input in = quantize(*kernels, values, 2, width);
+          kernels->matmul_for(facts.dtype)(mine.matrix, in.view, 0, mine.matrix.tiles(), found.data(), rows);
+          scalar().matmul_for(facts.dtype)(reference.matrix, in.view, 0, reference.matrix.tiles(), expected.data(), rows);
+          REQUIRE(same_bits(expected, found));
+        }
       }
     }
   }
