@@ -8,123 +8,14 @@
 #include <string>
 #include <vector>
 
-#include "core/base/aligned_buffer.h"
 #include "core/base/half.h"
 #include "core/base/rng.h"
 #include "core/kernels/pack.h"
 #include "core/tensor/dequantize.h"
 #include "doctest/doctest.h"
+#include "tests/core/kernels/operands.h"
 
 namespace tessera {
-namespace {
-
-std::vector<float> random_floats(Rng& rng, int64_t n, float scale) {
-  std::vector<float> values(n);
-  for (float& value : values) value = (rng.uniform() * 2.0f - 1.0f) * scale;
-  return values;
-}
-
-// Offsets of the f16 scales and minima in a block of the file.
-std::vector<size_t> half_fields(DType dtype) {
-  switch (dtype) {
-    case DType::kQ4_1:
-    case DType::kQ5_1:
-    case DType::kQ4_K:
-    case DType::kQ5_K: return {0, 2};
-    case DType::kQ2_K: return {80, 82};
-    case DType::kQ3_K: return {108};
-    case DType::kQ6_K: return {208};
-    case DType::kTQ1_0: return {52};
-    case DType::kTQ2_0: return {64};
-    case DType::kF32:
-    case DType::kQ8_K:
-    case DType::kMXFP4: return {};
-    default: return {0};
-  }
-}
-
-// Random bytes with every f16 scale field made finite: all code bits are exercised, also those no quantiser would write.
-std::vector<std::byte> random_rows(Rng& rng, DType dtype, int64_t width, int64_t rows) {
-  std::vector<std::byte> bytes(rows * row_bytes(dtype, width));
-  if (dtype == DType::kF32) {
-    const auto values = random_floats(rng, rows * width, 1.0f);
-    std::memcpy(bytes.data(), values.data(), bytes.size());
-    return bytes;
-  }
-  for (std::byte& byte : bytes) byte = static_cast<std::byte>(rng.next());
-  const DTypeTraits& facts = traits(dtype);
-  for (size_t at = 0; at < bytes.size(); at += facts.block_bytes) {
-    const auto put = [&](size_t offset) {
-      const uint16_t bits = dtype == DType::kBF16 ? f32_to_bf16(rng.uniform() - 0.5f) : f32_to_f16(rng.uniform() * 0.1f - 0.03f);
-      std::memcpy(bytes.data() + at + offset, &bits, 2);
-    };
-    for (const size_t offset : half_fields(dtype)) put(offset);
-    // Among the powers of two also the two smallest, which no normal f32 holds.
-    if (dtype == DType::kMXFP4) bytes[at] = static_cast<std::byte>(rng.next() % 3 == 0 ? rng.next() % 2 : 100 + rng.next() % 30);
-    if (dtype == DType::kQ8_K) {
-      const float scale = rng.uniform() * 0.1f - 0.03f;
-      std::memcpy(bytes.data() + at, &scale, 4);
-    }
-    if (dtype == DType::kQ8_0 || dtype == DType::kQ8_K) {
-      for (uint32_t i = dtype == DType::kQ8_0 ? 2 : 4; i < facts.block_bytes; ++i) {
-        if (bytes[at + i] == std::byte{0x80}) bytes[at + i] = std::byte{0x81};
-      }
-    }
-  }
-  return bytes;
-}
-
-struct Packed {
-  AlignedBuffer buffer;
-  PackedMatrix matrix;
-};
-
-Packed pack(DType dtype, const std::vector<std::byte>& bytes, int64_t width, int64_t rows, int tile_rows) {
-  Packed packed;
-  PackedMatrix& m = packed.matrix;
-  m = {.dtype = dtype, .rows = rows, .width = width, .tile_rows = tile_rows, .tile_bytes = packed_tile_bytes(dtype, width, tile_rows)};
-  packed.buffer = std::move(AlignedBuffer::allocate(m.tiles() * m.tile_bytes, "test matrix").value());
-  m.data = packed.buffer.data();
-  for (int64_t tile = 0; tile < m.tiles(); ++tile) {
-    const int64_t first = tile * tile_rows;
-    const bool finite =
-        pack_tile(dtype, bytes.data() + first * row_bytes(dtype, width), width,
-                  static_cast<int>(std::min<int64_t>(tile_rows, rows - first)), tile_rows, packed.buffer.data() + tile * m.tile_bytes);
-    REQUIRE(finite);
-  }
-  return packed;
-}
-
-struct Input {
-  std::vector<float> values, scales, scaled_sums;
-  std::vector<int8_t> codes;
-  std::vector<int32_t> half_sums;
-  Activations view;
-};
-
-Input quantize(const KernelTable& kernels, std::vector<float> values, int tokens, int64_t width) {
-  Input in;
-  in.values = std::move(values);
-  in.codes.resize(tokens * width);
-  in.scales.resize(tokens * width / 32);
-  in.scaled_sums.resize(tokens * width / 32);
-  in.half_sums.resize(tokens * width / 16);
-  for (int t = 0; t < tokens; ++t) {
-    kernels.quantize_row(in.values.data() + t * width, width, in.codes.data() + t * width, in.scales.data() + t * width / 32,
-                         in.half_sums.data() + t * width / 16, in.scaled_sums.data() + t * width / 32);
-  }
-  in.view = {tokens, width, in.values.data(), in.codes.data(), in.scales.data(), in.half_sums.data(), in.scaled_sums.data()};
-  return in;
-}
-
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
-const KernelTable& scalar() { return *find_kernels("scalar"); }
-
-}  // namespace
-
 TEST_CASE("packed rows unpack to the reference dequantisation, bit for bit") {
   Rng rng(1);
   for (const DTypeTraits& facts : all_dtypes()) {
@@ -298,14 +189,37 @@ TEST_CASE("f16 widening is exact for all 65,536 bit patterns but NaN") {
   }
 }
 
-TEST_CASE("a block scale that is not finite is refused") {
-  const std::vector<std::byte> zeros(18);
-  auto bytes = zeros;
-  const uint16_t infinity = 0x7c00;
-  std::memcpy(bytes.data(), &infinity, 2);
-  std::vector<std::byte> out(packed_tile_bytes(DType::kQ4_0, 32, 4));
-  CHECK(pack_tile(DType::kQ4_0, zeros.data(), 32, 1, 4, out.data()));
-  CHECK_FALSE(pack_tile(DType::kQ4_0, bytes.data(), 32, 1, 4, out.data()));
+TEST_CASE("a block scale that is not finite is refused in every format") {
+  Rng rng(6);
+  for (const DTypeTraits& facts : all_dtypes()) {
+    if (facts.block_weights == 1) continue;
+    CAPTURE(facts.name);
+    const int64_t width = 512;
+    const auto good = random_rows(rng, facts.dtype, width, 1);
+    std::vector<std::byte> out(packed_tile_bytes(facts.dtype, width, 4));
+    REQUIRE(pack_tile(facts.dtype, good.data(), width, 1, 4, out.data()));
+    const auto refused = [&](size_t offset, const void* value, size_t size) {
+      auto bytes = good;
+      std::memcpy(bytes.data() + bytes.size() - facts.block_bytes + offset, value, size);
+      return !pack_tile(facts.dtype, bytes.data(), width, 1, 4, out.data());
+    };
+    for (const uint16_t bits : {uint16_t{0x7c00}, uint16_t{0xfc00}, uint16_t{0x7e00}}) {
+      for (const size_t offset : half_fields(facts.dtype)) CHECK(refused(offset, &bits, 2));
+    }
+    for (const float value : {INFINITY, NAN}) {
+      if (facts.dtype == DType::kQ8_K) CHECK(refused(0, &value, 4));
+    }
+    if (facts.dtype == DType::kMXFP4) CHECK(refused(0, "\xff", 1));
+  }
+}
+
+TEST_CASE("packed rows take the file's bytes, or little more") {
+  for (const DTypeTraits& facts : all_dtypes()) {
+    CAPTURE(facts.name);
+    const double growth =
+        static_cast<double>(packed_tile_bytes(facts.dtype, 1024, 4)) / static_cast<double>(4 * row_bytes(facts.dtype, 1024));
+    CHECK(growth < (facts.dtype == DType::kTQ1_0 ? 1.23 : 1.05));
+  }
 }
 
 }  // namespace tessera
