@@ -12,17 +12,19 @@
 namespace tessera {
 namespace {
 
-// Everything one pass hands from step to step. B = tokens.size().
+// Everything one pass hands from step to step. B = batch.
 struct Pass {
   const Config& config;
   const KernelTable& kernels;
   ThreadPool& pool;
   KvCache& cache;
   Workspace& ws;
-  std::span<const int32_t> tokens;
-  int first;  // position of tokens[0]
-  int batch() const { return static_cast<int>(tokens.size()); }
+  int batch;  // tokens
+  int first;  // position of the first
 };
+
+// What cross() leaves for the products of the next block.
+Activations normed_input(const Pass& p) { return p.ws.input.view(p.ws.normed, p.batch, p.config.width); }
 
 float* row_of(float* rows, int t, int64_t width) { return rows + t * width; }
 
@@ -39,12 +41,12 @@ struct Seam {
   const float* post_norm = nullptr;
   const float* next_norm = nullptr;
 };
-Activations cross(const Pass& p, const Seam& seam) {
+void cross(const Pass& p, const Seam& seam) {
   const WorkTimer timer(p.ws.profile, Work::kNorm);
   const int64_t width = p.config.width;
   const float epsilon = p.config.norm_epsilon;
-  const Activations input = p.ws.input.view(p.ws.normed, p.batch(), width);
-  p.pool.run(p.batch(), [&](int t) {
+  const Activations input = normed_input(p);
+  p.pool.run(p.batch, [&](int t) {
     float* x = row_of(p.ws.x, t, width);
     float* normed = row_of(p.ws.normed, t, width);
     if (!seam.opening) {
@@ -60,7 +62,6 @@ Activations cross(const Pass& p, const Seam& seam) {
     }
     p.ws.input.quantize(p.kernels, input, t);
   });
-  return input;
 }
 
 void multiply(const Pass& p, std::span<const Product> products) {
@@ -116,8 +117,8 @@ void place_heads(const Pass& p, const LayerWeights& layer, int index) {
   // Tasks of 16 positions at multiples of 16: neighbours in the transposed keys share cache lines, which no two threads should write.
   constexpr int kSpan = 16;
   const int lead = p.first % kSpan;
-  p.pool.run((lead + p.batch() + kSpan - 1) / kSpan, [&](int task) {
-    const int begin = std::max(0, task * kSpan - lead), end = std::min(p.batch(), (task + 1) * kSpan - lead);
+  p.pool.run((lead + p.batch + kSpan - 1) / kSpan, [&](int task) {
+    const int begin = std::max(0, task * kSpan - lead), end = std::min(p.batch, (task + 1) * kSpan - lead);
     for (int t = begin; t < end; ++t) place_token(p, layer, index, t);
   });
 }
@@ -125,22 +126,23 @@ void place_heads(const Pass& p, const LayerWeights& layer, int index) {
 // ws.attended, quantised: attention of every head over the cache.
 Activations attend(const Pass& p, int index) {
   const Config& c = p.config;
-  const Activations attended = p.ws.input.view(p.ws.attended, p.batch(), c.heads * c.head_dim);
+  const Activations attended = p.ws.input.view(p.ws.attended, p.batch, c.heads * c.head_dim);
   const WorkTimer timer(p.ws.profile, Work::kAttention);
   const AttentionBatch batch{.layer = index,
                              .first = p.first,
-                             .tokens = p.batch(),
+                             .tokens = p.batch,
                              .window = c.is_local(index) ? c.window : 0,
                              .queries = p.ws.q,
                              .out = p.ws.attended,
                              .states = p.ws.attention_states};
   attention(p.pool, p.kernels, c, p.cache, p.ws.attention_scratch, batch);
-  p.pool.run(p.batch(), [&](int t) { p.ws.input.quantize(p.kernels, attended, t); });
+  p.pool.run(p.batch, [&](int t) { p.ws.input.quantize(p.kernels, attended, t); });
   return attended;
 }
 
-// normed = wo · attention(…input…); input is norm(x), quantised.
-void attention_block(const Pass& p, const LayerWeights& layer, int index, const Activations& input) {
+// normed = wo · attention(…normed…), of norm(x), quantised.
+void attention_block(const Pass& p, const LayerWeights& layer, int index) {
+  const Activations input = normed_input(p);
   const Product projections[] = {{&layer.wq, input, p.ws.q}, {&layer.wk, input, p.ws.k}, {&layer.wv, input, p.ws.v}};
   multiply(p, projections);
   place_heads(p, layer, index);
@@ -148,16 +150,17 @@ void attention_block(const Pass& p, const LayerWeights& layer, int index, const 
   multiply(p, output);
 }
 
-// normed = down · (act(gate · input) ⊙ up · input); input is norm(x), quantised.
-void ffn_block(const Pass& p, const LayerWeights& layer, const Activations& input) {
+// normed = down · (act(gate · normed) ⊙ up · normed), of norm(x), quantised.
+void ffn_block(const Pass& p, const LayerWeights& layer) {
   const Config& c = p.config;
+  const Activations input = normed_input(p);
   const Product gated[] = {{&layer.gate, input, p.ws.gate}, {&layer.up, input, p.ws.up}};
   multiply(p, gated);
-  const Activations hidden = p.ws.input.view(p.ws.gate, p.batch(), c.ffn_width);
+  const Activations hidden = p.ws.input.view(p.ws.gate, p.batch, c.ffn_width);
   {
     const WorkTimer timer(p.ws.profile, Work::kActivation);
     const auto activate = c.activation == Activation::kGelu ? p.kernels.gelu_mul : p.kernels.silu_mul;
-    p.pool.run(p.batch(), [&](int t) {
+    p.pool.run(p.batch, [&](int t) {
       activate(row_of(p.ws.gate, t, c.ffn_width), row_of(p.ws.up, t, c.ffn_width), c.ffn_width);
       p.ws.input.quantize(p.kernels, hidden, t);
     });
@@ -167,42 +170,49 @@ void ffn_block(const Pass& p, const LayerWeights& layer, const Activations& inpu
 }
 
 // x [B][width] = embedding rows of the tokens, scaled.
-void embed(const Pass& p, const PackedMatrix& embedding) {
+void embed(const Pass& p, const PackedMatrix& embedding, std::span<const int32_t> tokens) {
   const WorkTimer timer(p.ws.profile, Work::kEmbedding);
   const int64_t width = p.config.width;
-  p.pool.run(p.batch(), [&](int t) {
+  p.pool.run(p.batch, [&](int t) {
     float* x = p.ws.x + t * width;
-    unpack_row(embedding, p.tokens[t], x);
+    unpack_row(embedding, tokens[t], x);
     for (int64_t i = 0; i < width; ++i) x[i] = x[i] * p.config.embedding_scale;
   });
 }
 
 }  // namespace
 
-void forward(const Model& model, ThreadPool& pool, std::span<const int32_t> tokens, KvCache& cache, Workspace& workspace) {
-  const Pass p{model.config, *model.kernels, pool, cache, workspace, tokens, cache.size()};
-  embed(p, model.weights.embedding);
+ForwardPass::ForwardPass(const Model& model, ThreadPool& pool, std::span<const int32_t> tokens, KvCache& cache, Workspace& workspace)
+    : model_(model), pool_(pool), cache_(cache), workspace_(workspace), tokens_(static_cast<int>(tokens.size())) {
+  const Pass p{model.config, *model.kernels, pool, cache, workspace, tokens_, cache.size()};
+  embed(p, model.weights.embedding, tokens);
   const int half = Workspace::kMaxBatch * (p.config.head_dim / 2);
   const bool stretched = p.config.original_context > 0 && cache.capacity() > p.config.original_context;
   const float* divisors = stretched ? model.weights.long_rope_divisors : model.weights.rope_divisors;
-  rope_table(p.config.rope, divisors, p.first, p.batch(), rope_rows(p, 0), rope_rows(p, 0) + half);
-  if (p.config.window > 0) rope_table(p.config.rope_local, divisors, p.first, p.batch(), rope_rows(p, 1), rope_rows(p, 1) + half);
-  const std::span<const LayerWeights> layers = model.weights.layers;
-  Activations input = cross(p, {.opening = true, .next_norm = layers.front().attention_norm});
-  for (int index = 0; index < p.config.layers; ++index) {
-    const LayerWeights& layer = layers[index];
-    attention_block(p, layer, index, input);
-    input = cross(p, {.bias = layer.o_bias, .post_norm = layer.post_attention_norm, .next_norm = layer.ffn_norm});
-    if (p.config.experts.count > 0) {
-      expert_block(p.config, p.kernels, pool, layer.experts, workspace.normed, p.batch(), workspace.input, workspace.experts,
-                   workspace.profile, workspace.normed);
-    } else {
-      ffn_block(p, layer, input);
-    }
-    const bool last = index + 1 == p.config.layers;
-    input = cross(p, {.closing = last, .post_norm = layer.post_ffn_norm, .next_norm = last ? nullptr : layers[index + 1].attention_norm});
+  rope_table(p.config.rope, divisors, p.first, p.batch, rope_rows(p, 0), rope_rows(p, 0) + half);
+  if (p.config.window > 0) rope_table(p.config.rope_local, divisors, p.first, p.batch, rope_rows(p, 1), rope_rows(p, 1) + half);
+  cross(p, {.opening = true, .next_norm = model.weights.layers.front().attention_norm});
+}
+
+void ForwardPass::step() {
+  const Pass p{model_.config, *model_.kernels, pool_, cache_, workspace_, tokens_, cache_.size()};
+  const std::span<const LayerWeights> layers = model_.weights.layers;
+  const int index = next_layer_++;
+  const LayerWeights& layer = layers[index];
+  attention_block(p, layer, index);
+  cross(p, {.bias = layer.o_bias, .post_norm = layer.post_attention_norm, .next_norm = layer.ffn_norm});
+  if (p.config.experts.count > 0) {
+    expert_block(p.config, p.kernels, pool_, layer.experts, p.ws.normed, p.batch, p.ws.input, p.ws.experts, p.ws.profile, p.ws.normed);
+  } else {
+    ffn_block(p, layer);
   }
-  cache.commit(p.first + p.batch());
+  cross(p, {.closing = done(), .post_norm = layer.post_ffn_norm, .next_norm = done() ? nullptr : layers[next_layer_].attention_norm});
+  if (done()) cache_.commit(p.first + p.batch);
+}
+
+void forward(const Model& model, ThreadPool& pool, std::span<const int32_t> tokens, KvCache& cache, Workspace& workspace) {
+  ForwardPass pass(model, pool, tokens, cache, workspace);
+  while (!pass.done()) pass.step();
 }
 
 void compute_logits(const Model& model, ThreadPool& pool, int first, int count, Workspace& workspace) {
