@@ -185,6 +185,7 @@ void embed(const Pass& p, const PackedMatrix& embedding, std::span<const int32_t
 ForwardPass::ForwardPass(const Model& model, ThreadPool& pool, std::span<const int32_t> tokens, KvCache& cache, Workspace& workspace)
     : model_(model), pool_(pool), cache_(cache), workspace_(workspace), tokens_(static_cast<int>(tokens.size())) {
   const Pass p{model.config, *model.kernels, pool, cache, workspace, tokens_, cache.size()};
+  cache.prepare(p.first + p.batch);
   embed(p, model.weights.embedding, tokens);
   const int half = Workspace::kMaxBatch * (p.config.head_dim / 2);
   const bool stretched = p.config.original_context > 0 && cache.capacity() > p.config.original_context;

@@ -15,7 +15,8 @@ namespace tessera {
 class Workspace {
  public:
   static constexpr int kMaxBatch = 128;  ///< tokens of one forward pass
-  static constexpr int kMaxLogits = 8;   ///< positions whose logits are held at once
+  static_assert(kMaxBatch <= KvCache::kMargin, "a batch is written to the cache before it is read");
+  static constexpr int kMaxLogits = 8;  ///< positions whose logits are held at once
 
   static Result<Workspace> create(const Config& config);
   static uint64_t bytes(const Config& config);

@@ -37,6 +37,37 @@ TEST_CASE("one arithmetic: kernels, threads and batches give the same bits") {
   }
 }
 
+TEST_CASE("a window layer's ring gives the bits of a cache that keeps everything") {
+  const GgufFile file = open_tiny("tiny-gemma3.gguf");
+  Loaded ring(file, *find_kernels(""), 2), full(file, *find_kernels(""), 2);
+  const auto tokens = some_tokens(1500, ring.model.config.vocab_size);
+  for (int window : {1, 16, 33, 300}) {
+    CAPTURE(window);
+    ring.model.config.window = full.model.config.window = window;
+    // The cache of `full` is made for layers that see all, then its forward pass looks through the window.
+    Config no_windows = full.model.config;
+    no_windows.window = 0;
+    auto cache = KvCache::create(no_windows, static_cast<int>(tokens.size()), KvType::kF32);
+    auto workspace = Workspace::create(full.model.config);
+    REQUIRE(cache);
+    REQUIRE(workspace);
+    const int vocab = full.model.config.vocab_size;
+    const auto found = all_logits(ring, tokens, {128, 1, 77});
+    std::vector<float> expected;
+    for (size_t done = 0; done < tokens.size();) {
+      const int batch = static_cast<int>(std::min<size_t>(128, tokens.size() - done));
+      forward(full.model, full.pool, std::span(tokens).subspan(done, batch), *cache, *workspace);
+      for (int t = 0; t < batch; ++t) {
+        compute_logits(full.model, full.pool, t, 1, *workspace);
+        expected.insert(expected.end(), workspace->logits, workspace->logits + vocab);
+      }
+      done += batch;
+    }
+    CHECK(same_bits(expected, found));
+    CHECK(KvCache::bytes(ring.model.config, 1500, KvType::kF32) < KvCache::bytes(no_windows, 1500, KvType::kF32));
+  }
+}
+
 TEST_CASE("a truncated timeline gives the bits of a fresh one") {
   const GgufFile file = open_tiny("tiny-gemma3.gguf");
   Loaded loaded(file, *find_kernels(""), 2);
