@@ -27,7 +27,7 @@ struct ExpertConfig {
 
 /// Shape and constants of a decoder-only transformer. Keys are `{architecture}.…` of the GGUF metadata.
 struct Config {
-  std::string architecture;  ///< a name of supported_architectures()
+  std::string architecture;  ///< a name of kArchitectures
   int layers = 0;            ///< block_count
   int width = 0;             ///< embedding_length
   int heads = 0;             ///< attention.head_count
