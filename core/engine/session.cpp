@@ -71,9 +71,8 @@ Result<int> Session::rewind_to_common(std::span<const int32_t> prefix) {
   }
   const size_t limit = std::min(tokens_.size(), prefix.size() - 1);
   const auto [held, wanted] = std::mismatch(tokens_.begin(), tokens_.begin() + static_cast<std::ptrdiff_t>(limit), prefix.begin());
-  const auto common = static_cast<int>(held - tokens_.begin());
-  truncate(common);
-  return common;
+  truncate(static_cast<int>(held - tokens_.begin()));
+  return static_cast<int>(tokens_.size());
 }
 
 Result<int> Session::extend(std::span<const int32_t> fresh, int batch, double milliseconds) {
@@ -142,8 +141,11 @@ Result<void> Session::evaluate(std::span<const int32_t> tokens, int batch,
 
 void Session::truncate(int count) {
   pass_.reset();
-  const size_t kept = std::min(tokens_.size(), static_cast<size_t>(std::max(count, 0)));
+  size_t kept = std::min(tokens_.size(), static_cast<size_t>(std::max(count, 0)));
   if (kept < tokens_.size()) {
+    if (!cache_->holds(static_cast<int>(kept))) {
+      kept = 0;
+    }
     tokens_.resize(kept);
     cache_->truncate(static_cast<int>(kept));
     logits_ = {};

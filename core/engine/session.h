@@ -26,7 +26,7 @@ class Session {
   static Result<std::unique_ptr<Session>> create(const Engine& engine);
   ~Session();
 
-  /// Makes the timeline ready to become `prefix`: checks it, keeps the common part, drops the rest, and returns how many
+  /// Makes the timeline ready to become `prefix`: checks it, keeps the common part (see truncate), drops the rest, and returns how many
   /// tokens are reused (at most prefix.size() - 1, so that there is something to compute logits from).
   /// kInvalidArgument (empty prefix, id outside the vocabulary), kContextFull (message with both numbers).
   Result<int> rewind_to_common(std::span<const int32_t> prefix);
@@ -57,7 +57,8 @@ class Session {
 
   /// Tokens whose KV is held.
   std::span<const int32_t> tokens() const { return tokens_; }
-  /// Forgets everything after the first `count` tokens; the logits become empty unless nothing was dropped.
+  /// Forgets everything after the first `count` tokens; the logits become empty unless nothing was dropped. Models with sliding
+  /// windows can only be taken back a little (KvCache::kMargin): further back, everything is forgotten.
   void truncate(int count);
 
   const Engine& engine() const { return engine_; }
