@@ -1,23 +1,19 @@
 /**
- * Measures one model natively, in headless Chromium and with llama-bench where that is on the PATH. The three take turns, one
- * repetition each, so that a change of the machine's mood falls on all of them. scripts/bench builds first and starts this.
+ * Measures one model natively, in headless Chromium, with llama-bench where that is on the PATH and with wllama where
+ * `npm install --no-save @wllama/wllama` put it. They take turns, one repetition each, so that a change of the machine's mood falls on
+ * all of them. scripts/bench builds first and starts this.
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { cp, link, mkdtemp, rm, symlink, readdir } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { basename, delimiter, join, resolve } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
-import { kModelFile, kNative, kSite, launch, serveSite } from '../tests/browser/harness.mjs';
+import { kModelFile, kNative } from '../tests/browser/harness.mjs';
+import { kRunMs, speedOf, tab, wllama, wllamaFolder } from './bench-browser.mjs';
 
-const kRunMs = 600_000; // one repetition of one runner
 const run = promisify(execFile);
 
-/**
- * @typedef {{model: string, threads: number, promptTokens: number, generateTokens: number, depth: number}} Task
- * @typedef {{prefill: number, decode: number, details: Record<string, unknown>}} Speed tokens per second
- * @typedef {{name: string, repeat: () => Promise<Speed>, close?: () => Promise<unknown>}} Runner
- */
+/** @typedef {import('./bench-browser.mjs').Task} Task @typedef {import('./bench-browser.mjs').Runner} Runner */
 
 /** @param {Task} task @returns {Runner} */
 function native({ model, threads, promptTokens, generateTokens, depth }) {
@@ -29,61 +25,6 @@ function native({ model, threads, promptTokens, generateTokens, depth }) {
       return speedOf(JSON.parse(stdout));
     },
   };
-}
-
-/** @param {any} report of `tessera bench` or engine.bench @returns {Speed} */
-function speedOf({ prefill, decode, ...details }) {
-  return { prefill: prefill.tps[0], decode: decode.tps[0], details };
-}
-
-/**
- * A page of the built site that keeps one engine; the model lies beside the site's files in a folder of links.
- * @param {Task} task
- * @returns {Promise<Runner>}
- */
-async function tab({ model, threads, promptTokens, generateTokens, depth }) {
-  const root = await mkdtemp(join(resolve(kSite, '..'), 'bench-'));
-  for (const name of await readdir(kSite)) if (name !== 'models') await symlink(join(kSite, name), join(root, name));
-  await link(model, join(root, basename(model))).catch(() => cp(model, join(root, basename(model))));
-  /** @type {(() => Promise<unknown>)[]} */
-  const ends = [() => rm(root, { recursive: true })];
-  const close = async () => {
-    for (const end of ends) await end();
-  };
-  try {
-    const site = await serveSite({ root });
-    ends.unshift(site.close);
-    const browser = await launch({ after: (end) => ends.unshift(end) });
-    const page = await browser.newPage();
-    page.setDefaultTimeout(kRunMs);
-    await page.goto(`${site.url}THIRD-PARTY-NOTICES`); // of the site, isolated, and with no page script of its own
-    const contextSize = Math.max(promptTokens, depth + generateTokens) + 1;
-    const info = await page.evaluate(loadEngine, { model: `/${basename(model)}`, threads, contextSize });
-    return {
-      name: `tessera in Chromium (${info.variant}, ${info.threads} threads)`,
-      repeat: async () => {
-        const report = await page.evaluate(runBench, { promptTokens, generateTokens, depth, repetitions: 1 });
-        return { ...speedOf(report), details: { ...speedOf(report).details, info } };
-      },
-      close,
-    };
-  } catch (error) {
-    await close();
-    throw error;
-  }
-}
-
-/** Runs in the page. @param {object} options @returns {Promise<any>} */
-async function loadEngine(options) {
-  const { Tessera } = await import(/** @type {any} */ ('/tessera.js'));
-  const engine = await Tessera.load(options);
-  Object.assign(globalThis, { engine });
-  return engine.info;
-}
-
-/** Runs in the page. @param {object} options @returns {Promise<any>} */
-function runBench(options) {
-  return /** @type {any} */ (globalThis).engine.bench(options);
 }
 
 /** @param {Task} task @returns {Runner} */
@@ -163,7 +104,10 @@ async function measureAll(runners, repetitions) {
 async function main() {
   const { task, repetitions, json } = readArguments();
   const runners = [native(task)];
-  if (process.env.TESSERA_CHROMIUM) runners.push(await tab(task));
+  if (process.env.TESSERA_CHROMIUM) {
+    runners.push(await tab(task));
+    if (wllamaFolder() !== null) runners.push(await wllama(task));
+  }
   if (onPath('llama-bench')) runners.push(llamaBench(task));
   try {
     const rows = await measureAll(runners, repetitions);

@@ -14,7 +14,9 @@ import { hostFiles, securityHeaders } from './host-headers.mjs';
 import { notices } from './notices.mjs';
 
 const kRoot = fileURLToPath(new URL('..', import.meta.url));
-const kWasmFiles = ['simd128', 'relaxed'].flatMap((variant) => [`tessera-${variant}.js`, `tessera-${variant}.wasm`]);
+const kVariants = ['simd128', 'relaxed'];
+/** Emscripten's glue, which is the same for every variant. */
+const kGlue = 'tessera-module.js';
 const kPages = ['index.html', 'bench.html'];
 const kCopied = ['.svg', '.png', '.ico', '.webmanifest'];
 const kModels = 'models'; // kept when the site is rebuilt: the shards in it are large and made by `tessera split`
@@ -87,17 +89,31 @@ async function copyFiles(site, wasm) {
     await cp(join(kRoot, 'web', path), join(site, path));
   }
   await cp(join(kRoot, 'web/tessera.d.ts'), join(site, 'tessera.d.ts'));
-  for (const name of wasm === null ? [] : kWasmFiles) {
-    const built = join(String(wasm), name);
-    const content = await readFile(built).catch(() => {
-      throw new Error(`${built} is missing: build the WebAssembly first (scripts/demo does), or use --without-wasm`);
+  if (wasm !== null) await copyModules(site, wasm);
+}
+
+/**
+ * The modules and the one glue file; whoever loads it says which module (locateFile).
+ * @param {string} site
+ * @param {string} wasm
+ */
+async function copyModules(site, wasm) {
+  const built = (/** @type {string} */ name) =>
+    readFile(join(wasm, name)).catch(() => {
+      const path = join(wasm, name);
+      throw new Error(`${path} is missing: build the WebAssembly first (scripts/demo does), or use --without-wasm`);
     });
-    // Emscripten leaves its glue readable; a third of it is comments and spaces.
-    const glue = name.endsWith('.js')
-      ? await transform(content, { minify: true, format: 'esm', target: 'es2022' })
-      : null;
-    await writeFile(join(site, name), glue === null ? content : glue.code);
+  const glues = new Set();
+  for (const variant of kVariants) {
+    await writeFile(join(site, `tessera-${variant}.wasm`), await built(`tessera-${variant}.wasm`));
+    const glue = (await built(`tessera-${variant}.js`)).toString();
+    glues.add(glue.replaceAll(`tessera-${variant}.js`, kGlue).replaceAll(`tessera-${variant}.wasm`, 'tessera.wasm'));
   }
+  if (glues.size !== 1)
+    throw new Error(`the glue of ${kVariants.join(' and ')} differs: build both from the same sources`);
+  // Emscripten leaves its glue readable; a third of it is comments and spaces.
+  const { code } = await transform([...glues][0], { minify: true, format: 'esm', target: 'es2022' });
+  await writeFile(join(site, kGlue), code);
 }
 
 /**

@@ -46,7 +46,7 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tessera-build-'));
   await mkdir(join(folder, 'wasm'));
   for (const variant of kVariants) {
-    await writeFile(join(folder, `wasm/tessera-${variant}.js`), `export default '${variant}';`);
+    await writeFile(join(folder, `wasm/tessera-${variant}.js`), `export default 'tessera-${variant}.wasm';`);
     await writeFile(join(folder, `wasm/tessera-${variant}.wasm`), variant);
   }
 });
@@ -58,6 +58,7 @@ test('a site without a model lists none', async () => {
   assert.match(stdout, /site without models: \d+ bytes gzip/);
   assert.deepEqual(JSON.parse(await read('models.json')), { models: [] });
   for (const variant of kVariants) assert.equal(await read(`tessera-${variant}.wasm`), variant);
+  assert.match(await read('tessera-module.js'), /"tessera\.wasm"/);
 });
 
 test('models stay when the site is rebuilt, and are listed from their manifests; old files go', async () => {
@@ -143,4 +144,7 @@ test('a missing module, a broken manifest and a site that is too large are error
   assert.match((await run()).stderr, /larger than its limit/);
   await rm(join(folder, 'wasm/tessera-relaxed.wasm'));
   assert.match((await run()).stderr, /tessera-relaxed\.wasm is missing/);
+  await writeFile(join(folder, 'wasm/tessera-relaxed.wasm'), 'relaxed');
+  await writeFile(join(folder, 'wasm/tessera-relaxed.js'), 'export default 0;');
+  assert.match((await run()).stderr, /the glue of simd128 and relaxed differs/);
 });

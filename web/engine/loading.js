@@ -80,8 +80,8 @@ async function startModule(ports, variant, wasmUrl, threads) {
   try {
     factory = await ports.importModule(variant, wasmUrl);
   } catch (cause) {
-    const hint = 'Serve it beside tessera-worker.js, or set wasmUrl to its folder.';
-    throw new TesseraError('network', `tessera-${variant}.js could not be loaded: ${cause}`, hint, cause);
+    const hint = 'Serve tessera-module.js beside tessera-worker.js, or set wasmUrl to its folder.';
+    throw new TesseraError('network', `The engine's module could not be loaded: ${cause}`, hint, cause);
   }
   try {
     return await WasmRuntime.start(factory, threads);

@@ -27,8 +27,9 @@ const host = new EngineHost({
   openModel,
   verifyModel: (id) => verify(id),
   importModule: async (variant, wasmUrl) => {
-    const url = new URL(`./tessera-${variant}.js`, wasmUrl || import.meta.url).href;
-    return (await import(/* @vite-ignore */ /* webpackIgnore: true */ url)).default;
+    const beside = (/** @type {string} */ name) => new URL(name, wasmUrl || import.meta.url).href;
+    const factory = (await import(/* @vite-ignore */ /* webpackIgnore: true */ beside('./tessera-module.js'))).default;
+    return (module) => factory({ ...module, locateFile: () => beside(`./tessera-${variant}.wasm`) });
   },
 });
 
