@@ -110,7 +110,7 @@ void read_codes(const PackedLayout& layout, const std::byte* block, int tile_row
   read_bits(layout.code_bits, block, tile_rows, row, layout.codes_at, 0, raw);
   if (layout.high_bits > 0) read_bits(layout.high_bits, block, tile_rows, row, layout.high_at, layout.code_bits, raw);
   for (int i = 0; i < 32; ++i) {
-    const int value = layout.table != nullptr ? layout.table[raw[i]] : raw[i];
+    const int value = layout.table != CodeTable::kNone ? table_values(layout.table)[raw[i]] : raw[i];
     codes[i] = static_cast<int8_t>(value - layout.offset);
   }
 }
