@@ -29,6 +29,10 @@ inline constexpr auto kShiftedE2M1 = [] {
   return values;
 }();
 
+/// The sixteen values that nibbles stand for. A name, not a pointer: GCC's sanitizers do not compare pointers in constant expressions.
+enum class CodeTable { kNone, kNonLinear4, kShiftedE2M1 };
+inline const int8_t* table_values(CodeTable table) { return table == CodeTable::kNonLinear4 ? kNonLinear4 : kShiftedE2M1.data(); }
+
 /// Where the fields of one packed quantised format lie. Offsets count bytes of ONE row; in a tile of R rows a field of n bytes
 /// at offset o begins at R·o and row r's part at R·o + r·n. Block fields count from the block's start, header fields from the
 /// super-block's.
@@ -37,15 +41,15 @@ struct PackedLayout {
   int blocks = 1;        ///< blocks of 32 weights in a super-block
   int block_bytes = 0;
   ScaleForm scale = ScaleForm::kF16;
-  int code_bits = 4;              ///< 2, 4 or 8 in the words from codes_at on
-  int codes_at = 0;               ///< first of the two-bit words, nibble words or code words
-  int high_at = -1;               ///< word(s) with the bits above those
-  int high_bits = 0;              ///< 0, 1 or 2 of them
-  int offset = 0;                 ///< taken off each unsigned code
-  int max_code = 15;              ///< largest unsigned code
-  bool has_min = false;           ///< a minimum is added to each weight
-  bool signed_codes = false;      ///< whole bytes, or values of the table, with a sign
-  const int8_t* table = nullptr;  ///< the sixteen values that nibbles stand for
+  int code_bits = 4;          ///< 2, 4 or 8 in the words from codes_at on
+  int codes_at = 0;           ///< first of the two-bit words, nibble words or code words
+  int high_at = -1;           ///< word(s) with the bits above those
+  int high_bits = 0;          ///< 0, 1 or 2 of them
+  int offset = 0;             ///< taken off each unsigned code
+  int max_code = 15;          ///< largest unsigned code
+  bool has_min = false;       ///< a minimum is added to each weight
+  bool signed_codes = false;  ///< whole bytes, or values of the table, with a sign
+  CodeTable table = CodeTable::kNone;
 
   constexpr int super_bytes() const { return header_bytes + blocks * block_bytes; }
   constexpr int scale_bytes() const { return scale == ScaleForm::kF32 ? 4 : scale == ScaleForm::kE8M0 ? 1 : 2; }
@@ -67,9 +71,9 @@ constexpr PackedLayout packed_layout(DType dtype) {
     case DType::kQ5_0: return {.block_bytes = 22, .codes_at = 6, .high_at = 2, .high_bits = 1, .offset = 16, .max_code = 31};
     case DType::kQ5_1: return {.block_bytes = 24, .codes_at = 8, .high_at = 4, .high_bits = 1, .max_code = 31, .has_min = true};
     case DType::kQ8_0: return {.block_bytes = 34, .code_bits = 8, .codes_at = 2, .signed_codes = true};
-    case DType::kIQ4_NL: return {.block_bytes = 18, .codes_at = 2, .signed_codes = true, .table = kNonLinear4};
+    case DType::kIQ4_NL: return {.block_bytes = 18, .codes_at = 2, .signed_codes = true, .table = CodeTable::kNonLinear4};
     case DType::kMXFP4:
-      return {.block_bytes = 17, .scale = kE8M0, .codes_at = 1, .offset = kE2M1Offset, .max_code = 24, .table = kShiftedE2M1.data()};
+      return {.block_bytes = 17, .scale = kE8M0, .codes_at = 1, .offset = kE2M1Offset, .max_code = 24, .table = CodeTable::kShiftedE2M1};
     case DType::kQ2_K:
       return {.header_bytes = 4,
               .blocks = 8,
@@ -113,8 +117,13 @@ constexpr PackedLayout packed_layout(DType dtype) {
               .max_code = 63};
     case DType::kQ8_K: return {.header_bytes = 4, .blocks = 8, .block_bytes = 32, .scale = kF32, .code_bits = 8, .signed_codes = true};
     case DType::kIQ4_XS:
-      return {
-          .header_bytes = 2, .blocks = 8, .block_bytes = 17, .scale = kTimesI8, .codes_at = 1, .signed_codes = true, .table = kNonLinear4};
+      return {.header_bytes = 2,
+              .blocks = 8,
+              .block_bytes = 17,
+              .scale = kTimesI8,
+              .codes_at = 1,
+              .signed_codes = true,
+              .table = CodeTable::kNonLinear4};
     case DType::kTQ1_0:
     case DType::kTQ2_0: return {.header_bytes = 2, .blocks = 8, .block_bytes = 8, .code_bits = 2, .offset = 1, .max_code = 3};
     case DType::kF32:

@@ -100,7 +100,7 @@ struct BlockLoops {
       const auto high = Isa::load_bytes(field(block, kLayout.high_at + 4 * (word / kGroups)));
       codes = Isa::or_bytes(codes, Isa::template move_bits<kLayout.high_bits, kLayout.code_bits>(high, word % kGroups));
     }
-    if constexpr (kLayout.table != nullptr) codes = Isa::look_up(codes, kLayout.table);
+    if constexpr (kLayout.table != CodeTable::kNone) codes = Isa::look_up(codes, table_values(kLayout.table));
     return Dots::prepare(codes);
   }
 

@@ -17,37 +17,41 @@ Byte* field_of_row(Byte* base, int tile_rows, int row, int offset, int size) {
   return base + static_cast<ptrdiff_t>(tile_rows) * offset + static_cast<ptrdiff_t>(row) * size;
 }
 
-// Where a field of kBits a weight holds weight `weight` (0…31): byte of the row's words, and shift within it (see pack.h).
+// Where a field of `bits` a weight holds weight `weight` (0…31): byte of the row's words, and shift within it (see pack.h).
 struct BitPlace {
   int byte;
   int shift;
 };
-template <int kBits>
-constexpr BitPlace place_of(int weight) {
-  if (kBits == 4) return {weight % 16, weight / 16 * 4};
-  constexpr int kLines = 8 / kBits;
-  return {weight / 4 / kLines * 4 + weight % 4, weight / 4 % kLines * kBits};
+constexpr BitPlace place_of(int bits, int weight) {
+  if (bits == 4) return {weight % 16, weight / 16 * 4};
+  const int lines = 8 / bits;
+  return {weight / 4 / lines * 4 + weight % 4, weight / 4 % lines * bits};
 }
 
-// Bits [from_bit, from_bit + kBits) of all codes into the field at `offset`.
+// Bits [from_bit, from_bit + kBits) of all codes into the field at `offset`. Loops that a compiler turns into SIMD: all weights pass here.
 template <int kBits>
 void write_bits(const uint8_t codes[32], int from_bit, std::byte* block, int tile_rows, int row, int offset) {
   uint8_t bytes[4 * kBits] = {};
-  for (int i = 0; i < 32; ++i) {
-    const BitPlace place = place_of<kBits>(i);
-    bytes[place.byte] = static_cast<uint8_t>(bytes[place.byte] | (((codes[i] >> from_bit) & ((1 << kBits) - 1)) << place.shift));
+  if constexpr (kBits == 8) {
+    std::memcpy(bytes, codes, 32);
+  } else if constexpr (kBits == 4) {
+    for (int i = 0; i < 16; ++i) bytes[i] = static_cast<uint8_t>((codes[i] & 15) | (codes[i + 16] << 4));
+  } else {
+    for (int i = 0; i < 32; ++i) {
+      const BitPlace place = place_of(kBits, i);
+      bytes[place.byte] = static_cast<uint8_t>(bytes[place.byte] | (((codes[i] >> from_bit) & ((1 << kBits) - 1)) << place.shift));
+    }
   }
   for (int word = 0; word < kBits; ++word) std::memcpy(field_of_row(block, tile_rows, row, offset + 4 * word, 4), bytes + 4 * word, 4);
 }
 
-// The inverse: adds the field's bits to the codes.
-template <int kBits>
-void read_bits(const std::byte* block, int tile_rows, int row, int offset, int to_bit, uint8_t codes[32]) {
-  uint8_t bytes[4 * kBits];
-  for (int word = 0; word < kBits; ++word) std::memcpy(bytes + 4 * word, field_of_row(block, tile_rows, row, offset + 4 * word, 4), 4);
+// The inverse: adds the field's bits to the codes. Embedding rows alone come here: one loop for all formats is small, and fast enough.
+void read_bits(int bits, const std::byte* block, int tile_rows, int row, int offset, int to_bit, uint8_t codes[32]) {
+  uint8_t bytes[32];
+  for (int word = 0; word < bits; ++word) std::memcpy(bytes + 4 * word, field_of_row(block, tile_rows, row, offset + 4 * word, 4), 4);
   for (int i = 0; i < 32; ++i) {
-    const BitPlace place = place_of<kBits>(i);
-    codes[i] = static_cast<uint8_t>(codes[i] | (((bytes[place.byte] >> place.shift) & ((1 << kBits) - 1)) << to_bit));
+    const BitPlace place = place_of(bits, i);
+    codes[i] = static_cast<uint8_t>(codes[i] | (((bytes[place.byte] >> place.shift) & ((1 << bits) - 1)) << to_bit));
   }
 }
 
@@ -103,13 +107,10 @@ float load_f32(const std::byte* at) {
 // The 32 codes of one row's block, looked up in the format's table, offset taken off.
 void read_codes(const PackedLayout& layout, const std::byte* block, int tile_rows, int row, int8_t codes[32]) {
   uint8_t raw[32] = {};
-  if (layout.code_bits == 2) read_bits<2>(block, tile_rows, row, layout.codes_at, 0, raw);
-  if (layout.code_bits == 4) read_bits<4>(block, tile_rows, row, layout.codes_at, 0, raw);
-  if (layout.code_bits == 8) read_bits<8>(block, tile_rows, row, layout.codes_at, 0, raw);
-  if (layout.high_bits == 1) read_bits<1>(block, tile_rows, row, layout.high_at, layout.code_bits, raw);
-  if (layout.high_bits == 2) read_bits<2>(block, tile_rows, row, layout.high_at, layout.code_bits, raw);
+  read_bits(layout.code_bits, block, tile_rows, row, layout.codes_at, 0, raw);
+  if (layout.high_bits > 0) read_bits(layout.high_bits, block, tile_rows, row, layout.high_at, layout.code_bits, raw);
   for (int i = 0; i < 32; ++i) {
-    const int value = layout.table != nullptr ? layout.table[raw[i]] : raw[i];
+    const int value = layout.table != CodeTable::kNone ? table_values(layout.table)[raw[i]] : raw[i];
     codes[i] = static_cast<int8_t>(value - layout.offset);
   }
 }

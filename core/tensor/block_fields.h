@@ -11,18 +11,8 @@ namespace tessera {
 /// Code of weight `index` (0…255) in the two-bit codes of Q2_K, Q3_K and TQ2_0.
 inline int two_bit_code(const uint8_t qs[64], int index) { return (qs[index / 128 * 32 + index % 32] >> (index % 128 / 32 * 2)) & 3; }
 
-/// Digit n (0…4) of a byte of TQ1_0. The byte is the five digits as a fraction of 3^5 scaled to 256: multiplying moves the point.
-inline int ternary_digit(uint8_t byte, int n) {
-  constexpr uint8_t kPowers[5] = {1, 3, 9, 27, 81};
-  return static_cast<uint8_t>(byte * kPowers[n]) * 3 >> 8;
-}
-
 /// The code 0…2 of weight `index` (0…255) of a TQ1_0 block.
-inline int ternary_code(const BlockTQ1_0& block, int index) {
-  if (index < 160) return ternary_digit(block.qs[index % 32], index / 32);
-  if (index < 240) return ternary_digit(block.qs[32 + index % 16], (index - 160) / 16);
-  return ternary_digit(block.qh[index % 4], (index - 240) / 4);
-}
+int ternary_code(const BlockTQ1_0& block, int index);
 
 /// Code 0…7 of weight `index` (0…255) of a Q3_K block.
 inline int three_bit_code(const BlockQ3_K& block, int index) {

@@ -143,7 +143,7 @@ struct BlockMXFP4 {
 static_assert(sizeof(BlockMXFP4) == 17);
 
 /// weight = d·(q - 1), q 0…2 as base-3 digits, five in a byte. 1.6875 bits a weight. Byte qs[j]: weights 32n + j (n 0…4) for
-/// j < 32, 160 + 16n + (j - 32) after; byte qh[j]: weights 240 + 4n + j, n 0…3. Digits: ternary_digit of block_fields.h.
+/// j < 32, 160 + 16n + (j - 32) after; byte qh[j]: weights 240 + 4n + j, n 0…3. Read by ternary_code of block_fields.h.
 struct BlockTQ1_0 {
   uint8_t qs[48];
   uint8_t qh[4];

@@ -95,10 +95,13 @@ TEST_CASE("the tiny models, written by the gguf package") {
   CHECK(query->bytes == 256 * 144);
   CHECK(file.find_tensor("blk.9.attn_q.weight") == nullptr);
   CHECK(file.main_format() == "Q4_0");
+  const auto others = open_bytes(data_file("tiny-formats.gguf"));
+  REQUIRE(others.ok());
   for (const DTypeTraits& format : all_dtypes()) {
+    if (format.dtype == DType::kQ8_K) continue;  // no program writes it into a file
     CAPTURE(format.name);
-    const auto tensors = file.tensors();
-    CHECK(std::any_of(tensors.begin(), tensors.end(), [&](const TensorInfo& tensor) { return tensor.dtype == format.dtype; }));
+    const auto has_format = [&](const TensorInfo& tensor) { return tensor.dtype == format.dtype; };
+    CHECK((std::ranges::any_of(file.tensors(), has_format) || std::ranges::any_of(others.value().tensors(), has_format)));
   }
   CHECK(open_bytes(data_file("tiny-gemma3.gguf")).ok());
 }
