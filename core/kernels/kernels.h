@@ -84,7 +84,7 @@ struct AttentionState {
 
 /// A complete set of inner loops for one instruction set. A value: plain function pointers, no state.
 struct KernelTable {
-  std::string_view name;  ///< "scalar", "avx2", "avx512_vnni", "wasm_simd128", "wasm_relaxed"
+  std::string_view name;  ///< "scalar", "avx2", "avx512_vnni", "neon_dot", "wasm_simd128", "wasm_relaxed"
   int tile_rows;          ///< the PackedMatrix tile these kernels read
 
   /// Quantises one row of `width` (a multiple of 32) values; output shapes as in Activations for one token.

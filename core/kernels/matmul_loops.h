@@ -13,7 +13,8 @@
 //   kSumLimit        a Sum may add kSumLimit / max_code products before it must be widened (0: never)
 //   loads            load_f16 load_bf16 load_f32 (one per row -> F32), load_u8 load_i8 (one per row -> F32 / I32), store
 //                    load_power                          one u8 per row, the exponent of an F32: 2^(e - 127), 0 for e = 0
-//   kGemmTokens                                          tokens of one register block; one tile at a time, because memory is fastest
+//   kGemmTokens, kRareGemmTokens                         tokens of one register block, and for rare formats; one tile at a time, because
+//   memory is fastest
 //                                                        when a thread reads it as one stream
 #pragma once
 
@@ -32,6 +33,12 @@ struct ActivationBlock {
   float scaled_sum;
   int32_t half_sums[2];
 };
+
+/// Formats that few files hold.
+constexpr bool rare_format(DType dtype) {
+  return dtype == DType::kQ2_K || dtype == DType::kQ3_K || dtype == DType::kTQ2_0 || dtype == DType::kMXFP4 || dtype == DType::kIQ4_NL ||
+         dtype == DType::kIQ4_XS;
+}
 
 /// The dots of an Isa for unsigned codes, and for those with a sign.
 template <class Isa>
@@ -64,6 +71,8 @@ struct BlockLoops {
   using F32 = typename Isa::F32;
   using I32 = typename Isa::I32;
 
+  // Every instance of the loops is downloaded, so formats that few files hold have smaller ones.
+  static constexpr int kGemmTokens = kDType == DType::kQ8_K ? 1 : rare_format(kDType) ? Isa::kRareGemmTokens : Isa::kGemmTokens;
   using Dots = std::conditional_t<kSigned, SignedDots<Isa>, UnsignedDots<Isa>>;
   using Codes = typename Dots::Codes;
 
@@ -232,6 +241,7 @@ struct BlockLoops {
 template <class Isa, DType kDType>
 struct FloatLoops {
   static constexpr int kRows = Isa::kRows;
+  static constexpr int kGemmTokens = Isa::kGemmTokens;
   static constexpr int kElementBytes = kDType == DType::kF32 ? 4 : 2;
   using F32 = typename Isa::F32;
 
@@ -261,9 +271,12 @@ struct FloatLoops {
 /// The MatmulFn of one format: register blocks of tokens first, then what is left over.
 template <class Isa, class Loops>
 void matmul(const PackedMatrix& w, const Activations& x, int64_t first_tile, int64_t last_tile, float* out, int64_t out_stride) {
+  constexpr int kTokens = Loops::kGemmTokens;
   int token = 0;
-  for (; token + Isa::kGemmTokens <= x.tokens; token += Isa::kGemmTokens) {
-    for (int64_t tile = first_tile; tile < last_tile; ++tile) Loops::template tile<Isa::kGemmTokens>(w, x, tile, token, out, out_stride);
+  if constexpr (kTokens > 1) {
+    for (; token + kTokens <= x.tokens; token += kTokens) {
+      for (int64_t tile = first_tile; tile < last_tile; ++tile) Loops::template tile<kTokens>(w, x, tile, token, out, out_stride);
+    }
   }
   for (; token < x.tokens; ++token) {
     for (int64_t tile = first_tile; tile < last_tile; ++tile) Loops::template tile<1>(w, x, tile, token, out, out_stride);
