@@ -117,6 +117,7 @@ class Runtime {
     const GenerateStep& step = result.value();
     switch (step.kind) {
       case GenerateStep::Kind::kPrefill: return value({{"kind", "prefill"}, {"done", step.prompt_done}, {"total", step.prompt_total}});
+      case GenerateStep::Kind::kWorking: return value({{"kind", "working"}});
       case GenerateStep::Kind::kDone:
         return value({{"kind", "done"}, {"text", step.text}, {"generation", generation_json(generator_->result())}});
       case GenerateStep::Kind::kToken: break;

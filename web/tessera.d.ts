@@ -117,6 +117,8 @@ export interface GenerateOptions {
   /** Only { type: 'text' } so far. */
   response_format?: { type: 'text' } | null;
   signal?: AbortSignal | null;
+  /** While the prompt is read: how many of its tokens are done. Called about every 25 ms. */
+  onProgress?: (progress: { stage: 'prefill'; doneTokens: number; totalTokens: number }) => void;
 }
 
 export interface ChatMessage {

@@ -4,7 +4,7 @@ import { loadEngine, verifyModel } from './engine/client.js';
 import * as models from './store/models.js';
 
 /** @param {string | URL | undefined} url */
-function startWorker(url) {
+function engineWorker(url) {
   try {
     // Bundlers look for exactly this expression, so the default is not put into a variable.
     return url
@@ -16,9 +16,14 @@ function startWorker(url) {
   }
 }
 
+const kWorkers = {
+  engine: engineWorker,
+  thread: (/** @type {string} */ url, /** @type {string} */ name) => new Worker(url, { type: 'module', name }),
+};
+
 /** @param {unknown} options */
 async function load(options) {
-  return loadEngine(options, globalThis.document?.baseURI ?? globalThis.location?.href ?? import.meta.url, startWorker);
+  return loadEngine(options, globalThis.document?.baseURI ?? globalThis.location?.href ?? import.meta.url, kWorkers);
 }
 
 export const Tessera = Object.freeze({
@@ -26,7 +31,7 @@ export const Tessera = Object.freeze({
   models: Object.freeze({
     list: () => models.list(),
     remove: (/** @type {string} */ id) => models.remove(id),
-    verify: (/** @type {string} */ id) => verifyModel(id, startWorker),
+    verify: (/** @type {string} */ id) => verifyModel(id, kWorkers),
     exportFiles: (/** @type {string} */ id) => models.exportFiles(id),
   }),
 });

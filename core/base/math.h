@@ -48,6 +48,12 @@ static inline float gelu_tanh(float x) {
   return x / (1.0f + exp_f32(-u2));
 }
 
+/// tanh x, written 1 - 2 / (e^2x + 1); absolute error < 2e-7.
+static inline float tanh_f32(float x) { return 1.0f - 2.0f / (exp_f32(2.0f * x) + 1.0f); }
+
+/// cap · tanh(x / cap): x, bent so that it stays within ±cap (Gemma 2 report, 2024).
+static inline float soft_cap(float x, float cap) { return cap * tanh_f32(x / cap); }
+
 /// e^x in f64; relative error < 1e-14 for |x| ≤ 700, clamped beyond.
 double exp_f64(double x);
 

@@ -33,7 +33,7 @@ struct EngineOptions {
 /// What a loaded model is; JSON field names of `inspect`, `engine.info`.
 struct EngineInfo {
   std::string name;          ///< general.name, or ""
-  std::string architecture;  ///< "llama", "gemma3"
+  std::string architecture;  ///< general.architecture: "llama", "gemma3", …
   std::string quantization;  ///< the format that holds most weights: "Q4_1"
   uint64_t parameters = 0;
   int context_size = 0;     ///< tokens a session can hold

@@ -110,14 +110,14 @@ Result<GenerateStep> Generator::step() {
 
 Result<GenerateStep> Generator::prefill() {
   const Clock::time_point start = Clock::now();
-  const Result<int> taken = session_.extend(std::span<const int32_t>(prompt_).subspan(session_.tokens().size()));
+  const Result<int> taken = session_.extend(std::span<const int32_t>(prompt_).subspan(session_.tokens().size()), 0, kStepMilliseconds);
   generation_.prefill_ms += milliseconds_since(start);
   if (!taken) {
     return taken.error();
   }
   GenerateStep step;
   step.kind = GenerateStep::Kind::kPrefill;
-  step.prompt_done = static_cast<int>(session_.tokens().size());
+  step.prompt_done = static_cast<int>(session_.tokens().size()) + static_cast<int>(session_.pending());
   step.prompt_total = generation_.prompt_tokens;
   check_limits();
   return step;
@@ -126,9 +126,15 @@ Result<GenerateStep> Generator::prefill() {
 Result<GenerateStep> Generator::decode() {
   const Clock::time_point start = Clock::now();
   if (session_.tokens().size() < prompt_.size() + generation_.tokens.size()) {
-    const Result<int> taken = session_.extend(std::span<const int32_t>(generation_.tokens).last(1));
+    const Result<int> taken = session_.extend(std::span<const int32_t>(generation_.tokens).last(1), 0, kStepMilliseconds);
     if (!taken) {
       return taken.error();
+    }
+    if (taken.value() == 0) {
+      generation_.decode_ms += milliseconds_since(start);
+      GenerateStep step;
+      step.kind = GenerateStep::Kind::kWorking;
+      return step;
     }
     ++generation_.decoded_tokens;
   }

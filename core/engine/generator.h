@@ -38,9 +38,9 @@ struct GenerateOptions {
 
 /// What one step brought.
 struct GenerateStep {
-  enum class Kind { kPrefill, kToken, kDone };
+  enum class Kind { kPrefill, kWorking, kToken, kDone };  ///< kWorking: in the middle of a token, nothing to show
   Kind kind = Kind::kDone;
-  int prompt_done = 0;  ///< kPrefill: prompt tokens computed or reused so far, of prompt_total
+  int prompt_done = 0;  ///< kPrefill: prompt tokens computed or reused so far, of prompt_total; parts of a batch count in part
   int prompt_total = 0;
   int32_t token = -1;  ///< kToken: the drawn token
   std::string text;    ///< kToken, kDone: new, certain, valid UTF-8; "" while a character or a stop string may be incomplete
@@ -70,8 +70,11 @@ class Generator {
   static Result<std::unique_ptr<Generator>> start(Session& session, std::span<const int32_t> prompt, const GenerateOptions& options);
   ~Generator();
 
-  /// One batch of prefill, or one token. After kDone every further call gives kDone again with empty text.
+  /// A batch of prefill or a token, or as much of it as kStepMilliseconds allow: at most that and one layer pass between two steps, so
+  /// an abort is heard soon, however large the model. After kDone every further call gives kDone again with empty text.
   Result<GenerateStep> step();
+
+  static constexpr double kStepMilliseconds = 25;
 
   /// The answer so far; finish_reason is kAborted until step() has returned kDone.
   const Generation& result() const { return generation_; }

@@ -2,12 +2,15 @@
 #include "core/engine/session.h"
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 
 #include "core/model/forward.h"
 
 namespace tessera {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 /// Tokens of one forward pass for the caller's `batch`, 0 being the workspace's own size.
 Result<size_t> batch_size(int batch) {
@@ -68,12 +71,11 @@ Result<int> Session::rewind_to_common(std::span<const int32_t> prefix) {
   }
   const size_t limit = std::min(tokens_.size(), prefix.size() - 1);
   const auto [held, wanted] = std::mismatch(tokens_.begin(), tokens_.begin() + static_cast<std::ptrdiff_t>(limit), prefix.begin());
-  const auto common = static_cast<int>(held - tokens_.begin());
-  truncate(common);
-  return common;
+  truncate(static_cast<int>(held - tokens_.begin()));
+  return static_cast<int>(tokens_.size());
 }
 
-Result<int> Session::extend(std::span<const int32_t> fresh, int batch) {
+Result<int> Session::extend(std::span<const int32_t> fresh, int batch, double milliseconds) {
   if (Result<void> checked = check(fresh, tokens_.size() + fresh.size()); !checked) {
     return checked.error();
   }
@@ -82,7 +84,9 @@ Result<int> Session::extend(std::span<const int32_t> fresh, int batch) {
     return most.error();
   }
   const std::span<const int32_t> taken = fresh.first(std::min(fresh.size(), most.value()));
-  compute(taken);
+  if (!compute(taken, milliseconds)) {
+    return 0;
+  }
   if (taken.size() == fresh.size()) {
     logits_ = compute_logits_at(static_cast<int>(taken.size()) - 1, 1);
   }
@@ -118,7 +122,7 @@ Result<void> Session::evaluate(std::span<const int32_t> tokens, int batch,
   while (tokens_.size() < tokens.size()) {
     const auto start = static_cast<int>(tokens_.size());
     const std::span<const int32_t> taken = tokens.subspan(tokens_.size(), std::min(most.value(), tokens.size() - tokens_.size()));
-    compute(taken);
+    compute(taken, kNoLimit);
     const auto count = static_cast<int>(taken.size());
     for (int first = 0; first < count; first += Workspace::kMaxLogits) {
       const int rows = std::min(Workspace::kMaxLogits, count - first);
@@ -136,8 +140,12 @@ Result<void> Session::evaluate(std::span<const int32_t> tokens, int batch,
 }
 
 void Session::truncate(int count) {
-  const size_t kept = std::min(tokens_.size(), static_cast<size_t>(std::max(count, 0)));
+  pass_.reset();
+  size_t kept = std::min(tokens_.size(), static_cast<size_t>(std::max(count, 0)));
   if (kept < tokens_.size()) {
+    if (!cache_->holds(static_cast<int>(kept))) {
+      kept = 0;
+    }
     tokens_.resize(kept);
     cache_->truncate(static_cast<int>(kept));
     logits_ = {};
@@ -146,11 +154,25 @@ void Session::truncate(int count) {
 
 void Session::set_profile(Profile* profile) { workspace_->profile = profile; }
 
-/// Appends one batch to the timeline; its logits are not computed yet.
-void Session::compute(std::span<const int32_t> batch) {
+float Session::pending() const { return pass_ == nullptr ? 0.0f : pass_->share() * static_cast<float>(pass_->tokens()); }
+
+/// Appends one batch to the timeline, whose logits are not computed yet; false when the time was over before.
+bool Session::compute(std::span<const int32_t> batch, double milliseconds) {
+  const Clock::time_point start = Clock::now();
   logits_ = {};
-  forward(engine_.model(), engine_.pool(), batch, *cache_, *workspace_);
+  if (pass_ == nullptr || !std::ranges::equal(pass_tokens_, batch)) {
+    pass_tokens_.assign(batch.begin(), batch.end());
+    pass_ = std::make_unique<ForwardPass>(engine_.model(), engine_.pool(), batch, *cache_, *workspace_);
+  }
+  while (!pass_->done()) {
+    pass_->step();
+    if (!pass_->done() && std::chrono::duration<double, std::milli>(Clock::now() - start).count() >= milliseconds) {
+      return false;
+    }
+  }
+  pass_.reset();
   tokens_.insert(tokens_.end(), batch.begin(), batch.end());
+  return true;
 }
 
 /// Logits of rows [first, first + count) of the last batch; returns the last of them.

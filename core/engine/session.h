@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -13,9 +14,10 @@
 
 namespace tessera {
 
-class KvCache;    // core/model
-class Workspace;  // core/model
-struct Profile;   // core/model
+class ForwardPass;  // core/model
+class KvCache;      // core/model
+class Workspace;    // core/model
+struct Profile;     // core/model
 
 /// One conversation's state. Not thread-safe; keep the Engine alive longer than its sessions.
 class Session {
@@ -24,7 +26,7 @@ class Session {
   static Result<std::unique_ptr<Session>> create(const Engine& engine);
   ~Session();
 
-  /// Makes the timeline ready to become `prefix`: checks it, keeps the common part, drops the rest, and returns how many
+  /// Makes the timeline ready to become `prefix`: checks it, keeps the common part (see truncate), drops the rest, and returns how many
   /// tokens are reused (at most prefix.size() - 1, so that there is something to compute logits from).
   /// kInvalidArgument (empty prefix, id outside the vocabulary), kContextFull (message with both numbers).
   Result<int> rewind_to_common(std::span<const int32_t> prefix);
@@ -32,7 +34,13 @@ class Session {
   /// Computes the next tokens, at most one batch of them (`batch` = 0: the engine's own size), and appends them to the
   /// timeline. Returns how many were taken from the front of `fresh`; once that is all of them, logits() are those after the
   /// last one. The resulting bits do not depend on the batch. kInvalidArgument, kContextFull.
-  Result<int> extend(std::span<const int32_t> fresh, int batch = 0);
+  /// With a limit it stops after the layer in which `milliseconds` have passed and returns 0; the next call with the same tokens goes
+  /// on there, any other use of the session forgets the work.
+  Result<int> extend(std::span<const int32_t> fresh, int batch = 0, double milliseconds = kNoLimit);
+  static constexpr double kNoLimit = std::numeric_limits<double>::infinity();
+
+  /// What an extend() that ran out of time has done so far, in tokens: 0…batch.
+  float pending() const;
 
   /// rewind_to_common + extend until the timeline equals `prefix`. Returns the number of reused tokens. kAborted as soon
   /// as `*abort` is seen true between batches: the timeline keeps the part that was computed.
@@ -49,7 +57,8 @@ class Session {
 
   /// Tokens whose KV is held.
   std::span<const int32_t> tokens() const { return tokens_; }
-  /// Forgets everything after the first `count` tokens; the logits become empty unless nothing was dropped.
+  /// Forgets everything after the first `count` tokens; the logits become empty unless nothing was dropped. Models with sliding
+  /// windows can only be taken back a little (KvCache::kMargin): further back, everything is forgotten.
   void truncate(int count);
 
   const Engine& engine() const { return engine_; }
@@ -60,13 +69,15 @@ class Session {
  private:
   explicit Session(const Engine& engine);
   Result<void> check(std::span<const int32_t> tokens, size_t timeline) const;
-  void compute(std::span<const int32_t> batch);
+  bool compute(std::span<const int32_t> batch, double milliseconds);
   std::span<const float> compute_logits_at(int first, int count);
 
   const Engine& engine_;
   std::unique_ptr<KvCache> cache_;
   std::unique_ptr<Workspace> workspace_;
   std::vector<int32_t> tokens_;
+  std::unique_ptr<ForwardPass> pass_;  ///< a batch that is not through all layers, of pass_tokens_
+  std::vector<int32_t> pass_tokens_;
   std::span<const float> logits_;  ///< into the workspace
 };
 

@@ -101,9 +101,10 @@ struct KernelTable {
 
   /// Adds positions [begin, end) ⊆ [0, kAttentionChunk) of a chunk to `heads` queries that share it: queries [heads][head_dim],
   /// already multiplied by the attention scale; states [heads]; accumulators [heads][head_dim] = Σ exp(score - maximum) · v,
-  /// zeros before the first. head_dim is a multiple of 16; begin < end. Keys of other positions may be anything.
-  void (*attend)(const float* queries, int heads, const CacheChunk& chunk, int begin, int end, int head_dim, AttentionState* states,
-                 float* accumulators);
+  /// zeros before the first. A softcap > 0 bends the scores by soft_cap. head_dim is a multiple of 16; begin < end. Keys of other
+  /// positions may be anything.
+  void (*attend)(const float* queries, int heads, const CacheChunk& chunk, int begin, int end, int head_dim, float softcap,
+                 AttentionState* states, float* accumulators);
 
   /// f16 bits → f32, exactly; n values. For F16 caches.
   void (*widen_f16)(const uint16_t* in, int64_t n, float* out);

@@ -103,12 +103,14 @@ void gelu_mul(float* gate, const float* up, int64_t n) {
   for (int64_t i = 0; i < n; ++i) gate[i] = gelu_tanh(gate[i]) * up[i];
 }
 
-void attend_one(const float* query, const CacheChunk& chunk, int begin, int end, int head_dim, AttentionState& state, float* accumulator) {
+void attend_one(const float* query, const CacheChunk& chunk, int begin, int end, int head_dim, float softcap, AttentionState& state,
+                float* accumulator) {
   float weights[kAttentionChunk] = {};
   float maximum = state.maximum;
   for (int c = begin; c < end; ++c) {
     for (int d = 0; d < head_dim; ++d)
       weights[c] = weights[c] + query[d] * chunk.keys[(c / kAttentionPanel * head_dim + d) * kAttentionPanel + c % kAttentionPanel];
+    if (softcap > 0.0f) weights[c] = soft_cap(weights[c], softcap);
     maximum = weights[c] > maximum ? weights[c] : maximum;
   }
   float lanes[16] = {};
@@ -127,10 +129,10 @@ void attend_one(const float* query, const CacheChunk& chunk, int begin, int end,
   }
 }
 
-void attend(const float* queries, int heads, const CacheChunk& chunk, int begin, int end, int head_dim, AttentionState* states,
-            float* accumulators) {
+void attend(const float* queries, int heads, const CacheChunk& chunk, int begin, int end, int head_dim, float softcap,
+            AttentionState* states, float* accumulators) {
   for (int h = 0; h < heads; ++h) {
-    attend_one(queries + h * head_dim, chunk, begin, end, head_dim, states[h], accumulators + h * head_dim);
+    attend_one(queries + h * head_dim, chunk, begin, end, head_dim, softcap, states[h], accumulators + h * head_dim);
   }
 }
 

@@ -158,8 +158,18 @@ struct VectorLoops {
     return d;
   }
 
+  // soft_cap of base/math.h, operation by operation.
+  static F32 cap_softly(F32 x, F32 cap) {
+    const F32 one = Isa::splat_f32(1.0f), two = Isa::splat_f32(2.0f);
+    return Isa::mul(cap, Isa::sub(one, Isa::div(two, Isa::add(exp(Isa::mul(two, Isa::div(x, cap))), one))));
+  }
+
   // Scores of the visible positions become exp(score - maximum), all others 0; returns the factor for what was summed before.
-  static float soften(float* scores, int begin, int end, AttentionState& state) {
+  static float soften(float* scores, int begin, int end, float softcap, AttentionState& state) {
+    if (softcap > 0.0f) {
+      const F32 cap = Isa::splat_f32(softcap);
+      for (int c = 0; c < kAttentionChunk; c += kLanes) Isa::store(scores + c, cap_softly(Isa::load_floats(scores + c), cap));
+    }
     for (int c = 0; c < begin; ++c) scores[c] = -std::numeric_limits<float>::infinity();
     for (int c = end; c < kAttentionChunk; ++c) scores[c] = -std::numeric_limits<float>::infinity();
     F32 largest = Isa::splat_f32(state.maximum);
@@ -178,22 +188,22 @@ struct VectorLoops {
   }
 
   template <int kHeads>
-  static void attend_heads(const float* queries, const CacheChunk& chunk, int begin, int end, int head_dim, AttentionState* states,
-                           float* accumulators) {
+  static void attend_heads(const float* queries, const CacheChunk& chunk, int begin, int end, int head_dim, float softcap,
+                           AttentionState* states, float* accumulators) {
     float weights[kHeads * kAttentionChunk], rescale[kHeads];
     score<kHeads>(queries, chunk.keys, head_dim, weights);
-    for (int h = 0; h < kHeads; ++h) rescale[h] = soften(weights + h * kAttentionChunk, begin, end, states[h]);
+    for (int h = 0; h < kHeads; ++h) rescale[h] = soften(weights + h * kAttentionChunk, begin, end, softcap, states[h]);
     const int done = add_values<kHeads, 2 * kAttentionPanel>(weights, rescale, chunk, begin, end, head_dim, 0, accumulators);
     add_values<kHeads, kAttentionPanel>(weights, rescale, chunk, begin, end, head_dim, done, accumulators);
   }
 
-  static void attend(const float* queries, int heads, const CacheChunk& chunk, int begin, int end, int head_dim, AttentionState* states,
-                     float* accumulators) {
+  static void attend(const float* queries, int heads, const CacheChunk& chunk, int begin, int end, int head_dim, float softcap,
+                     AttentionState* states, float* accumulators) {
     while (heads > 0) {
       const int taken = heads == 4 ? 2 : heads < 3 ? heads : 3;
-      if (taken == 3) attend_heads<3>(queries, chunk, begin, end, head_dim, states, accumulators);
-      if (taken == 2) attend_heads<2>(queries, chunk, begin, end, head_dim, states, accumulators);
-      if (taken == 1) attend_heads<1>(queries, chunk, begin, end, head_dim, states, accumulators);
+      if (taken == 3) attend_heads<3>(queries, chunk, begin, end, head_dim, softcap, states, accumulators);
+      if (taken == 2) attend_heads<2>(queries, chunk, begin, end, head_dim, softcap, states, accumulators);
+      if (taken == 1) attend_heads<1>(queries, chunk, begin, end, head_dim, softcap, states, accumulators);
       heads -= taken;
       queries += taken * head_dim;
       accumulators += taken * head_dim;

@@ -108,7 +108,7 @@ class AttentionPass {
         const int from = std::max(start, window_start(position)) - start, to = std::min(kAttentionChunk, position + 1 - start);
         if (from >= to) continue;
         const float* queries = batch_.queries + static_cast<int64_t>(t) * row_width() + g.first_head * head_dim();
-        kernels_.attend(queries, g.heads, chunk, from, to, head_dim(), states[t - first], sums[t - first]);
+        kernels_.attend(queries, g.heads, chunk, from, to, head_dim(), config_.attention_softcap, states[t - first], sums[t - first]);
       }
     }
   }

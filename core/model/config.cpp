@@ -3,71 +3,17 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/math.h"
+#include "core/model/architectures/architectures.h"
+#include "core/model/config_reader.h"
+
 namespace tessera {
 namespace {
 
-// Reads `{architecture}.*` keys into a Config; keeps the first error.
-class ConfigReader {
- public:
-  ConfigReader(const GgufFile& file, std::string architecture) : file_(file), prefix_(std::move(architecture) + ".") {}
+constexpr int64_t kMaxWidth = 1 << 20;
+constexpr std::string_view kLongRope = "rope_factors_long.weight";
 
-  bool has(const std::string& key) const { return file_.find(prefix_ + key) != nullptr; }
-
-  // A count in [1, limit].
-  int count(const std::string& key, int64_t limit) {
-    const auto found = file_.get_uint(prefix_ + key);
-    if (!found) {
-      keep(found.error());
-      return 1;
-    }
-    const uint64_t value = found.value();
-    if (value < 1 || value > static_cast<uint64_t>(limit)) {
-      keep({ErrorCode::kBadFile, prefix_ + key + " is " + std::to_string(value) + ", expected 1 to " + std::to_string(limit),
-            "the file is damaged or made for another program"});
-      return 1;
-    }
-    return static_cast<int>(value);
-  }
-  int count_or(const std::string& key, int64_t limit, int fallback) { return has(key) ? count(key, limit) : fallback; }
-
-  // A finite, positive number.
-  double number(const std::string& key) {
-    const auto found = file_.get_float(prefix_ + key);
-    if (!found) {
-      keep(found.error());
-      return 1.0;
-    }
-    if (!std::isfinite(found.value()) || found.value() <= 0.0) {
-      keep({ErrorCode::kBadFile, prefix_ + key + " is " + std::to_string(found.value()) + ", expected a positive number",
-            "the file is damaged or made for another program"});
-      return 1.0;
-    }
-    return found.value();
-  }
-  double number_or(const std::string& key, double fallback) { return has(key) ? number(key) : fallback; }
-
-  std::string text_or(const std::string& key, std::string fallback) {
-    if (!has(key)) return fallback;
-    const auto found = file_.get_string(prefix_ + key);
-    if (!found) keep(found.error());
-    return found ? found.value() : fallback;
-  }
-
-  void refuse(const std::string& what) { keep({ErrorCode::kUnsupported, what, "use a model without it"}); }
-  void keep(const Error& error) {
-    if (result_) result_ = error;
-  }
-  const Result<void>& result() const { return result_; }
-  const std::string& prefix() const { return prefix_; }
-
- private:
-  const GgufFile& file_;
-  std::string prefix_;
-  Result<void> result_;
-};
-
-void read_shape(ConfigReader& in, const GgufFile& file, Config& c) {
-  constexpr int64_t kMaxWidth = 1 << 20;
+void read_shape(ConfigReader& in, Config& c) {
   c.layers = in.count("block_count", 4096);
   c.width = in.count("embedding_length", kMaxWidth);
   c.heads = in.count("attention.head_count", 4096);
@@ -76,20 +22,25 @@ void read_shape(ConfigReader& in, const GgufFile& file, Config& c) {
   c.ffn_width = in.count("feed_forward_length", kMaxWidth);
   c.trained_context = in.count("context_length", 1 << 26);
   c.norm_epsilon = static_cast<float>(in.number("attention.layer_norm_rms_epsilon"));
-  if (const TensorInfo* embedding = file.find_tensor("token_embd.weight"); embedding != nullptr) {
+  if (const TensorInfo* embedding = in.file().find_tensor("token_embd.weight"); embedding != nullptr) {
     c.vocab_size = static_cast<int>(std::min<uint64_t>(embedding->rows(), 1 << 24));
   } else {
     in.keep({ErrorCode::kNotFound, "tensor token_embd.weight is missing", "the file holds no complete model"});
   }
   if (c.heads % c.kv_heads != 0) {
-    in.keep({ErrorCode::kBadFile,
-             in.prefix() + "attention.head_count_kv is " + std::to_string(c.kv_heads) + ", expected a divisor of the " +
-                 std::to_string(c.heads) + " heads",
-             "the file is damaged"});
+    in.reject("attention.head_count_kv", std::to_string(c.kv_heads), "a divisor of the " + std::to_string(c.heads) + " heads");
   }
   if (in.count_or("attention.value_length", kMaxWidth, c.head_dim) != c.head_dim) in.refuse("heads whose keys and values differ in length");
   if (c.head_dim < 16 || c.head_dim % 16 != 0) in.refuse("heads of " + std::to_string(c.head_dim) + " values (supported: multiples of 16)");
-  if (in.has("expert_count")) in.refuse("a mixture of experts (" + in.prefix() + "expert_count)");
+}
+
+// YaRN, and the factor by which it raises q and k: 0.1·ln(factor) + 1, or less where yarn_log_multiplier takes part of it back.
+void read_yarn(ConfigReader& in, Config& c, double factor) {
+  c.rope.set_yarn(in.count("rope.scaling.original_context_length", 1 << 26), in.number_or("rope.scaling.yarn_beta_fast", 32.0),
+                  in.number_or("rope.scaling.yarn_beta_slow", 1.0));
+  const double growth = factor > 1.0 ? 0.1 * log_f64(factor) : 0.0;
+  c.rope.magnitude = in.number_or("rope.scaling.attn_factor", 1.0) * (1.0 + growth) /
+                     (1.0 + in.number_or_none("rope.scaling.yarn_log_multiplier") * growth);
 }
 
 void read_rope(ConfigReader& in, Config& c) {
@@ -97,47 +48,59 @@ void read_rope(ConfigReader& in, Config& c) {
   c.rope.base = in.number_or("rope.freq_base", 10000.0);
   if (c.rope.dims % 2 != 0) in.refuse("rope over an odd number of values");
   const std::string scaling = in.text_or("rope.scaling.type", "none");
-  if (scaling == "linear") {
-    c.rope.scale = 1.0 / in.number("rope.scaling.factor");
-  } else if (scaling != "none") {
+  if (scaling == "linear" || scaling == "yarn") {
+    const double factor = in.number("rope.scaling.factor");
+    c.rope.scale = 1.0 / factor;
+    if (scaling == "yarn") read_yarn(in, c, factor);
+  } else if (scaling != "none" && (scaling != "longrope" || in.file().find_tensor(kLongRope) == nullptr)) {
     in.refuse("rope scaling of type " + scaling);
   }
-  c.rope_local = c.rope;
 }
 
-void read_gemma3(ConfigReader& in, Config& c) {
-  c.activation = Activation::kGelu;
-  c.qk_norm = c.post_norms = true;
-  c.embedding_scale = std::sqrt(static_cast<float>(c.width));
-  c.window = in.count("attention.sliding_window", 1 << 26);
-  c.window_pattern = in.count_or("attention.sliding_window_pattern", 4096, 6);
-  c.rope.split_halves = true;
-  c.rope.dims = c.head_dim;
-  c.rope_local = c.rope;
-  c.rope_local.base = in.number_or("rope.freq_base_swa", 10000.0);
-  c.rope_local.scale = 1.0;
-  if (in.has("final_logit_softcapping") || in.has("attn_logit_softcapping")) in.refuse("soft caps on logits");
-  // The 27B model scales by its width per head instead of the head's length (Gemma 3 report, query_pre_attn_scalar 168).
-  if (c.layers == 62) c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.width) / static_cast<float>(c.heads));
+const Architecture* find_architecture(const std::string& name) {
+  const auto found = std::ranges::find(kArchitectures, name, &Architecture::name);
+  return found == std::end(kArchitectures) ? nullptr : found;
+}
+
+Error unknown_architecture(const std::string& name) {
+  std::string names;
+  for (const Architecture& known : kArchitectures) {
+    if (!names.empty()) names += &known == std::end(kArchitectures) - 1 ? " and " : ", ";
+    names += known.name;
+  }
+  return {ErrorCode::kUnsupported, "general.architecture is \"" + name + "\", supported are " + names,
+          "use a model of one of these families"};
 }
 
 }  // namespace
 
-Result<Config> Config::from_gguf(const GgufFile& file) {
-  const auto architecture = file.get_string("general.architecture");
-  if (!architecture) return architecture.error();
-  Config c;
-  c.architecture = architecture.value();
-  if (c.architecture != "llama" && c.architecture != "gemma3") {
-    return Error{ErrorCode::kUnsupported, "general.architecture is \"" + c.architecture + "\", supported are llama and gemma3",
-                 "use a model of one of these families"};
+void read_experts(ConfigReader& in, Config& config) {
+  ExpertConfig& experts = config.experts;
+  experts.count = in.count("expert_count", 4096);
+  experts.used = in.count("expert_used_count", 4096);
+  experts.width = in.count_or("expert_feed_forward_length", kMaxWidth, config.ffn_width);
+  if (experts.used > experts.count) {
+    in.reject("expert_used_count", std::to_string(experts.used), "at most the " + std::to_string(experts.count) + " of expert_count");
   }
+}
+
+Result<Config> Config::from_gguf(const GgufFile& file) {
+  const auto name = file.get_string("general.architecture");
+  if (!name) return name.error();
+  const Architecture* architecture = find_architecture(name.value());
+  if (architecture == nullptr) return unknown_architecture(name.value());
+  Config c;
+  c.architecture = name.value();
   ConfigReader in(file, c.architecture);
-  read_shape(in, file, c);
+  read_shape(in, c);
   c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
   read_rope(in, c);
-  if (c.architecture == "gemma3") read_gemma3(in, c);
+  architecture->read(in, c);
+  if (c.rope_local.dims == 0) c.rope_local = c.rope;
   c.attention_scale = static_cast<float>(in.number_or("attention.scale", c.attention_scale));
+  if (in.has("expert_count") && c.experts.count == 0 && in.count_or_none("expert_count", 4096) > 0) {
+    in.refuse("a mixture of experts in the architecture " + c.architecture);
+  }
   if (!in.result()) return in.result().error();
   return c;
 }

@@ -12,29 +12,60 @@ namespace tessera {
 
 enum class Activation { kSilu, kGelu };
 
+/// RMS norms of q and k: none, one for all heads over each head's values, or one over all heads together (OLMo 2).
+enum class QkNorm { kNone, kHead, kWidth };
+
+/// A mixture of experts in place of the feed-forward block (Shazeer et al. 2017; experts.h has the arithmetic).
+struct ExpertConfig {
+  int count = 0;             ///< expert_count; 0 = one dense feed-forward
+  int used = 0;              ///< expert_used_count: experts that each token goes through, ≤ count
+  int width = 0;             ///< expert_feed_forward_length
+  int shared_width = 0;      ///< expert_shared_feed_forward_length of the expert that every token goes through; 0 = none
+  bool shared_gate = false;  ///< the shared expert's output is multiplied by sigmoid(ffn_gate_inp_shexp · x)
+  bool renormalize = false;  ///< the chosen experts' probabilities are divided by their sum
+};
+
 /// Shape and constants of a decoder-only transformer. Keys are `{architecture}.…` of the GGUF metadata.
 struct Config {
-  std::string architecture;   ///< "llama", "gemma3"
-  int layers = 0;             ///< block_count
-  int width = 0;              ///< embedding_length
-  int heads = 0;              ///< attention.head_count
-  int kv_heads = 0;           ///< attention.head_count_kv; divides heads (grouped-query attention)
-  int head_dim = 0;           ///< attention.key_length, else width / heads; a multiple of 16
-  int ffn_width = 0;          ///< feed_forward_length
-  int vocab_size = 0;         ///< rows of token_embd
-  int trained_context = 0;    ///< context_length
-  float norm_epsilon = 0;     ///< attention.layer_norm_rms_epsilon
-  RopeConfig rope;            ///< rope.* of ordinary (global) layers
-  RopeConfig rope_local;      ///< rope of sliding-window layers (Gemma 3: base 10,000)
-  int window = 0;             ///< attention.sliding_window: positions a local layer sees, itself included; 0 = none
-  int window_pattern = 0;     ///< every n-th layer is global, the others local; 0 = all global
-  float attention_scale = 0;  ///< factor of q·k
-  float embedding_scale = 1;  ///< factor of the token embeddings (Gemma: √width)
-  Activation activation = Activation::kSilu;
-  bool qk_norm = false;     ///< RMS norm on each head of q and k
-  bool post_norms = false;  ///< RMS norms behind attention and feed-forward, too
+  std::string architecture;  ///< a name of kArchitectures
+  int layers = 0;            ///< block_count
+  int width = 0;             ///< embedding_length
+  int heads = 0;             ///< attention.head_count
+  int kv_heads = 0;          ///< attention.head_count_kv; divides heads (grouped-query attention)
+  int head_dim = 0;          ///< attention.key_length, else width / heads; a multiple of 16
+  int ffn_width = 0;         ///< feed_forward_length
+  int vocab_size = 0;        ///< rows of token_embd
+  int trained_context = 0;   ///< context_length
+  float norm_epsilon = 0;    ///< attention.layer_norm_rms_epsilon
+  ExpertConfig experts;
 
-  bool is_local(int layer) const { return window_pattern > 0 && (layer + 1) % window_pattern != 0; }
+  RopeConfig rope;           ///< rope.* of ordinary (global) layers
+  RopeConfig rope_local;     ///< rope of sliding-window layers (Gemma 3: base 10,000)
+  int original_context = 0;  ///< rope.scaling.original_context_length: sessions beyond it take the long rope factors (Phi-3); 0 = no such
+  int rope_free_period = 0;  ///< every n-th layer has no rope (SmolLM3: 4); 0 = all have it
+  int window = 0;            ///< attention.sliding_window: positions a local layer sees, itself included; 0 = none
+  int window_pattern = 0;    ///< with a window, every n-th layer is global, the others local; 0 = all local
+
+  float attention_scale = 0;    ///< factor of q·k
+  float attention_softcap = 0;  ///< attn_logit_softcapping: scores are bent to stay within ±it; 0 = not at all
+  float temperature_scale = 0;  ///< attention.temperature_scale β: queries grow by 1 + β·log(1 + ⌊position / temperature_length⌋)
+  int temperature_length = 1;   ///< rope.scaling.original_context_length (Ministral 3)
+  float logit_softcap = 0;      ///< final_logit_softcapping; 0 = none
+  float embedding_scale = 1;    ///< factor of the token embeddings (Gemma: √width; Granite: embedding_scale)
+  float residual_scale = 1;     ///< factor of each block's output before it is added (Granite)
+  float logit_scale = 1;        ///< factor of the logits (Granite: 1 / logit_scale)
+
+  Activation activation = Activation::kSilu;
+  QkNorm qk_norm = QkNorm::kNone;
+  bool pre_norms = true;           ///< RMS norms before attention and feed-forward
+  bool post_norms = false;         ///< RMS norms behind attention and feed-forward
+  bool qkv_bias = false;           ///< q, k and v must have a bias; otherwise each may have one
+  bool fused_projections = false;  ///< q, k, v are one tensor, gate and up another (Phi-3)
+
+  bool is_local(int layer) const { return window > 0 && (window_pattern == 0 || (layer + 1) % window_pattern != 0); }
+  bool has_rope(int layer) const { return rope_free_period == 0 || (layer + 1) % rope_free_period != 0; }
+  int q_width() const { return heads * head_dim; }
+  int kv_width() const { return kv_heads * head_dim; }
 
   /// kUnsupported names the architecture or feature that this build does not run; kNotFound / kBadFile name the key.
   static Result<Config> from_gguf(const GgufFile& file);

@@ -2,63 +2,88 @@
 
 #include <algorithm>
 
+#include "core/base/math.h"
 #include "core/kernels/pack.h"
 #include "core/model/attention.h"
+#include "core/model/experts.h"
 #include "core/ops/linear.h"
 #include "core/ops/rope.h"
 
 namespace tessera {
 namespace {
 
-// Everything one pass hands from step to step. B = tokens.size().
+// Everything one pass hands from step to step. B = batch.
 struct Pass {
   const Config& config;
   const KernelTable& kernels;
   ThreadPool& pool;
   KvCache& cache;
   Workspace& ws;
-  std::span<const int32_t> tokens;
-  int first;  // position of tokens[0]
-  int batch() const { return static_cast<int>(tokens.size()); }
+  int batch;  // tokens
+  int first;  // position of the first
 };
+
+// What cross() leaves for the products of the next block.
+Activations normed_input(const Pass& p) { return p.ws.input.view(p.ws.normed, p.batch, p.config.width); }
 
 float* row_of(float* rows, int t, int64_t width) { return rows + t * width; }
 
-// Ends one block and begins the next: x += post_norm(normed); normed = next_norm(x), quantised. Without `post_norm` the block's output
-// is added as it is; `opening` leaves that part out; without `next_norm` nothing follows.
+void add(const float* terms, int64_t n, float* sums) {
+  for (int64_t i = 0; i < n; ++i) sums[i] = sums[i] + terms[i];
+}
+
+// Ends one block and begins the next: x += post_norm(normed + bias); normed = next_norm(x), quantised. Without a norm or bias that step is
+// left out; `opening` has no block to end, `closing` none to begin.
 struct Seam {
   bool opening = false;
+  bool closing = false;
+  const float* bias = nullptr;
   const float* post_norm = nullptr;
   const float* next_norm = nullptr;
 };
-Activations cross(const Pass& p, const Seam& seam) {
+void cross(const Pass& p, const Seam& seam) {
   const WorkTimer timer(p.ws.profile, Work::kNorm);
   const int64_t width = p.config.width;
   const float epsilon = p.config.norm_epsilon;
-  const Activations input = p.ws.input.view(p.ws.normed, p.batch(), width);
-  p.pool.run(p.batch(), [&](int t) {
+  const Activations input = normed_input(p);
+  p.pool.run(p.batch, [&](int t) {
     float* x = row_of(p.ws.x, t, width);
     float* normed = row_of(p.ws.normed, t, width);
     if (!seam.opening) {
+      if (seam.bias != nullptr) add(seam.bias, width, normed);
       if (seam.post_norm != nullptr) p.kernels.rms_norm(normed, seam.post_norm, width, epsilon, normed);
-      for (int64_t i = 0; i < width; ++i) x[i] = x[i] + normed[i];
+      for (int64_t i = 0; i < width; ++i) x[i] = x[i] + normed[i] * p.config.residual_scale;
     }
-    if (seam.next_norm == nullptr) return;
-    p.kernels.rms_norm(x, seam.next_norm, width, epsilon, normed);
+    if (seam.closing) return;
+    if (seam.next_norm != nullptr) {
+      p.kernels.rms_norm(x, seam.next_norm, width, epsilon, normed);
+    } else {
+      std::copy_n(x, width, normed);
+    }
     p.ws.input.quantize(p.kernels, input, t);
   });
-  return input;
 }
 
-void multiply(const Pass& p, const Activations& input, std::span<const Product> products) {
+void multiply(const Pass& p, std::span<const Product> products) {
   const WorkTimer timer(p.ws.profile, Work::kProducts);
-  linear(p.pool, p.kernels, input, products);
+  linear(p.pool, p.kernels, products);
 }
 
 // The cosines and sines of the batch's positions: global layers at table 0, local ones at table 1.
 float* rope_rows(const Pass& p, int table) { return p.ws.rope + static_cast<int64_t>(table) * Workspace::kMaxBatch * p.config.head_dim; }
 
-// q and k of one token: optional per-head norm, rotation (which also scales q), then K and V into the cache.
+// RMS norm of each `part` values of x [width].
+void norm_parts(const Pass& p, const float* weight, int width, int part, float* x) {
+  for (int at = 0; at < width; at += part) p.kernels.rms_norm(x + at, weight, part, p.config.norm_epsilon, x + at);
+}
+
+// What the query of a position is multiplied by besides the attention scale.
+float temperature(const Config& c, int position) {
+  if (c.temperature_scale == 0) return 1.0f;
+  return static_cast<float>(1.0 + c.temperature_scale * log_f64(1.0 + position / c.temperature_length));
+}
+
+// q, k and v of one token: optional bias and norm, rotation (which also scales q), then K and V into the cache.
 void place_token(const Pass& p, const LayerWeights& layer, int index, int t) {
   const Config& c = p.config;
   const bool local = c.is_local(index);
@@ -66,19 +91,25 @@ void place_token(const Pass& p, const LayerWeights& layer, int index, int t) {
   const int64_t angle = static_cast<int64_t>(t) * (rope.dims / 2);
   const float* cosines = rope_rows(p, local) + angle;
   const float* sines = cosines + Workspace::kMaxBatch * (c.head_dim / 2);
-  float* q = row_of(p.ws.q, t, c.heads * c.head_dim);
-  float* k = row_of(p.ws.k, t, c.kv_heads * c.head_dim);
-  if (c.qk_norm) {
-    for (int h = 0; h < c.heads; ++h) {
-      p.kernels.rms_norm(q + h * c.head_dim, layer.q_norm, c.head_dim, c.norm_epsilon, q + h * c.head_dim);
-    }
-    for (int h = 0; h < c.kv_heads; ++h) {
-      p.kernels.rms_norm(k + h * c.head_dim, layer.k_norm, c.head_dim, c.norm_epsilon, k + h * c.head_dim);
-    }
+  float* q = row_of(p.ws.q, t, c.q_width());
+  float* k = row_of(p.ws.k, t, c.kv_width());
+  float* v = row_of(p.ws.v, t, c.kv_width());
+  if (layer.q_bias != nullptr) add(layer.q_bias, c.q_width(), q);
+  if (layer.k_bias != nullptr) add(layer.k_bias, c.kv_width(), k);
+  if (layer.v_bias != nullptr) add(layer.v_bias, c.kv_width(), v);
+  if (c.qk_norm != QkNorm::kNone) {
+    const bool whole = c.qk_norm == QkNorm::kWidth;
+    norm_parts(p, layer.q_norm, c.q_width(), whole ? c.q_width() : c.head_dim, q);
+    norm_parts(p, layer.k_norm, c.kv_width(), whole ? c.kv_width() : c.head_dim, k);
   }
-  rope_apply(rope, cosines, sines, c.heads, c.head_dim, c.attention_scale, q);
-  rope_apply(rope, cosines, sines, c.kv_heads, c.head_dim, 1.0f, k);
-  p.cache.write(p.kernels, index, p.first + t, k, row_of(p.ws.v, t, c.kv_heads * c.head_dim));
+  const float scale = c.attention_scale * temperature(c, p.first + t);
+  if (c.has_rope(index)) {
+    rope_apply(rope, cosines, sines, c.heads, c.head_dim, scale, q);
+    rope_apply(rope, cosines, sines, c.kv_heads, c.head_dim, 1.0f, k);
+  } else {
+    for (int i = 0; i < c.q_width(); ++i) q[i] = q[i] * scale;
+  }
+  p.cache.write(p.kernels, index, p.first + t, k, v);
 }
 
 void place_heads(const Pass& p, const LayerWeights& layer, int index) {
@@ -86,8 +117,8 @@ void place_heads(const Pass& p, const LayerWeights& layer, int index) {
   // Tasks of 16 positions at multiples of 16: neighbours in the transposed keys share cache lines, which no two threads should write.
   constexpr int kSpan = 16;
   const int lead = p.first % kSpan;
-  p.pool.run((lead + p.batch() + kSpan - 1) / kSpan, [&](int task) {
-    const int begin = std::max(0, task * kSpan - lead), end = std::min(p.batch(), (task + 1) * kSpan - lead);
+  p.pool.run((lead + p.batch + kSpan - 1) / kSpan, [&](int task) {
+    const int begin = std::max(0, task * kSpan - lead), end = std::min(p.batch, (task + 1) * kSpan - lead);
     for (int t = begin; t < end; ++t) place_token(p, layer, index, t);
   });
 }
@@ -95,77 +126,94 @@ void place_heads(const Pass& p, const LayerWeights& layer, int index) {
 // ws.attended, quantised: attention of every head over the cache.
 Activations attend(const Pass& p, int index) {
   const Config& c = p.config;
-  const Activations attended = p.ws.input.view(p.ws.attended, p.batch(), c.heads * c.head_dim);
+  const Activations attended = p.ws.input.view(p.ws.attended, p.batch, c.heads * c.head_dim);
   const WorkTimer timer(p.ws.profile, Work::kAttention);
   const AttentionBatch batch{.layer = index,
                              .first = p.first,
-                             .tokens = p.batch(),
+                             .tokens = p.batch,
                              .window = c.is_local(index) ? c.window : 0,
                              .queries = p.ws.q,
                              .out = p.ws.attended,
                              .states = p.ws.attention_states};
   attention(p.pool, p.kernels, c, p.cache, p.ws.attention_scratch, batch);
-  p.pool.run(p.batch(), [&](int t) { p.ws.input.quantize(p.kernels, attended, t); });
+  p.pool.run(p.batch, [&](int t) { p.ws.input.quantize(p.kernels, attended, t); });
   return attended;
 }
 
-// normed = wo · attention(…input…); input is norm(x), quantised.
-void attention_block(const Pass& p, const LayerWeights& layer, int index, const Activations& input) {
-  const Product projections[] = {{&layer.wq, p.ws.q}, {&layer.wk, p.ws.k}, {&layer.wv, p.ws.v}};
-  multiply(p, input, projections);
+// normed = wo · attention(…normed…), of norm(x), quantised.
+void attention_block(const Pass& p, const LayerWeights& layer, int index) {
+  const Activations input = normed_input(p);
+  const Product projections[] = {{&layer.wq, input, p.ws.q}, {&layer.wk, input, p.ws.k}, {&layer.wv, input, p.ws.v}};
+  multiply(p, projections);
   place_heads(p, layer, index);
-  const Product output[] = {{&layer.wo, p.ws.normed}};
-  multiply(p, attend(p, index), output);
+  const Product output[] = {{&layer.wo, attend(p, index), p.ws.normed}};
+  multiply(p, output);
 }
 
-// normed = down · (act(gate · input) ⊙ up · input); input is norm(x), quantised.
-void ffn_block(const Pass& p, const LayerWeights& layer, const Activations& input) {
+// normed = down · (act(gate · normed) ⊙ up · normed), of norm(x), quantised.
+void ffn_block(const Pass& p, const LayerWeights& layer) {
   const Config& c = p.config;
-  const Product gated[] = {{&layer.gate, p.ws.gate}, {&layer.up, p.ws.up}};
-  multiply(p, input, gated);
-  const Activations hidden = p.ws.input.view(p.ws.gate, p.batch(), c.ffn_width);
+  const Activations input = normed_input(p);
+  const Product gated[] = {{&layer.gate, input, p.ws.gate}, {&layer.up, input, p.ws.up}};
+  multiply(p, gated);
+  const Activations hidden = p.ws.input.view(p.ws.gate, p.batch, c.ffn_width);
   {
     const WorkTimer timer(p.ws.profile, Work::kActivation);
     const auto activate = c.activation == Activation::kGelu ? p.kernels.gelu_mul : p.kernels.silu_mul;
-    p.pool.run(p.batch(), [&](int t) {
+    p.pool.run(p.batch, [&](int t) {
       activate(row_of(p.ws.gate, t, c.ffn_width), row_of(p.ws.up, t, c.ffn_width), c.ffn_width);
       p.ws.input.quantize(p.kernels, hidden, t);
     });
   }
-  const Product output[] = {{&layer.down, p.ws.normed}};
-  multiply(p, hidden, output);
+  const Product output[] = {{&layer.down, hidden, p.ws.normed}};
+  multiply(p, output);
 }
 
 // x [B][width] = embedding rows of the tokens, scaled.
-void embed(const Pass& p, const PackedMatrix& embedding) {
+void embed(const Pass& p, const PackedMatrix& embedding, std::span<const int32_t> tokens) {
   const WorkTimer timer(p.ws.profile, Work::kEmbedding);
   const int64_t width = p.config.width;
-  p.pool.run(p.batch(), [&](int t) {
+  p.pool.run(p.batch, [&](int t) {
     float* x = p.ws.x + t * width;
-    unpack_row(embedding, p.tokens[t], x);
+    unpack_row(embedding, tokens[t], x);
     for (int64_t i = 0; i < width; ++i) x[i] = x[i] * p.config.embedding_scale;
   });
 }
 
 }  // namespace
 
-void forward(const Model& model, ThreadPool& pool, std::span<const int32_t> tokens, KvCache& cache, Workspace& workspace) {
-  const Pass p{model.config, *model.kernels, pool, cache, workspace, tokens, cache.size()};
-  embed(p, model.weights.embedding);
+ForwardPass::ForwardPass(const Model& model, ThreadPool& pool, std::span<const int32_t> tokens, KvCache& cache, Workspace& workspace)
+    : model_(model), pool_(pool), cache_(cache), workspace_(workspace), tokens_(static_cast<int>(tokens.size())) {
+  const Pass p{model.config, *model.kernels, pool, cache, workspace, tokens_, cache.size()};
+  cache.prepare(p.first + p.batch);
+  embed(p, model.weights.embedding, tokens);
   const int half = Workspace::kMaxBatch * (p.config.head_dim / 2);
-  rope_table(p.config.rope, p.first, p.batch(), rope_rows(p, 0), rope_rows(p, 0) + half);
-  if (p.config.window_pattern > 0) rope_table(p.config.rope_local, p.first, p.batch(), rope_rows(p, 1), rope_rows(p, 1) + half);
-  const std::span<const LayerWeights> layers = model.weights.layers;
-  Activations input = cross(p, {.opening = true, .next_norm = layers.front().attention_norm});
-  for (int index = 0; index < p.config.layers; ++index) {
-    const LayerWeights& layer = layers[index];
-    attention_block(p, layer, index, input);
-    input = cross(p, {.post_norm = layer.post_attention_norm, .next_norm = layer.ffn_norm});
-    ffn_block(p, layer, input);
-    input =
-        cross(p, {.post_norm = layer.post_ffn_norm, .next_norm = index + 1 < p.config.layers ? layers[index + 1].attention_norm : nullptr});
+  const bool stretched = p.config.original_context > 0 && cache.capacity() > p.config.original_context;
+  const float* divisors = stretched ? model.weights.long_rope_divisors : model.weights.rope_divisors;
+  rope_table(p.config.rope, divisors, p.first, p.batch, rope_rows(p, 0), rope_rows(p, 0) + half);
+  if (p.config.window > 0) rope_table(p.config.rope_local, divisors, p.first, p.batch, rope_rows(p, 1), rope_rows(p, 1) + half);
+  cross(p, {.opening = true, .next_norm = model.weights.layers.front().attention_norm});
+}
+
+void ForwardPass::step() {
+  const Pass p{model_.config, *model_.kernels, pool_, cache_, workspace_, tokens_, cache_.size()};
+  const std::span<const LayerWeights> layers = model_.weights.layers;
+  const int index = next_layer_++;
+  const LayerWeights& layer = layers[index];
+  attention_block(p, layer, index);
+  cross(p, {.bias = layer.o_bias, .post_norm = layer.post_attention_norm, .next_norm = layer.ffn_norm});
+  if (p.config.experts.count > 0) {
+    expert_block(p.config, p.kernels, pool_, layer.experts, p.ws.normed, p.batch, p.ws.input, p.ws.experts, p.ws.profile, p.ws.normed);
+  } else {
+    ffn_block(p, layer);
   }
-  cache.commit(p.first + p.batch());
+  cross(p, {.closing = done(), .post_norm = layer.post_ffn_norm, .next_norm = done() ? nullptr : layers[next_layer_].attention_norm});
+  if (done()) cache_.commit(p.first + p.batch);
+}
+
+void forward(const Model& model, ThreadPool& pool, std::span<const int32_t> tokens, KvCache& cache, Workspace& workspace) {
+  ForwardPass pass(model, pool, tokens, cache, workspace);
+  while (!pass.done()) pass.step();
 }
 
 void compute_logits(const Model& model, ThreadPool& pool, int first, int count, Workspace& workspace) {
@@ -179,8 +227,18 @@ void compute_logits(const Model& model, ThreadPool& pool, int first, int count, 
                      workspace.normed + static_cast<int64_t>(t) * c.width);
     workspace.input.quantize(kernels, input, t);
   }
-  const Product output[] = {{&model.weights.output, workspace.logits}};
-  linear(pool, kernels, input, output);
+  const Product output[] = {{&model.weights.output, input, workspace.logits}};
+  linear(pool, kernels, output);
+  if (c.logit_scale == 1.0f && c.logit_softcap == 0.0f) return;
+  constexpr int kSpan = 4096;
+  const int64_t values = static_cast<int64_t>(count) * c.vocab_size;
+  pool.run(static_cast<int>((values + kSpan - 1) / kSpan), [&](int task) {
+    for (int64_t i = static_cast<int64_t>(task) * kSpan; i < std::min<int64_t>(values, (task + 1ll) * kSpan); ++i) {
+      float& logit = workspace.logits[i];
+      logit = logit * c.logit_scale;
+      if (c.logit_softcap > 0.0f) logit = soft_cap(logit, c.logit_softcap);
+    }
+  });
 }
 
 }  // namespace tessera

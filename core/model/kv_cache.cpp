@@ -1,5 +1,7 @@
 #include "core/model/kv_cache.h"
 
+#include <algorithm>
+
 #include "core/base/half.h"
 
 namespace tessera {
@@ -14,6 +16,16 @@ uint64_t row_size(KvType type, int head_dim) {
     case KvType::kQ8_0: return head_dim + head_dim / 32 * 4ull;
   }
   return 0;
+}
+
+int all_chunks(int capacity) { return (capacity + kAttentionChunk - 1) / kAttentionChunk; }
+
+// Chunks of a layer's K of one head. The positions a batch needs, window - 1 before it and kMargin of its own, may begin anywhere in one.
+int layer_chunks(const Config& config, int capacity, int layer) {
+  const int all = all_chunks(capacity);
+  if (!config.is_local(layer)) return all;
+  const int64_t ring = (config.window - 1ll + KvCache::kMargin + kAttentionChunk - 2) / kAttentionChunk + 1;
+  return static_cast<int>(std::min<int64_t>(all, ring));
 }
 
 }  // namespace
@@ -35,8 +47,32 @@ std::optional<KvType> kv_type_from_name(std::string_view name) {
 }
 
 uint64_t KvCache::bytes(const Config& config, int capacity, KvType type) {
-  const int whole = (capacity + kAttentionChunk - 1) / kAttentionChunk * kAttentionChunk;
-  return 2ull * config.layers * config.kv_heads * whole * row_size(type, config.head_dim);
+  uint64_t chunks = 0;
+  for (int layer = 0; layer < config.layers; ++layer) chunks += layer_chunks(config, capacity, layer);
+  return 2ull * config.kv_heads * chunks * kAttentionChunk * row_size(type, config.head_dim);
+}
+
+KvCache::KvCache(const Config& config, int capacity, KvType type)
+    : capacity_(capacity), window_(config.window), type_(type), kv_heads_(config.kv_heads), head_dim_(config.head_dim) {
+  uint64_t next = 0;
+  for (int layer = 0; layer < config.layers; ++layer) {
+    const int chunks = layer_chunks(config, capacity, layer);
+    layers_.push_back({next, chunks});
+    next += 2ull * kv_heads_ * chunks;
+    if (chunks < all_chunks(capacity)) window_chunks_ = chunks;
+  }
+}
+
+void KvCache::truncate(int size) {
+  if (size >= size_) return;
+  size_ = size;
+  if (size == 0) written_ = 0;
+}
+
+bool KvCache::holds(int size) const {
+  if (size <= 0 || window_chunks_ == 0) return true;
+  const int last_chunk = (written_ - 1) / kAttentionChunk, oldest = (last_chunk - window_chunks_ + 1) * kAttentionChunk;
+  return std::max(0, size - window_ + 1) >= oldest;
 }
 
 Result<KvCache> KvCache::create(const Config& config, int capacity, KvType type) {
@@ -46,7 +82,7 @@ Result<KvCache> KvCache::create(const Config& config, int capacity, KvType type)
                      " values, this model's have " + std::to_string(config.head_dim),
                  "use an f32 cache"};
   }
-  KvCache cache(capacity, type, config.kv_heads, config.head_dim);
+  KvCache cache(config, capacity, type);
   auto memory = AlignedBuffer::allocate(bytes(config, capacity, type), "the KV cache of " + std::to_string(capacity) + " tokens");
   if (!memory) return memory.error();
   cache.memory_ = std::move(*memory);
@@ -54,8 +90,9 @@ Result<KvCache> KvCache::create(const Config& config, int capacity, KvType type)
 }
 
 std::byte* KvCache::chunk_at(int layer, Side side, int kv_head, int position) const {
-  const uint64_t chunks = (capacity_ + kAttentionChunk - 1) / kAttentionChunk;
-  const uint64_t index = ((2ull * layer + side) * kv_heads_ + kv_head) * chunks + position / kAttentionChunk;
+  const LayerRing& ring = layers_[layer];
+  const uint64_t row = static_cast<uint64_t>(side) * kv_heads_ + kv_head;
+  const uint64_t index = ring.first + row * ring.chunks + position / kAttentionChunk % ring.chunks;
   return memory_.data() + index * kAttentionChunk * row_size(type_, head_dim_);
 }
 

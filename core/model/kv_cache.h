@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "core/base/aligned_buffer.h"
 #include "core/base/result.h"
@@ -12,12 +13,16 @@
 namespace tessera {
 
 /// K and V of every layer and position: [layer][K, V][kv_head][chunk], a chunk being kAttentionChunk positions in the
-/// panels of CacheChunk. Rows are written once, in position order; truncate() only forgets. Writing different positions from several
-/// threads and reading written ones is safe.
+/// panels of CacheChunk. A sliding-window layer has a ring of chunks: its window and kMargin positions. Rows are written once, in position
+/// order; truncate() only forgets. Writing different positions from several threads and reading written ones is safe.
 class KvCache {
  public:
   /// Longest heads that F16 and Q8_0 caches take, so that callers can keep their scratch rows on the stack.
   static constexpr int kMaxWidenedHeadDim = 256;
+
+  /// Positions that a window layer keeps besides its window, so that a batch can be written before it is read and a timeline can be
+  /// taken back a little: the longest batch, and the least that truncate() can always forget.
+  static constexpr int kMargin = 256;
 
   /// kOutOfMemory with the number of bytes; kUnsupported when head_dim does not fit the type.
   static Result<KvCache> create(const Config& config, int capacity, KvType type);
@@ -27,25 +32,36 @@ class KvCache {
   int size() const { return size_; }  ///< positions held
   KvType type() const { return type_; }
 
+  /// Must come before the rows of positions up to `end` are written, at most kMargin of them behind size().
+  void prepare(int end) { written_ = end > written_ ? end : written_; }
   /// Writes the rows of one token: k and v [kv_heads · head_dim] of `layer` at `position` ≥ size().
   void write(const KernelTable& kernels, int layer, int position, const float* k, const float* v);
   /// All layers of the positions up to `size` are written now.
   void commit(int size) { size_ = size; }
-  void truncate(int size) { size_ = size < size_ ? size : size_; }
+  /// Forgets the positions from `size` on. Needs holds(size).
+  void truncate(int size);
+  /// Whether everything that a token at position `size` sees is still there: window layers may have overwritten it.
+  bool holds(int size) const;
 
   /// The chunk of one head that begins at `first`, a multiple of kAttentionChunk. F32 caches give their own memory; others are
   /// widened into `scratch` [2 · kAttentionChunk · head_dim].
   CacheChunk chunk(const KernelTable& kernels, int layer, int kv_head, int first, float* scratch) const;
 
  private:
-  KvCache(int capacity, KvType type, int kv_heads, int head_dim)
-      : capacity_(capacity), type_(type), kv_heads_(kv_heads), head_dim_(head_dim) {}
+  // Where a layer's chunks lie.
+  struct LayerRing {
+    uint64_t first;  // chunk of the cache
+    int chunks;      // of each KV head's K, and of its V
+  };
+  KvCache(const Config& config, int capacity, KvType type);
   enum Side { kKeys, kValues };
   std::byte* chunk_at(int layer, Side side, int kv_head, int position) const;
   void write_row(const KernelTable& kernels, const float* from, Side side, int slot, std::byte* chunk) const;
   void widen(const KernelTable& kernels, const std::byte* chunk, Side side, float* out) const;
 
-  int capacity_, size_ = 0;
+  int capacity_, size_ = 0, written_ = 0;  // written_: end of the positions ever written since the cache was empty
+  int window_, window_chunks_ = 0;         // ring of the window layers; 0 chunks: they keep everything
+  std::vector<LayerRing> layers_;
   KvType type_;
   int kv_heads_, head_dim_;
   AlignedBuffer memory_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <string>
 #include <unordered_set>
@@ -20,57 +21,134 @@ std::string shape_text(const TensorInfo& tensor) {
   return text + "]";
 }
 
-// Loads tensors one after another into Weights; keeps the first error and does nothing after it.
+// Rows [first, first + rows) of a tensor that holds `of` of them.
+struct Rows {
+  int64_t first;
+  int64_t rows;
+  int64_t of;
+};
+Rows all(int64_t rows) { return {0, rows, rows}; }
+
+// Walks over a model's tensors twice: measure() checks them and adds up their places, load() reads and packs them. Keeps the first error
+// and does nothing after it.
 class WeightLoader {
  public:
-  WeightLoader(const GgufFile& file, const Config& config, const KernelTable& kernels, ThreadPool& pool, const LoadProgress& progress)
-      : file_(file), config_(config), kernels_(kernels), pool_(pool), progress_(progress) {
-    for (const TensorInfo& tensor : file.tensors()) {
-      total_ += tensor.bytes;
-      room_ += room_for(tensor);
-    }
+  WeightLoader(const GgufFile& file, const Config& config, int tile_rows) : file_(file), config_(config), tile_rows_(tile_rows) {
+    for (const TensorInfo& tensor : file.tensors()) total_ += tensor.bytes;
   }
 
-  Result<Weights> load() {
-    auto memory = AlignedBuffer::allocate(room_, "the weights");
-    if (!memory) return memory.error();
-    weights_.storage = std::move(*memory);
-    load_outer();
-    for (int index = 0; index < config_.layers && result_; ++index) load_layer("blk." + std::to_string(index) + ".");
+  Result<uint64_t> measure() {
+    walk();
     refuse_unused();
+    if (!result_) return result_.error();
+    return stored_;
+  }
+
+  Result<Weights> load(ThreadPool& pool, const LoadProgress& progress) {
+    const auto bytes = measure();
+    if (!bytes) return bytes.error();
+    auto memory = AlignedBuffer::allocate(bytes.value(), "the weights");
+    if (!memory) return memory.error();
+    weights_ = {};
+    weights_.storage = std::move(*memory);
+    stored_ = 0;
+    pool_ = &pool;
+    progress_ = progress;
+    walk();
     if (!result_) return result_.error();
     return std::move(weights_);
   }
 
  private:
+  void walk() {
+    load_outer();
+    for (int index = 0; index < config_.layers && result_; ++index) load_layer("blk." + std::to_string(index) + ".");
+  }
+
   void load_outer() {
-    weights_.embedding = matrix("token_embd.weight", config_.vocab_size, config_.width);
+    weights_.embedding = matrix("token_embd.weight", all(config_.vocab_size), config_.width);
     weights_.output_norm = vector("output_norm.weight", config_.width);
     const bool tied = file_.find_tensor("output.weight") == nullptr;
-    weights_.output = tied ? weights_.embedding : matrix("output.weight", config_.vocab_size, config_.width);
+    weights_.output = tied ? weights_.embedding : matrix("output.weight", all(config_.vocab_size), config_.width);
+    if (config_.original_context > 0) {
+      weights_.rope_divisors = rope_divisors("rope_factors_short.weight");
+      weights_.long_rope_divisors = rope_divisors("rope_factors_long.weight");
+    } else if (file_.find_tensor("rope_freqs.weight") != nullptr) {
+      weights_.rope_divisors = rope_divisors("rope_freqs.weight");
+    }
   }
 
   void load_layer(const std::string& prefix) {
-    const int q_width = config_.heads * config_.head_dim, kv_width = config_.kv_heads * config_.head_dim;
     LayerWeights layer;
-    layer.attention_norm = vector(prefix + "attn_norm.weight", config_.width);
-    layer.wq = matrix(prefix + "attn_q.weight", q_width, config_.width);
-    layer.wk = matrix(prefix + "attn_k.weight", kv_width, config_.width);
-    layer.wv = matrix(prefix + "attn_v.weight", kv_width, config_.width);
-    layer.wo = matrix(prefix + "attn_output.weight", config_.width, q_width);
-    layer.ffn_norm = vector(prefix + "ffn_norm.weight", config_.width);
-    layer.gate = matrix(prefix + "ffn_gate.weight", config_.ffn_width, config_.width);
-    layer.up = matrix(prefix + "ffn_up.weight", config_.ffn_width, config_.width);
-    layer.down = matrix(prefix + "ffn_down.weight", config_.width, config_.ffn_width);
-    if (config_.qk_norm) {
-      layer.q_norm = vector(prefix + "attn_q_norm.weight", config_.head_dim);
-      layer.k_norm = vector(prefix + "attn_k_norm.weight", config_.head_dim);
+    if (config_.pre_norms) layer.attention_norm = vector(prefix + "attn_norm.weight", config_.width);
+    load_attention(prefix, layer);
+    if (config_.pre_norms) layer.ffn_norm = vector(prefix + "ffn_norm.weight", config_.width);
+    if (config_.experts.count > 0) {
+      load_experts(prefix, layer.experts);
+    } else {
+      load_ffn(prefix, layer);
     }
     if (config_.post_norms) {
       layer.post_attention_norm = vector(prefix + "post_attention_norm.weight", config_.width);
       layer.post_ffn_norm = vector(prefix + "post_ffw_norm.weight", config_.width);
     }
-    weights_.layers.push_back(layer);
+    weights_.layers.push_back(std::move(layer));
+  }
+
+  void load_attention(const std::string& prefix, LayerWeights& layer) {
+    const int64_t q = config_.q_width(), kv = config_.kv_width();
+    if (config_.fused_projections) {
+      layer.wq = matrix(prefix + "attn_qkv.weight", {0, q, q + 2 * kv}, config_.width);
+      layer.wk = matrix(prefix + "attn_qkv.weight", {q, kv, q + 2 * kv}, config_.width);
+      layer.wv = matrix(prefix + "attn_qkv.weight", {q + kv, kv, q + 2 * kv}, config_.width);
+    } else {
+      layer.wq = matrix(prefix + "attn_q.weight", all(q), config_.width);
+      layer.wk = matrix(prefix + "attn_k.weight", all(kv), config_.width);
+      layer.wv = matrix(prefix + "attn_v.weight", all(kv), config_.width);
+    }
+    layer.wo = matrix(prefix + "attn_output.weight", all(config_.width), q);
+    layer.q_bias = bias(prefix + "attn_q.bias", q, config_.qkv_bias);
+    layer.k_bias = bias(prefix + "attn_k.bias", kv, config_.qkv_bias);
+    layer.v_bias = bias(prefix + "attn_v.bias", kv, config_.qkv_bias);
+    layer.o_bias = bias(prefix + "attn_output.bias", config_.width, false);
+    if (config_.qk_norm != QkNorm::kNone) {
+      const bool whole = config_.qk_norm == QkNorm::kWidth;
+      layer.q_norm = vector(prefix + "attn_q_norm.weight", whole ? q : config_.head_dim);
+      layer.k_norm = vector(prefix + "attn_k_norm.weight", whole ? kv : config_.head_dim);
+    }
+  }
+
+  void load_ffn(const std::string& prefix, LayerWeights& layer) {
+    const int64_t ffn = config_.ffn_width;
+    if (config_.fused_projections) {
+      layer.gate = matrix(prefix + "ffn_up.weight", {0, ffn, 2 * ffn}, config_.width);
+      layer.up = matrix(prefix + "ffn_up.weight", {ffn, ffn, 2 * ffn}, config_.width);
+    } else {
+      layer.gate = matrix(prefix + "ffn_gate.weight", all(ffn), config_.width);
+      layer.up = matrix(prefix + "ffn_up.weight", all(ffn), config_.width);
+    }
+    layer.down = matrix(prefix + "ffn_down.weight", all(config_.width), ffn);
+  }
+
+  void load_experts(const std::string& prefix, ExpertWeights& layer) {
+    const ExpertConfig& experts = config_.experts;
+    layer.router = matrix(prefix + "ffn_gate_inp.weight", all(experts.count), config_.width);
+    layer.gate = expert_matrices(prefix + "ffn_gate_exps.weight", experts.width, config_.width);
+    layer.up = expert_matrices(prefix + "ffn_up_exps.weight", experts.width, config_.width);
+    layer.down = expert_matrices(prefix + "ffn_down_exps.weight", config_.width, experts.width);
+    if (experts.shared_width == 0) return;
+    layer.shared_gate = matrix(prefix + "ffn_gate_shexp.weight", all(experts.shared_width), config_.width);
+    layer.shared_up = matrix(prefix + "ffn_up_shexp.weight", all(experts.shared_width), config_.width);
+    layer.shared_down = matrix(prefix + "ffn_down_shexp.weight", all(config_.width), experts.shared_width);
+    if (experts.shared_gate) layer.shared_router = matrix(prefix + "ffn_gate_inp_shexp.weight", all(1), config_.width);
+  }
+
+  // One tensor [count][rows][width], each expert packed as a matrix of its own.
+  std::vector<PackedMatrix> expert_matrices(const std::string& name, int64_t rows, int64_t width) {
+    std::vector<PackedMatrix> matrices;
+    const int64_t count = config_.experts.count;
+    for (int64_t i = 0; i < count && result_; ++i) matrices.push_back(matrix(name, {i * rows, rows, count * rows}, width));
+    return matrices;
   }
 
   // The tensor of that name if its shape is [width] (rows = 1) or [width, rows]; else the error is kept and nullptr returned.
@@ -92,66 +170,66 @@ class WeightLoader {
     return tensor;
   }
 
-  static uint64_t aligned(uint64_t bytes) {
-    return (bytes + AlignedBuffer::kAlignment - 1) / AlignedBuffer::kAlignment * AlignedBuffer::kAlignment;
-  }
-  // Bytes that a tensor takes in memory: as an f32 vector (one row) or packed as a matrix.
-  uint64_t room_for(const TensorInfo& tensor) const {
-    const auto rows = static_cast<int64_t>(tensor.rows()), width = static_cast<int64_t>(tensor.width());
-    if (rows == 1) return aligned(width * sizeof(float));
-    const uint64_t tiles = (rows + kernels_.tile_rows - 1) / kernels_.tile_rows;
-    return aligned(tiles * packed_tile_bytes(tensor.dtype, width, kernels_.tile_rows));
-  }
-  // The next `bytes` of the storage. There is room for every tensor once, unless a matrix of the model has a single row.
-  std::byte* store(const std::string& name, uint64_t bytes) {
-    if (aligned(bytes) > room_ - stored_) {
-      fail({ErrorCode::kBadFile, "tensor " + name + " has one row, expected a matrix",
-            "the file's metadata and tensors do not belong together"});
-      return nullptr;
-    }
-    std::byte* place = weights_.storage.data() + stored_;
-    stored_ += aligned(bytes);
-    return place;
+  bool measuring() const { return pool_ == nullptr; }
+
+  // The next `bytes` of the storage; nullptr while measuring.
+  std::byte* store(uint64_t bytes) {
+    const uint64_t at = stored_;
+    stored_ += (bytes + AlignedBuffer::kAlignment - 1) / AlignedBuffer::kAlignment * AlignedBuffer::kAlignment;
+    return measuring() ? nullptr : weights_.storage.data() + at;
   }
 
-  // A norm's weights as f32, whatever the file's format.
+  // A norm's or bias's weights as f32, whatever the file's format.
   const float* vector(const std::string& name, int64_t width) {
     const TensorInfo* tensor = find(name, 1, width);
     if (tensor == nullptr) return nullptr;
-    auto* values = reinterpret_cast<float*>(store(name, width * sizeof(float)));
-    if (values == nullptr) return nullptr;
+    auto* values = reinterpret_cast<float*>(store(width * sizeof(float)));
+    if (measuring()) return nullptr;
     std::vector<std::byte> bytes(tensor->bytes);
     if (auto done = file_.read(*tensor, 0, bytes); !done) fail(done.error());
     dequantize_row(tensor->dtype, bytes.data(), width, values);
     report(tensor->bytes);
     return values;
   }
+  const float* bias(const std::string& name, int64_t width, bool required) {
+    return required || file_.find_tensor(name) != nullptr ? vector(name, width) : nullptr;
+  }
+  const float* rope_divisors(const std::string& name) {
+    const int64_t count = config_.rope.dims / 2;
+    const float* values = vector(name, count);
+    if (values != nullptr && !std::all_of(values, values + count, [](float value) { return value > 0 && std::isfinite(value); })) {
+      fail(
+          {ErrorCode::kBadFile, "tensor " + name + " has a value that is not a positive number", "the file is damaged; download it again"});
+    }
+    return values;
+  }
 
-  PackedMatrix matrix(const std::string& name, int64_t rows, int64_t width) {
+  PackedMatrix matrix(const std::string& name, const Rows& part, int64_t width) {
     PackedMatrix packed;
-    const TensorInfo* tensor = find(name, rows, width);
+    const TensorInfo* tensor = find(name, part.of, width);
     if (tensor == nullptr) return packed;
     packed = {.dtype = tensor->dtype,
-              .rows = rows,
+              .rows = part.rows,
               .width = width,
-              .tile_rows = kernels_.tile_rows,
-              .tile_bytes = packed_tile_bytes(tensor->dtype, width, kernels_.tile_rows)};
-    std::byte* place = store(name, packed.tiles() * packed.tile_bytes);
-    if (place == nullptr) return packed;
+              .tile_rows = tile_rows_,
+              .tile_bytes = packed_tile_bytes(tensor->dtype, width, tile_rows_)};
+    std::byte* place = store(packed.tiles() * packed.tile_bytes);
     packed.data = place;
-    pack(*tensor, packed, place);
+    if (!measuring()) pack(*tensor, part.first * row_bytes(tensor->dtype, width), packed, place);
     return packed;
   }
 
-  // Reads whole tiles into the staging buffer (or uses them in place) and packs them on the pool.
-  void pack(const TensorInfo& tensor, const PackedMatrix& packed, std::byte* out) {
+  // Reads the rows from byte `source_at` of the tensor, whole tiles at a time, into the staging buffer (or uses them in place) and packs
+  // them on the pool.
+  void pack(const TensorInfo& tensor, uint64_t source_at, const PackedMatrix& packed, std::byte* out) {
     const uint64_t stride = row_bytes(tensor.dtype, packed.width), tile_source = stride * packed.tile_rows;
+    const uint64_t source_end = source_at + packed.rows * stride;
     const auto in_place = file_.view(tensor);
     const int64_t tiles_a_read = std::max<int64_t>(1, kStagingBytes / tile_source);
     std::atomic<bool> finite{true};
     for (int64_t first = 0; first < packed.tiles() && result_; first += tiles_a_read) {
       const int64_t last = std::min(packed.tiles(), first + tiles_a_read);
-      const uint64_t begin = first * tile_source, length = std::min(tensor.bytes, last * tile_source) - begin;
+      const uint64_t begin = source_at + first * tile_source, length = std::min(source_end, source_at + last * tile_source) - begin;
       const std::byte* source = in_place.empty() ? staging_.data() : in_place.data() + begin;
       if (in_place.empty()) {
         staging_.resize(std::max<size_t>(staging_.size(), length));
@@ -161,7 +239,7 @@ class WeightLoader {
           return;
         }
       }
-      pool_.run(static_cast<int>(last - first), [&](int index) {
+      pool_->run(static_cast<int>(last - first), [&](int index) {
         const int64_t row = (first + index) * packed.tile_rows;
         const int rows = static_cast<int>(std::min<int64_t>(packed.tile_rows, packed.rows - row));
         if (!pack_tile(tensor.dtype, source + index * tile_source, packed.width, rows, packed.tile_rows,
@@ -199,22 +277,26 @@ class WeightLoader {
 
   const GgufFile& file_;
   const Config& config_;
-  const KernelTable& kernels_;
-  ThreadPool& pool_;
-  const LoadProgress& progress_;
+  const int tile_rows_;
+  ThreadPool* pool_ = nullptr;  ///< set while loading
+  LoadProgress progress_;
   Weights weights_;
   Result<void> result_;
   std::unordered_set<std::string> used_;
   std::vector<std::byte> staging_;
-  uint64_t done_ = 0, total_ = 0;   // bytes of the file
-  uint64_t stored_ = 0, room_ = 0;  // bytes of the storage
+  uint64_t done_ = 0, total_ = 0;  // bytes of the file
+  uint64_t stored_ = 0;            // bytes of the storage
 };
 
 }  // namespace
 
+Result<uint64_t> weight_bytes(const GgufFile& file, const Config& config, int tile_rows) {
+  return WeightLoader(file, config, tile_rows).measure();
+}
+
 Result<Weights> load_weights(const GgufFile& file, const Config& config, const KernelTable& kernels, ThreadPool& pool,
                              const LoadProgress& progress) {
-  return WeightLoader(file, config, kernels, pool, progress).load();
+  return WeightLoader(file, config, kernels.tile_rows).load(pool, progress);
 }
 
 }  // namespace tessera

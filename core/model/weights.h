@@ -13,34 +13,57 @@
 
 namespace tessera {
 
-/// One transformer block. Norms are f32 vectors; a null pointer is a norm that the architecture does not have.
+/// The experts of one block (Config::experts).
+struct ExpertWeights {
+  PackedMatrix router;             ///< [count][width]
+  std::vector<PackedMatrix> gate;  ///< [count] of [experts.width][width]
+  std::vector<PackedMatrix> up;    ///< [count] of [experts.width][width]
+  std::vector<PackedMatrix> down;  ///< [count] of [width][experts.width]
+  PackedMatrix shared_gate;        ///< [shared_width][width]
+  PackedMatrix shared_up;          ///< [shared_width][width]
+  PackedMatrix shared_down;        ///< [width][shared_width]
+  PackedMatrix shared_router;      ///< [1][width]
+};
+
+/// One transformer block. Norms and biases are f32 vectors; a null pointer is one that the model does not have.
 struct LayerWeights {
   const float* attention_norm = nullptr;       ///< [width]
   PackedMatrix wq;                             ///< [heads · head_dim][width]
   PackedMatrix wk;                             ///< [kv_heads · head_dim][width]
   PackedMatrix wv;                             ///< [kv_heads · head_dim][width]
   PackedMatrix wo;                             ///< [width][heads · head_dim]
-  const float* q_norm = nullptr;               ///< [head_dim]
-  const float* k_norm = nullptr;               ///< [head_dim]
+  const float* q_bias = nullptr;               ///< [heads · head_dim]
+  const float* k_bias = nullptr;               ///< [kv_heads · head_dim]
+  const float* v_bias = nullptr;               ///< [kv_heads · head_dim]
+  const float* o_bias = nullptr;               ///< [width]
+  const float* q_norm = nullptr;               ///< [head_dim], QkNorm::kWidth: [heads · head_dim]
+  const float* k_norm = nullptr;               ///< [head_dim], QkNorm::kWidth: [kv_heads · head_dim]
   const float* post_attention_norm = nullptr;  ///< [width]
   const float* ffn_norm = nullptr;             ///< [width]
   PackedMatrix gate;                           ///< [ffn_width][width]
   PackedMatrix up;                             ///< [ffn_width][width]
   PackedMatrix down;                           ///< [width][ffn_width]
+  ExpertWeights experts;                       ///< instead of gate, up and down in a mixture of experts
   const float* post_ffn_norm = nullptr;        ///< [width]
 };
 
 /// All weights. Matrices and norms point into `storage`: one block, so that large pages serve all of it.
 struct Weights {
-  PackedMatrix embedding;              ///< [vocab][width]
-  PackedMatrix output;                 ///< [vocab][width]; the embedding where the file has no output matrix
-  const float* output_norm = nullptr;  ///< [width]
+  PackedMatrix embedding;                     ///< [vocab][width]
+  PackedMatrix output;                        ///< [vocab][width]; the embedding where the file has no output matrix
+  const float* output_norm = nullptr;         ///< [width]
+  const float* rope_divisors = nullptr;       ///< [rope.dims / 2], > 0: what the frequencies are divided by; null = 1
+  const float* long_rope_divisors = nullptr;  ///< [rope.dims / 2], the same for sessions longer than Config::original_context
   std::vector<LayerWeights> layers;
   AlignedBuffer storage;
 };
 
 /// Called with bytes done and in all; false aborts.
 using LoadProgress = std::function<bool(uint64_t done, uint64_t total)>;
+
+/// Bytes of the storage that load_weights will allocate for `tile_rows` of KernelTable, from the file's header alone. The errors of
+/// load_weights, but for those that need the tensors' bytes.
+Result<uint64_t> weight_bytes(const GgufFile& file, const Config& config, int tile_rows);
 
 /// Reads and packs every tensor. Reading is done on the calling thread only, packing on the pool. Errors name the tensor:
 /// kNotFound (missing), kBadFile (shape: found and expected; scale not finite), kUnsupported (a tensor this build would ignore),

@@ -9,6 +9,8 @@ namespace {
 constexpr size_t kBuffers = 12;
 constexpr uint64_t kStateFloats = sizeof(AttentionState) / sizeof(float);
 
+int dense_width(const Config& c) { return c.experts.count > 0 ? 0 : c.ffn_width; }
+
 // Floats of each buffer, in the order of the pointers in Workspace, each rounded up to a cache line.
 std::array<uint64_t, kBuffers> buffer_floats(const Config& c) {
   const uint64_t batch = Workspace::kMaxBatch, states = batch * c.heads * kStateFloats;
@@ -18,8 +20,8 @@ std::array<uint64_t, kBuffers> buffer_floats(const Config& c) {
                                           batch * c.kv_heads * c.head_dim,
                                           batch * c.kv_heads * c.head_dim,
                                           batch * c.heads * c.head_dim,
-                                          batch * c.ffn_width,
-                                          batch * c.ffn_width,
+                                          batch * dense_width(c),
+                                          batch * dense_width(c),
                                           batch * 2 * c.head_dim,
                                           static_cast<uint64_t>(Workspace::kMaxLogits) * c.vocab_size,
                                           batch * c.heads * c.head_dim,
@@ -28,14 +30,17 @@ std::array<uint64_t, kBuffers> buffer_floats(const Config& c) {
   return sizes;
 }
 
-int64_t widest_input(const Config& c) { return std::max({c.width, c.heads * c.head_dim, c.ffn_width}); }
+uint64_t input_values(const Config& c) {
+  const uint64_t widest = std::max({c.width, c.q_width(), dense_width(c)});
+  return std::max(Workspace::kMaxBatch * widest, ExpertBuffers::input_values(c));
+}
 
 }  // namespace
 
 uint64_t Workspace::bytes(const Config& config) {
   uint64_t floats = 0;
   for (uint64_t size : buffer_floats(config)) floats += size;
-  return floats * sizeof(float) + InputBuffer::bytes(kMaxBatch, widest_input(config));
+  return floats * sizeof(float) + InputBuffer::bytes(input_values(config)) + ExpertBuffers::bytes(config);
 }
 
 Result<Workspace> Workspace::create(const Config& config) {
@@ -46,9 +51,12 @@ Result<Workspace> Workspace::create(const Config& config) {
   auto memory = AlignedBuffer::allocate(floats * sizeof(float), "activations");
   if (!memory) return memory.error();
   workspace.memory_ = std::move(*memory);
-  auto input = InputBuffer::create(kMaxBatch, widest_input(config));
+  auto input = InputBuffer::create(input_values(config));
   if (!input) return input.error();
   workspace.input = std::move(*input);
+  auto experts = ExpertBuffers::create(config);
+  if (!experts) return experts.error();
+  workspace.experts = std::move(*experts);
 
   float* next = workspace.memory_.as<float>();
   size_t i = 0;

@@ -5,6 +5,7 @@
 #include "core/base/result.h"
 #include "core/model/attention.h"
 #include "core/model/config.h"
+#include "core/model/experts.h"
 #include "core/model/profile.h"
 #include "core/ops/linear.h"
 
@@ -14,7 +15,8 @@ namespace tessera {
 class Workspace {
  public:
   static constexpr int kMaxBatch = 128;  ///< tokens of one forward pass
-  static constexpr int kMaxLogits = 8;   ///< positions whose logits are held at once
+  static_assert(kMaxBatch <= KvCache::kMargin, "a batch is written to the cache before it is read");
+  static constexpr int kMaxLogits = 8;  ///< positions whose logits are held at once
 
   static Result<Workspace> create(const Config& config);
   static uint64_t bytes(const Config& config);
@@ -25,13 +27,14 @@ class Workspace {
   float* k = nullptr;                          ///< [B][kv_heads · head_dim]
   float* v = nullptr;                          ///< [B][kv_heads · head_dim]
   float* attended = nullptr;                   ///< [B][heads · head_dim]
-  float* gate = nullptr;                       ///< [B][ffn_width]
-  float* up = nullptr;                         ///< [B][ffn_width]
+  float* gate = nullptr;                       ///< [B][ffn_width]; none with experts
+  float* up = nullptr;                         ///< [B][ffn_width]; none with experts
   float* rope = nullptr;                       ///< [global, local][cos, sin][B][head_dim/2]
   float* logits = nullptr;                     ///< [kMaxLogits][vocab]
   AttentionScratch attention_scratch;          ///< kMaxBatch rows
   AttentionState* attention_states = nullptr;  ///< [B][heads]
   InputBuffer input;
+  ExpertBuffers experts;
   Profile* profile = nullptr;  ///< not owned; when set, the forward pass adds its times
 
  private:

@@ -4,14 +4,10 @@
 
 namespace tessera {
 
-uint64_t InputBuffer::bytes(int max_tokens, int64_t max_width) {
-  const uint64_t values = static_cast<uint64_t>(max_tokens) * max_width;
-  return values + values / 32 * 4 + values / 16 * 4 + values / 32 * 4;
-}
+uint64_t InputBuffer::bytes(uint64_t values) { return values + values / 32 * 4 + values / 16 * 4 + values / 32 * 4; }
 
-Result<InputBuffer> InputBuffer::create(int max_tokens, int64_t max_width) {
+Result<InputBuffer> InputBuffer::create(uint64_t values) {
   InputBuffer buffer;
-  const uint64_t values = static_cast<uint64_t>(max_tokens) * max_width;
   struct Part {
     AlignedBuffer* target;
     uint64_t bytes;
@@ -42,7 +38,17 @@ void InputBuffer::quantize(const KernelTable& kernels, const Activations& input,
                        half_sums_.as<int32_t>() + at / 16, scaled_sums_.as<float>() + at / 32);
 }
 
-void linear(ThreadPool& pool, const KernelTable& kernels, const Activations& x, std::span<const Product> products) {
+Activations some_tokens(const Activations& x, int first, int count) {
+  Activations part{.tokens = count, .width = x.width, .values = x.values + first * x.width};
+  if (x.codes == nullptr) return part;
+  part.codes = x.codes + first * x.width;
+  part.scales = x.scales + first * (x.width / kActivationBlock);
+  part.half_sums = x.half_sums + first * (x.width / 16);
+  part.scaled_sums = x.scaled_sums + first * (x.width / kActivationBlock);
+  return part;
+}
+
+void linear(ThreadPool& pool, const KernelTable& kernels, std::span<const Product> products) {
   int64_t tiles = 0;
   for (const Product& product : products) tiles += product.weights->tiles();
   // Several chunks a thread, so that one that was interrupted does not hold up the others; even, for kernels that pair tiles.
@@ -58,7 +64,7 @@ void linear(ThreadPool& pool, const KernelTable& kernels, const Activations& x, 
         continue;
       }
       const int64_t first = task * chunk, last = std::min(all, first + chunk);
-      kernels.matmul_for(product.weights->dtype)(*product.weights, x, first, last, product.out, product.weights->rows);
+      kernels.matmul_for(product.weights->dtype)(*product.weights, product.x, first, last, product.out, product.weights->rows);
       return;
     }
   });

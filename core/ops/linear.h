@@ -14,8 +14,9 @@ namespace tessera {
 /// Room for the quantised form of one product's input; reused for every product of a forward pass.
 class InputBuffer {
  public:
-  static Result<InputBuffer> create(int max_tokens, int64_t max_width);
-  static uint64_t bytes(int max_tokens, int64_t max_width);
+  /// `max_values`: the largest tokens · width of a view().
+  static Result<InputBuffer> create(uint64_t max_values);
+  static uint64_t bytes(uint64_t max_values);
 
   /// Describes x [tokens][width] (kept by reference as the f32 form) as the input of products; each token must then be quantised.
   Activations view(const float* x, int tokens, int64_t width);
@@ -27,13 +28,17 @@ class InputBuffer {
   AlignedBuffer codes_, scales_, half_sums_, scaled_sums_;
 };
 
-/// One weight matrix and where its result goes: out [tokens][weights.rows].
+/// One weight matrix, its input x [tokens][weights.width] and where its result goes: out [tokens][weights.rows].
 struct Product {
   const PackedMatrix* weights;
+  Activations x;
   float* out;
 };
 
 /// out = x · weightsᵀ for each product, all rows of all of them spread over the threads in one phase.
-void linear(ThreadPool& pool, const KernelTable& kernels, const Activations& x, std::span<const Product> products);
+void linear(ThreadPool& pool, const KernelTable& kernels, std::span<const Product> products);
+
+/// Tokens [first, first + count) of `x`.
+Activations some_tokens(const Activations& x, int first, int count);
 
 }  // namespace tessera

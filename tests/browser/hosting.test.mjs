@@ -16,7 +16,6 @@ import {
   skipReason,
   startModel,
   watchPage,
-  withOneReload,
 } from './harness.mjs';
 
 const kPictures = `${kBuild}screenshots/`;
@@ -192,7 +191,7 @@ const firefox = { ...kOptions, skip: skipReason({ browser: 'firefox' }) };
 test('Firefox chats, on a plain host', firefox, async (t) => {
   const { page, watch } = await visit(t, { isolation: false, browser: 'firefox' });
   await untilIsolated(page);
-  await withOneReload(t, page, () => startModel(page));
+  await startModel(page);
   assert.match(await ask(page, kQuestion), kExpected);
   assert.match(await page.$eval('#open-engine', (node) => node.textContent ?? ''), /[2-9] threads/);
   assert.deepEqual(watch.errors, []);

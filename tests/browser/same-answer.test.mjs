@@ -1,7 +1,7 @@
 /** The engine in a tab of each browser against the native command line: the same tokens, the same logits to the bit, and its memory. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { kModelId, native, openSite, skipReason, withOneReload } from './harness.mjs';
+import { kModelId, native, openSite, skipReason } from './harness.mjs';
 
 const kPrompt = 'Write two sentences about the sea.';
 const kLogitsText = 'The old clock on the wall ticked slowly while rain fell on the roof.';
@@ -35,8 +35,7 @@ for (const browser of /** @type {('chrome' | 'firefox')[]} */ (Object.keys(kVari
     { skip: skipReason({ browser, native: true }), timeout: 240_000 },
     async (t) => {
       const { page } = await openSite(t, { browser });
-      const run = () => page.evaluate(measure, kInput);
-      const inTab = browser === 'firefox' ? await withOneReload(t, page, run) : await run();
+      const inTab = await page.evaluate(measure, kInput);
 
       await t.test('greedy token ids', async () => {
         const { tokens, finish_reason } = await native('run', ['-p', kPrompt, '-n', '48', '--temp', '0']);

@@ -150,6 +150,27 @@ for (const variant of variants) {
       assert.equal(after.tokens.length, 1);
     });
 
+    test('reading a long prompt tells how far it is, with and without a stream', async () => {
+      for (const stream of [false, true]) {
+        /** @type {number[]} */
+        const done = [];
+        const onProgress = (/** @type {any} */ { stage, doneTokens, totalTokens }) => {
+          assert.deepEqual([stage, totalTokens], ['prefill', total]);
+          done.push(doneTokens);
+        };
+        const prompt = `${stream} ${'a b '.repeat(60)}`;
+        const total = (await engine.tokenize(prompt, { special: true })).length;
+        const answer = await engine.completions.create({ prompt, max_tokens: 1, stream, onProgress });
+        if (stream) for await (const chunk of answer) void chunk;
+        assert.ok(done.length >= 2 && done.at(-1) === total, String(done));
+        assert.deepEqual(
+          done.toSorted((a, b) => a - b),
+          done,
+        );
+      }
+      await rejects(engine.completions.create({ prompt: 'a', onProgress: 1 }), 'invalid_argument', /onProgress/);
+    });
+
     test('leaving the loop stops the work', async () => {
       for await (const chunk of await engine.completions.create({ ...endless, stream: true })) {
         assert.equal(chunk.object, 'text_completion');

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Connection } from '../../web/engine/connection.js';
+import { ThreadOrders } from '../../web/engine/threads.js';
 import { TesseraError } from '../../web/base/errors.js';
 import { WasmRuntime } from '../../web/engine/wasm-runtime.js';
 
@@ -64,9 +65,11 @@ test('a reader that fails gives its own error, not a message about it', () => {
   );
 });
 
+const noThreads = () => assert.fail('no thread was expected to be asked for');
+
 test('a worker that cannot start rejects what waits and what comes', async () => {
   const worker = new FakeWorker();
-  const connection = new Connection(worker);
+  const connection = new Connection(worker, noThreads);
   const waiting = connection.call({ type: 'detokenize', ids: [] });
   worker.listeners.error({});
   await assert.rejects(waiting, { code: 'network', message: /could not be started/ });
@@ -76,7 +79,7 @@ test('a worker that cannot start rejects what waits and what comes', async () =>
 
 test('a fatal message ends every call with its reason', async () => {
   const worker = new FakeWorker();
-  const connection = new Connection(worker);
+  const connection = new Connection(worker, noThreads);
   const calls = [1, 2].map(() => connection.call({ type: 'detokenize', ids: [] }));
   worker.listeners.message({ data: { type: 'fatal', error: { code: 'internal', message: 'it trapped' } } });
   for (const call of calls) await assert.rejects(call, { code: 'internal', message: 'it trapped' });
@@ -84,11 +87,45 @@ test('a fatal message ends every call with its reason', async () => {
 
 test('closing a worker that does not answer terminates it', { timeout: 10000 }, async () => {
   const worker = new FakeWorker();
-  const connection = new Connection(worker);
+  const connection = new Connection(worker, noThreads);
   const waiting = connection.call({ type: 'detokenize', ids: [] });
   const closing = connection.close(new TesseraError('disposed', 'gone'));
   await assert.rejects(waiting, { code: 'disposed' });
   await closing;
   assert.ok(worker.terminated);
   assert.equal(worker.posted.at(-1).type, 'dispose');
+});
+
+test('threads: orders reach workers of the page, their messages come back, a failure and the end stop all', async () => {
+  const engineWorker = new FakeWorker();
+  /** @type {{ url: string, name: string, worker: FakeWorker }[]} */
+  const made = [];
+  const connection = new Connection(engineWorker, (url, name) => {
+    const worker = new FakeWorker();
+    made.push({ url, name, worker });
+    return worker;
+  });
+  /** @type {any[]} */
+  const heard = [];
+  const orders = new ThreadOrders((order) => engineWorker.listeners.message({ data: order }));
+  const Thread = /** @type {any} */ (orders.workerClass());
+  const threads = [1, 2].map(() => new Thread(new URL('http://localhost/tessera.js'), { name: 'em-pthread' }));
+  threads.forEach(
+    (thread, index) => (thread.onmessage = (/** @type {any} */ event) => heard.push([index, event.data])),
+  );
+  threads[1].postMessage({ cmd: 1 });
+  assert.deepEqual(made.map(({ url, name }) => [url, name])[0], ['http://localhost/tessera.js', 'em-pthread']);
+  assert.deepEqual([made[0].worker.posted, made[1].worker.posted], [[], [{ cmd: 1 }]]);
+  made[1].worker.listeners.message({ data: { cmd: 3 } });
+  orders.receive(engineWorker.posted.at(-1));
+  assert.deepEqual(heard, [[1, { cmd: 3 }]]);
+  threads[0].terminate();
+  assert.deepEqual(
+    made.map(({ worker }) => worker.terminated),
+    [true, false],
+  );
+  const waiting = connection.call({ type: 'detokenize', ids: [] });
+  made[1].worker.listeners.error({ message: 'it broke' });
+  await assert.rejects(waiting, { code: 'internal', message: /A thread of the engine failed: it broke/ });
+  assert.ok(engineWorker.terminated && made[1].worker.terminated);
 });

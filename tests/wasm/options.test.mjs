@@ -112,13 +112,12 @@ test('the best variant is taken, and a lesser one is explained', () => {
 });
 
 test('threads need isolation and workers, and say so', () => {
-  const device = { isolated: true, processors: 12, nestedWorkers: true };
+  const device = { isolated: true, processors: 12 };
   assert.deepEqual(chooseThreads(0, device), { threads: 8, reason: '' });
   assert.deepEqual(chooseThreads(12, device), { threads: 12, reason: '' });
   const plain = chooseThreads(4, { ...device, isolated: false });
   assert.equal(plain.threads, 1);
   assert.match(plain.reason, /not cross-origin isolated/);
-  assert.equal(chooseThreads(0, { ...device, nestedWorkers: false }).threads, 1);
   assert.deepEqual(chooseThreads(1, { ...device, isolated: false }), { threads: 1, reason: '' });
 });
 

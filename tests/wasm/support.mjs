@@ -1,4 +1,5 @@
 // Owns what the tests of the WebAssembly modules share: where things are, what this node can run, and engines in node workers.
+import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
@@ -51,13 +52,23 @@ export const importModule = async (variant) => (await import(new URL(`tessera-${
  */
 export function loadFile(file, options = {}, workerData = {}) {
   const base = pathToFileURL(file).href;
-  return loadEngine({ model: base, wasmUrl: wasmUrl.href, ...options }, base, () => {
-    const worker = new Worker(new URL('engine-worker.mjs', import.meta.url), { workerData });
-    return {
-      postMessage: (message) => worker.postMessage(message),
-      terminate: () => void worker.terminate(),
-      addEventListener: (type, listener) =>
-        void worker.on(type, (/** @type {any} */ value) => listener(type === 'message' ? { data: value } : value)),
-    };
-  });
+  const makers = {
+    engine: () => domWorker(new Worker(new URL('engine-worker.mjs', import.meta.url), { workerData })),
+    // Node's glue starts threads by itself.
+    thread: () => assert.fail('no thread was expected to be asked for'),
+  };
+  return loadEngine({ model: base, wasmUrl: wasmUrl.href, ...options }, base, makers);
+}
+
+/**
+ * @param {Worker} worker
+ * @returns {import('../../web/engine/connection.js').WorkerLike}
+ */
+function domWorker(worker) {
+  return {
+    postMessage: (message) => worker.postMessage(message),
+    terminate: () => void worker.terminate(),
+    addEventListener: (type, listener) =>
+      void worker.on(type, (/** @type {any} */ value) => listener(type === 'message' ? { data: value } : value)),
+  };
 }

@@ -128,7 +128,7 @@ export function completion(kind, head, steps) {
  */
 export function chunksOf(kind, head, step) {
   const shape = shapes[kind];
-  if (step.kind === 'prefill') return [];
+  if (step.kind === 'prefill' || step.kind === 'working') return [];
   const text = step.text === '' ? [] : [chunk(kind, head, shape.part(step.text))];
   if (step.kind === 'token') {
     const logprobs = shape.logprobs([step]);

@@ -10,17 +10,21 @@ import { kGraceMs } from './protocol.js';
 /** @typedef {import('./connection.js').WorkerLike} WorkerLike */
 /** @typedef {import('./protocol.js').EngineInfo} EngineInfo */
 /** @typedef {import('./protocol.js').GenerateStep} GenerateStep */
+/**
+ * Makes the engine's workers; an undefined `url` means the engine worker beside the module.
+ * @typedef {{ engine(url: string | URL | undefined): WorkerLike, thread(url: string, name: string): WorkerLike }} WorkerMaker
+ */
 
 /**
  * Loads a model in a worker of its own.
  * @param {unknown} given the options of Tessera.load (tessera.d.ts)
  * @param {string} base what relative URLs are relative to
- * @param {(url: string | URL | undefined) => WorkerLike} startWorker undefined = the worker beside the module
+ * @param {WorkerMaker} makers
  * @returns {Promise<Engine>}
  */
-export async function loadEngine(given, base, startWorker) {
+export async function loadEngine(given, base, makers) {
   const { request, signal, onProgress, workerUrl } = checkLoadOptions(given, base);
-  const connection = new Connection(startWorker(workerUrl));
+  const connection = new Connection(makers.engine(workerUrl), makers.thread);
   // A worker that is deep in a synchronous load cannot hear the abort, so it has a time limit.
   let timer = 0;
   const kill = () => connection.end(new TesseraError('aborted', 'Loading was aborted.', '', signal?.reason));
@@ -41,11 +45,11 @@ export async function loadEngine(given, base, startWorker) {
 /**
  * Checks a stored model in a worker of its own, so that the page goes on while it is hashed.
  * @param {string} id of Tessera.models.list()
- * @param {(url: undefined) => WorkerLike} startWorker
+ * @param {WorkerMaker} makers
  * @returns {Promise<{ok: boolean, badShards: string[], missingShards: string[]}>}
  */
-export async function verifyModel(id, startWorker) {
-  const connection = new Connection(startWorker(undefined));
+export async function verifyModel(id, makers) {
+  const connection = new Connection(makers.engine(undefined), makers.thread);
   try {
     return await connection.call({ type: 'verify', model: id });
   } finally {
@@ -138,12 +142,19 @@ export class Engine {
    * @returns {Promise<any>} a completion, or a stream of chunks
    */
   async #create(kind, given) {
-    const { request, stream, signal } = checkGenerateOptions(kind, given);
+    const { request, stream, signal, onProgress } = checkGenerateOptions(kind, given);
     const head = answerHead(kind, this.#info.name, this.#info.loadMs, request.sampler.seed);
-    if (stream) return this.#stream(kind, head, request, signal);
+    const report = (/** @type {GenerateStep} */ step) => {
+      if (step.kind === 'prefill') onProgress?.({ stage: 'prefill', doneTokens: step.done, totalTokens: step.total });
+    };
+    if (stream) return this.#stream(kind, head, { request, signal, report });
     /** @type {GenerateStep[]} */
     const steps = [];
-    await this.#connection.call({ type: 'generate', request }, { signal, onStep: (step) => steps.push(step) });
+    const onStep = (/** @type {GenerateStep} */ step) => {
+      report(step);
+      steps.push(step);
+    };
+    await this.#connection.call({ type: 'generate', request }, { signal, onStep });
     return completion(kind, head, steps);
   }
 
@@ -151,10 +162,9 @@ export class Engine {
    * Resolves when the engine has accepted the prompt, so that a bad request rejects here and not in the loop.
    * @param {'chat' | 'prompt'} kind
    * @param {import('./answers.js').AnswerHead} head
-   * @param {import('./protocol.js').GenerateRequest} request
-   * @param {AbortSignal | undefined} outer
+   * @param {{ request: import('./protocol.js').GenerateRequest, signal?: AbortSignal, report: (step: GenerateStep) => void }} call
    */
-  #stream(kind, head, request, outer) {
+  #stream(kind, head, { request, signal: outer, report }) {
     const leave = new AbortController();
     const stream = new AnswerStream(() => leave.abort());
     const forward = () => leave.abort(outer?.reason);
@@ -163,6 +173,7 @@ export class Engine {
     for (const chunk of openingChunks(kind, head)) stream.push(chunk);
     return new Promise((resolve, reject) => {
       const onStep = (/** @type {GenerateStep} */ step) => {
+        report(step);
         for (const chunk of chunksOf(kind, head, step)) stream.push(chunk);
         resolve(stream);
       };

@@ -1,8 +1,10 @@
 // Owns the page's end of the line to one engine worker: calls, their answers, aborts, and what happens when the worker dies.
 import { TesseraError } from '../base/errors.js';
 import { kGraceMs } from './protocol.js';
+import { ThreadWorkers } from './threads.js';
 
 /** @typedef {import('./protocol.js').ToWorker} ToWorker */
+/** @typedef {import('./protocol.js').ToCall} ToCall */
 /** @typedef {import('./protocol.js').FromWorker} FromWorker */
 /** @typedef {import('./protocol.js').GenerateStep} GenerateStep */
 /** @typedef {import('./protocol.js').LoadProgress} LoadProgress */
@@ -10,7 +12,7 @@ import { kGraceMs } from './protocol.js';
 /**
  * The part of Worker that is used; tests bring another.
  * @typedef {object} WorkerLike
- * @property {(message: ToWorker) => void} postMessage
+ * @property {(message: any) => void} postMessage
  * @property {(type: 'message' | 'error' | 'messageerror', listener: (event: any) => void) => void} addEventListener
  * @property {() => void} terminate
  */
@@ -19,10 +21,11 @@ import { kGraceMs } from './protocol.js';
 
 /** @typedef {CallOptions & { resolve: (value: any) => void, reject: (error: TesseraError) => void }} PendingCall */
 
-/** A call without its number. @typedef {ToWorker extends infer M ? (M extends { id: number } ? Omit<M, 'id'> : never) : never} Call */
+/** A call without its number. @typedef {ToCall extends infer M ? (M extends { id: number } ? Omit<M, 'id'> : never) : never} Call */
 
 export class Connection {
   #worker;
+  #threads;
   #nextId = 1;
   /** @type {Map<number, PendingCall>} */
   #pending = new Map();
@@ -31,9 +34,17 @@ export class Connection {
   /** Linear memory of the module when it last answered, bytes. */
   heapBytes = 0;
 
-  /** @param {WorkerLike} worker */
-  constructor(worker) {
+  /**
+   * @param {WorkerLike} worker
+   * @param {(url: string, name: string) => WorkerLike} makeThread
+   */
+  constructor(worker, makeThread) {
     this.#worker = worker;
+    this.#threads = new ThreadWorkers(
+      makeThread,
+      (message) => this.#post(message),
+      (error) => this.end(error),
+    );
     worker.addEventListener('message', (event) => this.#receive(event.data));
     worker.addEventListener('error', (event) => this.end(startError(event)));
     worker.addEventListener('messageerror', () =>
@@ -98,6 +109,7 @@ export class Connection {
   end(reason) {
     this.#ended ??= reason;
     this.#worker.terminate();
+    this.#threads.end();
     for (const call of [...this.#pending.values()]) call.reject(reason);
   }
 
@@ -109,6 +121,7 @@ export class Connection {
   /** @param {FromWorker} message */
   #receive(message) {
     if (message.type === 'fatal') return this.end(TesseraError.fromPlain(message.error));
+    if (message.type === 'thread') return this.#ended ? undefined : this.#threads.carryOut(message);
     const call = this.#pending.get(message.id);
     if (!call) return;
     switch (message.type) {

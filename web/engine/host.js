@@ -1,9 +1,9 @@
 // Owns the worker's side of an engine: loads the model, runs one session call at a time, stays responsive between steps.
 import { TesseraError } from '../base/errors.js';
-import { isToWorker } from './protocol.js';
+import { isCall } from './protocol.js';
 import { abortedError, loadEngine } from './loading.js';
 
-/** @typedef {import('./protocol.js').ToWorker} ToWorker */
+/** @typedef {import('./protocol.js').ToCall} ToCall */
 /** @typedef {import('./protocol.js').FromWorker} FromWorker */
 /** @typedef {import('./protocol.js').LoadProgress} LoadProgress */
 /** @typedef {import('./wasm-runtime.js').WasmRuntime} WasmRuntime */
@@ -27,7 +27,7 @@ export class EngineHost {
 
   /** @param {unknown} message */
   receive(message) {
-    if (!isToWorker(message)) return;
+    if (!isCall(message)) return;
     switch (message.type) {
       case 'load':
         return this.#enqueue(message.id, (signal) => this.#load(message, signal));
@@ -93,7 +93,7 @@ export class EngineHost {
   }
 
   /**
-   * @param {Extract<ToWorker, { type: 'load' }>} message
+   * @param {Extract<ToCall, { type: 'load' }>} message
    * @param {AbortSignal} signal
    */
   async #load({ id, request }, signal) {
@@ -104,7 +104,7 @@ export class EngineHost {
   }
 
   /**
-   * @param {Extract<ToWorker, { type: 'generate' }>} message
+   * @param {Extract<ToCall, { type: 'generate' }>} message
    * @param {AbortSignal} signal
    */
   async #generate({ id, request }, signal) {

@@ -31,6 +31,7 @@ const generateFields = [
   'logprobs',
   'stream',
   'signal',
+  'onProgress',
   'response_format',
   'tools',
 ];
@@ -84,9 +85,6 @@ export function checkLoadOptions(given, base) {
   const options = knownOptions(given, loadFields, 'Tessera.load');
   if (options.lora !== undefined)
     throw new TesseraError('unsupported', 'lora: adapters are not supported yet', 'Leave it out.');
-  const { onProgress } = options;
-  if (onProgress !== undefined && typeof onProgress !== 'function')
-    throw invalid('onProgress', onProgress, 'a function');
   const request = {
     model: modelSource(options.model, base),
     threads: integer(options, 'threads', { from: 1, to: kMostThreads, otherwise: 0 }),
@@ -100,7 +98,7 @@ export function checkLoadOptions(given, base) {
   return {
     request,
     signal: signalOf(options),
-    onProgress: /** @type {((progress: any) => void) | undefined} */ (onProgress),
+    onProgress: progressOf(options),
     workerUrl: urlOf(options, 'workerUrl', base) || undefined,
   };
 }
@@ -108,7 +106,7 @@ export function checkLoadOptions(given, base) {
 /**
  * @param {'chat' | 'prompt'} kind
  * @param {unknown} given
- * @returns {{ request: GenerateRequest, stream: boolean, signal?: AbortSignal }}
+ * @returns {{ request: GenerateRequest, stream: boolean, signal?: AbortSignal, onProgress?: (progress: any) => void }}
  */
 export function checkGenerateOptions(kind, given) {
   const options = knownOptions(
@@ -130,7 +128,21 @@ export function checkGenerateOptions(kind, given) {
     top_logprobs: alternatives ?? 0,
     sampler: samplerOf(options),
   };
-  return { request, stream: boolean(options, 'stream', false), signal: signalOf(options) };
+  return {
+    request,
+    stream: boolean(options, 'stream', false),
+    signal: signalOf(options),
+    onProgress: progressOf(options),
+  };
+}
+
+/**
+ * @param {Options} options
+ * @returns {((progress: any) => void) | undefined}
+ */
+function progressOf({ onProgress }) {
+  if (onProgress === undefined || typeof onProgress === 'function') return /** @type {any} */ (onProgress);
+  throw invalid('onProgress', onProgress, 'a function');
 }
 
 /** @param {Options} options */

@@ -40,6 +40,7 @@
 /**
  * What one step of the generator brought.
  * @typedef {{ kind: 'prefill', done: number, total: number }
+ *   | { kind: 'working' }
  *   | { kind: 'token', token: number, text: string, scored?: ScoredToken, top?: ScoredToken[] }
  *   | { kind: 'done', text: string, generation: GenerationSummary }} GenerateStep
  */
@@ -79,6 +80,16 @@
  */
 
 /**
+ * What the engine worker wants of the page for thread number `thread` (web/engine/threads.js).
+ * @typedef {{ type: 'thread', thread: number } & (
+ *     { action: 'start', url: string, name: string }
+ *   | { action: 'post', message: unknown }
+ *   | { action: 'end' })} ThreadOrder
+ */
+
+/** What thread number `thread` posted. @typedef {{ type: 'thread', thread: number, message: any }} ThreadMessage */
+
+/**
  * Page → worker. `id` names the call in all later messages.
  * @typedef {{ type: 'load', id: number, request: LoadRequest }
  *   | { type: 'tokenize', id: number, text: string, special: boolean, bos: boolean }
@@ -88,7 +99,8 @@
  *   | { type: 'bench', id: number, options: Record<string, number> }
  *   | { type: 'verify', id: number, model: string }
  *   | { type: 'abort', id: number, target: number }
- *   | { type: 'dispose', id: number }} ToWorker
+ *   | { type: 'dispose', id: number }} ToCall
+ * @typedef {ToCall | ThreadMessage} ToWorker
  */
 
 /**
@@ -97,6 +109,7 @@
  *   | { type: 'step', id: number, step: GenerateStep }
  *   | { type: 'result', id: number, value: any, heapBytes: number }
  *   | { type: 'failure', id: number, error: PlainError }
+ *   | ThreadOrder
  *   | { type: 'fatal', error: PlainError }} FromWorker
  */
 
@@ -104,7 +117,7 @@
 export const kGraceMs = 1500;
 
 /** @type {ReadonlySet<string>} */
-const toWorkerTypes = new Set([
+const callTypes = new Set([
   'load',
   'tokenize',
   'detokenize',
@@ -117,12 +130,12 @@ const toWorkerTypes = new Set([
 ]);
 
 /**
- * True for a message of this protocol; the worker ignores what other scripts (bundlers, extensions) may post.
+ * True for a call of this protocol; the worker ignores what other scripts (bundlers, extensions) may post.
  * @param {unknown} message
- * @returns {message is ToWorker}
+ * @returns {message is ToCall}
  */
-export function isToWorker(message) {
+export function isCall(message) {
   if (typeof message !== 'object' || message === null) return false;
   const { type, id } = /** @type {{ type?: unknown, id?: unknown }} */ (message);
-  return typeof type === 'string' && toWorkerTypes.has(type) && typeof id === 'number';
+  return typeof type === 'string' && callTypes.has(type) && typeof id === 'number';
 }

@@ -46,7 +46,7 @@ const kMostDefaultThreads = 8;
 
 /**
  * @param {number} wanted 0 = as many as the device offers
- * @param {{ isolated: boolean, processors: number, nestedWorkers: boolean }} device
+ * @param {{ isolated: boolean, processors: number }} device
  * @returns {{ threads: number, reason: string }}
  */
 export function chooseThreads(wanted, device) {
@@ -58,18 +58,11 @@ export function chooseThreads(wanted, device) {
       reason: 'The page is not cross-origin isolated (COOP and COEP headers), so one thread is in use.',
     };
   }
-  if (!device.nestedWorkers)
-    return { threads: 1, reason: 'This browser cannot start workers from a worker, so one thread is in use.' };
   return { threads, reason: '' };
 }
 
 /** What the current thread knows of its device. In node every context may share memory. */
 export function currentDevice() {
   const isolated = typeof SharedArrayBuffer !== 'undefined' && globalThis.crossOriginIsolated !== false;
-  const inNode = typeof globalThis.crossOriginIsolated === 'undefined';
-  return {
-    isolated,
-    processors: globalThis.navigator?.hardwareConcurrency ?? 1,
-    nestedWorkers: inNode || typeof Worker !== 'undefined',
-  };
+  return { isolated, processors: globalThis.navigator?.hardwareConcurrency ?? 1 };
 }

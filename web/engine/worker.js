@@ -2,6 +2,7 @@
 import { openModel } from '../store/open-model.js';
 import { verify } from '../store/verify-model.js';
 import { EngineHost } from './host.js';
+import { ThreadOrders } from './threads.js';
 import { TesseraError } from '../base/errors.js';
 
 /**
@@ -34,7 +35,14 @@ const host = new EngineHost({
 /** @param {unknown} error */
 const die = (error) => scope.postMessage({ type: 'fatal', error: TesseraError.from(error).toPlain() });
 
-scope.addEventListener('message', (event) => host.receive(event.data));
+// The module's glue takes this for the global Worker.
+const threads = new ThreadOrders((order) => scope.postMessage(order));
+Object.assign(globalThis, { Worker: threads.workerClass() });
+
+scope.addEventListener('message', ({ data }) => {
+  if (data?.type === 'thread') threads.receive(data);
+  else host.receive(data);
+});
 // A failing thread of the module surfaces here, not in any call.
 scope.addEventListener('error', (event) => die(event.error ?? event.message));
 scope.addEventListener('unhandledrejection', (event) => die(event.reason));

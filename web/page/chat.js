@@ -157,7 +157,13 @@ export class Chat {
   async #stream(conversation, message, signal) {
     const { view, store, settings } = this.#parts;
     const chosen = settings();
-    const request = { messages: requestMessages(conversation, chosen.system), signal, ...samplingOptions(chosen) };
+    const request = {
+      messages: requestMessages(conversation, chosen.system),
+      signal,
+      onProgress: (/** @type {{doneTokens: number, totalTokens: number}} */ { doneTokens, totalTokens }) =>
+        view.setThinking(`Reading ${Math.round((100 * doneTokens) / totalTokens)} %`),
+      ...samplingOptions(chosen),
+    };
     await streamAnswer(/** @type {Engine} */ (this.#engine), request, message, this.#figures, () => {
       view.grew();
       store.saveSoon(conversation);

@@ -28,6 +28,15 @@ TEST_CASE("silu and gelu") {
   }
 }
 
+TEST_CASE("tanh and soft caps") {
+  for (float x = -60.0f; x < 60.0f; x += 0.0131f) {
+    CHECK(std::fabs(tanh_f32(x) - std::tanh(static_cast<double>(x))) < 2e-7);
+    CHECK(std::fabs(soft_cap(x, 30.0f) - 30.0 * std::tanh(x / 30.0)) < 1e-5);
+  }
+  CHECK(soft_cap(1e30f, 50.0f) == 50.0f);
+  CHECK(soft_cap(-1e30f, 50.0f) == -50.0f);
+}
+
 TEST_CASE("double exp, log, sin and cos") {
   for (double x = -50; x < 50; x += 0.0371) REQUIRE(std::fabs(exp_f64(x) - std::exp(x)) <= 1e-13 * std::exp(x));
   for (double x = 1e-6; x < 1e7; x *= 1.013) REQUIRE(std::fabs(log_f64(x) - std::log(x)) < 1e-13);

@@ -186,6 +186,36 @@ TEST_CASE("prefill comes in steps with progress; dropping the generator leaves a
   CHECK(answer(*session, chat_prompt(*engine), greedy()).text == kAnswer);
 }
 
+TEST_CASE("a batch that is stopped between two layers and taken up again gives the same bits; any other use forgets it") {
+  const auto engine = load_tiny("tiny-gemma3");
+  const auto whole = new_session(*engine), parts = new_session(*engine);
+  const std::vector<int32_t> prompt = some_tokens(*engine, 40), other = some_tokens(*engine, 39);
+  REQUIRE(whole->extend(prompt).value() == 40);
+  int calls = 0;
+  float before = -1;
+  for (; parts->extend(prompt, 0, 0.0).value() == 0; ++calls) {
+    CHECK(parts->pending() > before);
+    CHECK(parts->tokens().empty());
+    CHECK(parts->logits().empty());
+    before = parts->pending();
+  }
+  CHECK(calls == 6);  // of its seven layers, the last one ends the batch
+  CHECK(parts->pending() == 0);
+  CHECK(std::ranges::equal(parts->logits(), whole->logits()));
+
+  parts->truncate(0);
+  CHECK(parts->extend(other, 0, 0.0).value() == 0);  // begun and left
+  while (parts->extend(prompt, 0, 0.0).value() == 0) {
+  }
+  CHECK(std::ranges::equal(parts->logits(), whole->logits()));
+  parts->truncate(30);
+  CHECK(parts->extend(std::span(prompt).subspan(30), 0, 0.0).value() == 0);
+  parts->truncate(20);  // forgets what was begun after 30
+  CHECK(parts->pending() == 0);
+  REQUIRE(parts->extend(std::span(prompt).subspan(20)).value() == 20);
+  CHECK(std::ranges::equal(parts->logits(), whole->logits()));
+}
+
 TEST_CASE("log-probabilities are the model's own, whatever the sampler does") {
   const auto engine = load_tiny("tiny-gemma3");
   const auto session = new_session(*engine);

@@ -126,6 +126,51 @@ TEST_CASE("truncate forgets the end and nothing else") {
   CHECK(session->tokens().empty());
 }
 
+TEST_CASE("windows: taken back a little, the rest is kept; further, all is computed again; the bits are a fresh timeline's") {
+  const auto loaded = Engine::load(changed_parts("tiny-gemma3", "gemma3.context_length", uint64_t{1024}),
+                                   {.threads = 2, .context_size = 1024, .kernels = "", .on_progress = {}});
+  REQUIRE(loaded.ok());
+  const Engine& engine = *loaded.value();
+  // One global layer of 1024 positions and six local ones of 16 + 256 and what the borders of chunks need.
+  const uint64_t position = 2ull * 2 * 32 * sizeof(float);
+  CHECK(engine.info().kv_bytes == (1024 + 6 * 320) * position);
+  const auto session = new_session(engine);
+  std::vector<int32_t> tokens = some_tokens(engine, 900);
+  REQUIRE(session->sync(tokens).ok());
+  const auto replace_from = [&](int from, int kept) {
+    for (size_t i = from; i < tokens.size(); ++i) tokens[i] = (tokens[i] + 1) % engine.info().vocab_size;
+    const auto reused = session->sync(tokens);
+    REQUIRE(reused.ok());
+    CHECK(reused.value() == kept);
+    CHECK(bits(session->logits()) == fresh_logits(engine, tokens));
+  };
+  replace_from(899, 899);
+  replace_from(660, 660);
+  replace_from(640, 640);  // not lost by being written again
+  replace_from(590, 0);    // its window began in a chunk that was overwritten
+  replace_from(850, 850);
+  tokens.resize(300);
+  CHECK(session->sync(tokens).value() == 0);
+  tokens.resize(200);
+  CHECK(session->sync(tokens).value() == 199);
+  CHECK(bits(session->logits()) == fresh_logits(engine, tokens));
+}
+
+TEST_CASE("a batch that was dropped between layers has cost a window nothing that is still seen") {
+  const auto loaded = Engine::load(changed_parts("tiny-gemma3", "gemma3.context_length", uint64_t{1024}),
+                                   {.threads = 1, .context_size = 1024, .kernels = "", .on_progress = {}});
+  REQUIRE(loaded.ok());
+  const Engine& engine = *loaded.value();
+  const auto session = new_session(engine);
+  const std::vector<int32_t> tokens = some_tokens(engine, 600), others = some_tokens(engine, 300, 7);
+  REQUIRE(session->sync(tokens).ok());
+  REQUIRE(session->extend(others, 0, 0.0).value() == 0);
+  std::vector<int32_t> longer = tokens;
+  longer.push_back(5);
+  CHECK(session->sync(longer).value() == 600);
+  CHECK(bits(session->logits()) == fresh_logits(engine, longer));
+}
+
 TEST_CASE("extend computes logits only behind the last token given") {
   const auto engine = load_tiny("tiny-llama");
   const auto session = new_session(*engine);

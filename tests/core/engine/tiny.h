@@ -7,6 +7,7 @@
 
 #include "core/engine/engine.h"
 #include "core/engine/session.h"
+#include "core/gguf/writer.h"
 #include "doctest/doctest.h"
 #include "tests/core/source_path.h"
 
@@ -31,6 +32,20 @@ inline std::unique_ptr<Session> new_session(const Engine& engine) {
   auto session = Session::create(engine);
   REQUIRE(session.ok());
   return std::move(*session);
+}
+
+/// The tiny model with another value under one metadata key.
+inline std::vector<std::shared_ptr<const ByteSource>> changed_parts(const std::string& name, const std::string& key, MetadataValue value) {
+  auto file = GgufFile::open(tiny_parts(name).front());
+  REQUIRE(file.ok());
+  GgufWriter writer;
+  for (const auto& [known, old] : file->metadata()) writer.set(known, old);
+  writer.set(key, std::move(value));
+  for (const TensorInfo& tensor : file->tensors()) {
+    const auto bytes = file->view(tensor);
+    REQUIRE(writer.add_tensor(tensor.name, tensor.dtype, tensor.shape, {bytes.begin(), bytes.end()}).ok());
+  }
+  return {std::make_shared<MemorySource>(writer.to_bytes().value())};
 }
 
 /// `count` ids that look random but are always the same.

@@ -153,6 +153,7 @@ TEST_CASE("attention kernels equal scalar bit for bit") {
       for (int heads : {1, 2, 3, 4, 5, 8}) {
         CAPTURE(head_dim);
         CAPTURE(heads);
+        const float softcap = heads % 2 == 0 ? 5.0f : 0.0f;
         const auto queries = random_floats(rng, heads * head_dim, 1.0f);
         std::vector<float> found(heads * head_dim), expected(heads * head_dim);
         std::vector<AttentionState> mine(heads, {-std::numeric_limits<float>::infinity(), 0}), reference = mine;
@@ -165,8 +166,8 @@ TEST_CASE("attention kernels equal scalar bit for bit") {
             if (position < range.begin || position >= range.end) keys[i] = NAN;
           }
           const CacheChunk chunk{keys.data(), values.data()};
-          kernels->attend(queries.data(), heads, chunk, range.begin, range.end, head_dim, mine.data(), found.data());
-          scalar().attend(queries.data(), heads, chunk, range.begin, range.end, head_dim, reference.data(), expected.data());
+          kernels->attend(queries.data(), heads, chunk, range.begin, range.end, head_dim, softcap, mine.data(), found.data());
+          scalar().attend(queries.data(), heads, chunk, range.begin, range.end, head_dim, softcap, reference.data(), expected.data());
         }
         CHECK(same_bits(expected, found));
         CHECK(std::memcmp(mine.data(), reference.data(), heads * sizeof(AttentionState)) == 0);

@@ -1,69 +1,16 @@
 // The forward pass on the tiny models: one arithmetic over kernels, threads, batches and prefixes; cache types; bad files.
 #include <cstring>
-#include <numeric>
 #include <string>
 #include <vector>
 
-#include "core/base/byte_source.h"
-#include "core/model/forward.h"
-#include "doctest/doctest.h"
-#include "tests/core/source_path.h"
+#include "tests/core/model/loaded.h"
 
 namespace tessera {
 namespace {
 
-GgufFile open_tiny(const std::string& name) {
-  auto source = map_file(source_path("tests/data/" + name));
-  REQUIRE(source);
-  auto file = GgufFile::open(source.value());
-  REQUIRE(file);
-  return std::move(file).value();
-}
+using namespace testing;
 
-struct Loaded {
-  ThreadPool pool;
-  Model model;
-  explicit Loaded(const GgufFile& file, const KernelTable& kernels, int threads) : pool(threads) {
-    auto config = Config::from_gguf(file);
-    REQUIRE(config);
-    model.config = *config;
-    model.kernels = &kernels;
-    auto weights = load_weights(file, model.config, kernels, pool, {});
-    REQUIRE_MESSAGE(weights, (weights ? "" : weights.error().message));
-    model.weights = std::move(*weights);
-  }
-};
-
-std::vector<int32_t> some_tokens(int count, int vocab) {
-  std::vector<int32_t> tokens(count);
-  for (int i = 0; i < count; ++i) tokens[i] = (i * 37 + 11) % vocab;
-  return tokens;
-}
-
-// Logits [tokens][vocab] of the sequence, computed in batches of the given sizes (the last one repeats).
-std::vector<float> all_logits(Loaded& loaded, const std::vector<int32_t>& tokens, std::vector<int> batches, KvType kv = KvType::kF32) {
-  const Config& config = loaded.model.config;
-  auto cache = KvCache::create(config, static_cast<int>(tokens.size()), kv);
-  auto workspace = Workspace::create(config);
-  REQUIRE(cache);
-  REQUIRE(workspace);
-  std::vector<float> logits;
-  size_t done = 0, which = 0;
-  while (done < tokens.size()) {
-    const int batch = static_cast<int>(std::min<size_t>(batches[std::min(which++, batches.size() - 1)], tokens.size() - done));
-    forward(loaded.model, loaded.pool, std::span(tokens).subspan(done, batch), *cache, *workspace);
-    for (int t = 0; t < batch; ++t) {
-      compute_logits(loaded.model, loaded.pool, t, 1, *workspace);
-      logits.insert(logits.end(), workspace->logits, workspace->logits + config.vocab_size);
-    }
-    done += batch;
-  }
-  return logits;
-}
-
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
+GgufFile open_tiny(const std::string& name) { return open_model("tests/data/" + name); }
 
 constexpr const char* kTinyModels[] = {"tiny-llama.gguf", "tiny-gemma3.gguf", "tiny-formats.gguf"};
 
@@ -87,6 +34,37 @@ TEST_CASE("one arithmetic: kernels, threads and batches give the same bits") {
         }
       }
     }
+  }
+}
+
+TEST_CASE("a window layer's ring gives the bits of a cache that keeps everything") {
+  const GgufFile file = open_tiny("tiny-gemma3.gguf");
+  Loaded ring(file, *find_kernels(""), 2), full(file, *find_kernels(""), 2);
+  const auto tokens = some_tokens(1500, ring.model.config.vocab_size);
+  for (int window : {1, 16, 33, 300}) {
+    CAPTURE(window);
+    ring.model.config.window = full.model.config.window = window;
+    // The cache of `full` is made for layers that see all, then its forward pass looks through the window.
+    Config no_windows = full.model.config;
+    no_windows.window = 0;
+    auto cache = KvCache::create(no_windows, static_cast<int>(tokens.size()), KvType::kF32);
+    auto workspace = Workspace::create(full.model.config);
+    REQUIRE(cache);
+    REQUIRE(workspace);
+    const int vocab = full.model.config.vocab_size;
+    const auto found = all_logits(ring, tokens, {128, 1, 77});
+    std::vector<float> expected;
+    for (size_t done = 0; done < tokens.size();) {
+      const int batch = static_cast<int>(std::min<size_t>(128, tokens.size() - done));
+      forward(full.model, full.pool, std::span(tokens).subspan(done, batch), *cache, *workspace);
+      for (int t = 0; t < batch; ++t) {
+        compute_logits(full.model, full.pool, t, 1, *workspace);
+        expected.insert(expected.end(), workspace->logits, workspace->logits + vocab);
+      }
+      done += batch;
+    }
+    CHECK(same_bits(expected, found));
+    CHECK(KvCache::bytes(ring.model.config, 1500, KvType::kF32) < KvCache::bytes(no_windows, 1500, KvType::kF32));
   }
 }
 

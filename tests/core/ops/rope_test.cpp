@@ -13,7 +13,7 @@ TEST_CASE("rope turns pairs by position / base^(2i/dims), in both pairings") {
     RopeConfig config{.dims = 8, .base = 10000.0, .scale = 0.5, .split_halves = split_halves};
     const int first = 1000, head_dim = 12, half = 4;
     std::vector<float> cosines(2 * half), sines(2 * half), x(head_dim);
-    rope_table(config, first, 2, cosines.data(), sines.data());
+    rope_table(config, nullptr, first, 2, cosines.data(), sines.data());
     for (int i = 0; i < head_dim; ++i) x[i] = 0.1f * static_cast<float>(i + 1);
     const auto before = x;
     rope_apply(config, cosines.data() + half, sines.data() + half, 1, head_dim, 2.0f, x.data());

@@ -1,0 +1,35 @@
+// Llama and what is built on it: adjacent rope pairs, no norms but the two before the blocks.
+#include "core/model/architectures/architectures.h"
+
+namespace tessera {
+
+// Llama 1 to 3, Mistral (a window on every layer), Mixtral (experts whose probabilities add up to 1 again).
+void read_llama(ConfigReader& in, Config& config) {
+  config.window = in.count_or_none("attention.sliding_window", 1 << 26);
+  if (!in.has("expert_count")) return;
+  read_experts(in, config);
+  config.experts.renormalize = true;
+}
+
+// Ministral 3: queries grow with the position, in steps as long as the context that rope was first trained on.
+void read_mistral3(ConfigReader& in, Config& config) {
+  config.temperature_scale = static_cast<float>(in.number_or_none("attention.temperature_scale"));
+  if (config.temperature_scale > 0) config.temperature_length = in.count("rope.scaling.original_context_length", 1 << 26);
+}
+
+void read_smollm3(ConfigReader&, Config& config) { config.rope_free_period = 4; }
+
+void read_granite(ConfigReader& in, Config& config) {
+  config.embedding_scale = static_cast<float>(in.number_or("embedding_scale", 1.0));
+  config.residual_scale = static_cast<float>(in.number_or("residual_scale", 1.0));
+  config.logit_scale = static_cast<float>(1.0 / in.number_or("logit_scale", 1.0));
+}
+
+void read_granite_moe(ConfigReader& in, Config& config) {
+  read_granite(in, config);
+  read_experts(in, config);
+  config.experts.renormalize = true;
+  config.experts.shared_width = in.count_or_none("expert_shared_feed_forward_length", 1 << 20);
+}
+
+}  // namespace tessera

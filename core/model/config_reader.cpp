@@ -1,0 +1,56 @@
+#include "core/model/config_reader.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace tessera {
+
+void ConfigReader::reject(const std::string& key, const std::string& found, const std::string& expected) {
+  keep({ErrorCode::kBadFile, prefix_ + key + " is " + found + ", expected " + expected, "the file is damaged or made for another program"});
+}
+
+int ConfigReader::count_from(const std::string& key, int64_t least, int64_t limit) {
+  const auto harmless = static_cast<int>(least);
+  const auto found = file_.get_uint(prefix_ + key);
+  if (!found) {
+    keep(found.error());
+    return harmless;
+  }
+  const uint64_t value = found.value();
+  if (value < static_cast<uint64_t>(least) || value > static_cast<uint64_t>(limit)) {
+    reject(key, std::to_string(value), std::to_string(least) + " to " + std::to_string(limit));
+    return harmless;
+  }
+  return static_cast<int>(value);
+}
+
+int ConfigReader::count(const std::string& key, int64_t limit) { return count_from(key, 1, limit); }
+
+int ConfigReader::count_or_none(const std::string& key, int64_t limit) { return has(key) ? count_from(key, 0, limit) : 0; }
+
+double ConfigReader::number_from(const std::string& key, bool zero_is_fine) {
+  const auto found = file_.get_float(prefix_ + key);
+  if (!found) {
+    keep(found.error());
+    return 1.0;
+  }
+  const double value = found.value();
+  if (!std::isfinite(value) || value < 0.0 || (value == 0.0 && !zero_is_fine)) {
+    reject(key, std::to_string(value), zero_is_fine ? "a number that is not negative" : "a positive number");
+    return 1.0;
+  }
+  return value;
+}
+
+double ConfigReader::number(const std::string& key) { return number_from(key, false); }
+
+double ConfigReader::number_or_none(const std::string& key) { return has(key) ? number_from(key, true) : 0.0; }
+
+std::string ConfigReader::text_or(const std::string& key, std::string fallback) {
+  if (!has(key)) return fallback;
+  const auto found = file_.get_string(prefix_ + key);
+  if (!found) keep(found.error());
+  return found ? found.value() : fallback;
+}
+
+}  // namespace tessera

@@ -1,0 +1,291 @@
+#!/usr/bin/env python3
+"""Makes tests/golden/architectures/*.gguf: a tiny random model of each supported architecture, with the logits that transformers gives it.
+
+Needs torch, transformers (5.23) and gguf (0.19) from PyPI. The models are random, seeded by their name; names of tensors and keys, the
+order of q and k rows and what is folded into the weights follow llama.cpp's converter. Matrices are F16, in transformers rounded to it,
+so both sides have the very same weights; everything else is float32. The answer is in the file's own metadata:
+
+    golden.tokens     ids of one sequence
+    golden.positions  positions whose logits were kept
+    golden.logits     their logits in float32, one position after another
+
+Arguments: names of CASES to make, none = all.
+"""
+
+import math
+import pathlib
+import sys
+import zlib
+
+import gguf
+import numpy as np
+import torch
+import transformers
+
+OUT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "architectures"
+VOCAB, LENGTH = 96, 80
+# Beginning, borders of windows (16), chunks (32), original contexts (32, 64), and the end.
+POSITIONS = [0, 1, 2, 7, 14, 15, 16, 17, 24, 30, 31, 32, 33, 40, 47, 48, 56, 62, 63, 64, 65, 70, 78, 79]
+SMALL = dict(hidden_size=32, intermediate_size=48, num_attention_heads=4, num_key_value_heads=2, head_dim=16, vocab_size=VOCAB,
+             max_position_embeddings=256, num_hidden_layers=2, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+WIDE = {**SMALL, "hidden_size": 64} # where a head's length is always width / heads
+del WIDE["head_dim"]
+DEFAULT_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
+LLAMA3_ROPE = {"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+               "original_max_position_embeddings": 32}
+YARN_ROPE = {"rope_type": "yarn", "rope_theta": 100.0, "factor": 4.0, "original_max_position_embeddings": 32}
+LONG_ROPE = {"rope_type": "longrope", "rope_theta": 10000.0, "partial_rotary_factor": 0.5,
+             "short_factor": [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7], "long_factor": [1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0]}
+
+# name: (architecture, configuration class, its arguments, permute q and k for adjacent rope pairs)
+CASES = {
+    "llama": ("llama", "LlamaConfig", {**SMALL, "rope_parameters": DEFAULT_ROPE}, True),
+    "llama-bias-tied": ("llama", "LlamaConfig",
+                        {**SMALL, "attention_bias": True, "tie_word_embeddings": True, "rope_parameters": DEFAULT_ROPE}, True),
+    "llama3": ("llama", "LlamaConfig", {**SMALL, "rope_parameters": LLAMA3_ROPE}, True),
+    "llama-linear": ("llama", "LlamaConfig",
+                     {**SMALL, "rope_parameters": {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}}, True),
+    "llama-yarn": ("llama", "LlamaConfig", {**SMALL, "rope_parameters": YARN_ROPE}, True),
+    "mistral": ("llama", "MistralConfig", {**SMALL, "sliding_window": 16, "rope_parameters": DEFAULT_ROPE}, True),
+    "mixtral": ("llama", "MixtralConfig",
+                {**SMALL, "num_local_experts": 6, "num_experts_per_tok": 2, "sliding_window": None, "rope_parameters": DEFAULT_ROPE}, True),
+    "mistral3": ("mistral3", "Ministral3Config",
+                 {**SMALL, "rope_parameters": {**YARN_ROPE, "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0,
+                                               "llama_4_scaling_beta": 0.3}}, True),
+    "qwen2": ("qwen2", "Qwen2Config", {**SMALL, "tie_word_embeddings": True, "rope_parameters": DEFAULT_ROPE}, False),
+    "qwen2moe": ("qwen2moe", "Qwen2MoeConfig",
+                 {**SMALL, "num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 64,
+                  "decoder_sparse_step": 1, "norm_topk_prob": False, "rope_parameters": DEFAULT_ROPE}, False),
+    "qwen3": ("qwen3", "Qwen3Config", {**SMALL, "rope_parameters": DEFAULT_ROPE}, False),
+    "qwen3moe": ("qwen3moe", "Qwen3MoeConfig",
+                 {**SMALL, "num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 32, "decoder_sparse_step": 1,
+                  "norm_topk_prob": True, "rope_parameters": DEFAULT_ROPE}, False),
+    "gemma": ("gemma", "GemmaConfig", {**SMALL, "hidden_activation": "gelu_pytorch_tanh", "rope_parameters": DEFAULT_ROPE}, False),
+    "gemma2": ("gemma2", "Gemma2Config",
+               {**SMALL, "num_hidden_layers": 4, "sliding_window": 16, "query_pre_attn_scalar": 16, "attn_logit_softcapping": 5.0,
+                "final_logit_softcapping": 3.0, "rope_parameters": DEFAULT_ROPE}, False),
+    "gemma3": ("gemma3", "Gemma3TextConfig",
+               {**SMALL, "num_hidden_layers": 7, "sliding_window": 16, "query_pre_attn_scalar": 16,
+                "rope_parameters": {"full_attention": {"rope_type": "linear", "rope_theta": 1000000.0, "factor": 8.0},
+                                    "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}}, False),
+    "phi3": ("phi3", "Phi3Config",
+             {**WIDE, "num_attention_heads": 2, "num_key_value_heads": 1, "sliding_window": 16,
+              "rope_parameters": {**DEFAULT_ROPE, "partial_rotary_factor": 1.0}}, False),
+    "phi3-short": ("phi3", "Phi3Config",
+                   {**WIDE, "num_attention_heads": 2, "num_key_value_heads": 1, "sliding_window": None,
+                    "original_max_position_embeddings": 128, "rope_parameters": {**LONG_ROPE, "original_max_position_embeddings": 128}},
+                   False),
+    "phi3-long": ("phi3", "Phi3Config",
+                  {**WIDE, "num_attention_heads": 2, "num_key_value_heads": 1, "sliding_window": None,
+                   "original_max_position_embeddings": 64, "rope_parameters": {**LONG_ROPE, "original_max_position_embeddings": 64}},
+                  False),
+    "smollm3": ("smollm3", "SmolLM3Config", {**WIDE, "num_hidden_layers": 5, "hidden_size": 64, "rope_parameters": DEFAULT_ROPE}, True),
+    "granite": ("granite", "GraniteConfig",
+                {**WIDE, "embedding_multiplier": 3.0, "residual_multiplier": 0.4, "attention_multiplier": 0.2, "logits_scaling": 2.5,
+                 "rope_parameters": DEFAULT_ROPE}, True),
+    "granitemoe": ("granitemoe", "GraniteMoeSharedConfig",
+                   {**WIDE, "num_local_experts": 6, "num_experts_per_tok": 2, "shared_intermediate_size": 32, "intermediate_size": 32,
+                    "embedding_multiplier": 3.0, "residual_multiplier": 0.4, "attention_multiplier": 0.2, "logits_scaling": 2.5,
+                    "rope_parameters": DEFAULT_ROPE}, True),
+    "olmo2": ("olmo2", "Olmo2Config", {**WIDE, "rope_parameters": DEFAULT_ROPE}, False),
+}
+
+# Names below "model.layers.N." and what they are in a GGUF; POST_NORMS replaces the second norm's name in families that have four or none.
+LAYER_NAMES = {
+    "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm", "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "self_attn.qkv_proj": "attn_qkv", "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+    "mlp.gate_up_proj": "ffn_up", "mlp.gate": "ffn_gate_inp", "mlp.experts.down_proj": "ffn_down_exps",
+    "mlp.shared_expert.gate_proj": "ffn_gate_shexp", "mlp.shared_expert.up_proj": "ffn_up_shexp",
+    "mlp.shared_expert.down_proj": "ffn_down_shexp", "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
+    "block_sparse_moe.router": "ffn_gate_inp", "block_sparse_moe.experts.down_proj": "ffn_down_exps",
+    "shared_mlp.output_linear": "ffn_down_shexp",
+}
+# Tensors whose rows are gate and up, one behind the other, and stay one tensor only in Phi-3.
+GATE_UP = {"mlp.experts.gate_up_proj": "exps", "block_sparse_moe.experts.gate_up_proj": "exps", "shared_mlp.input_linear": "shexp"}
+POST_NORMS = {"gemma2", "gemma3", "olmo2"}
+
+
+def seed_of(name):
+    return zlib.crc32(name.encode())
+
+
+def randomise(model, name):
+    """Norms near 1 (Gemma: 0), biases of 0.3, matrices that keep the variance, all of them values that F16 holds."""
+    generator = torch.Generator().manual_seed(seed_of(name))
+    gemma = name.startswith("gemma")
+    for key, value in model.named_parameters():
+        random = torch.randn(value.shape, generator=generator)
+        if key.endswith("norm.weight"):
+            random = 0.2 * random + (0.0 if gemma else 1.0)
+        elif key.endswith("bias"):
+            random = 0.3 * random
+        elif "embed_tokens" not in key:
+            random = 1.5 * random / math.sqrt(value.shape[-1])
+        elif model.config.tie_word_embeddings:
+            random = 2.0 * random / math.sqrt(value.shape[-1])
+        value.data = random.half().float()
+
+
+def permute(rows, heads):
+    """Rows of q or k from halves [x0…, y0…] of each head to pairs x0, y0, x1, y1, …"""
+    half = rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:])
+    return np.ascontiguousarray(half.swapaxes(1, 2).reshape(rows.shape))
+
+
+def layer_tensors(config, architecture, permuted, name, values):
+    """(name, values) of the GGUF tensors that one parameter of a layer becomes."""
+    stem, _, kind = name.rpartition(".")
+    if kind not in ("weight", "bias"):
+        stem, kind = name, "weight"
+    if stem in GATE_UP:
+        half = values.shape[-2] // 2
+        yield f"ffn_gate_{GATE_UP[stem]}.weight", values[..., :half, :]
+        yield f"ffn_up_{GATE_UP[stem]}.weight", values[..., half:, :]
+        return
+    if permuted and stem.endswith("q_proj"):
+        values = permute(values, config.num_attention_heads)
+    if permuted and stem.endswith("k_proj"):
+        values = permute(values, config.num_key_value_heads)
+    if stem == "mlp.shared_expert_gate":
+        values = values[0]
+    target = LAYER_NAMES[stem]
+    if stem == "post_attention_layernorm" and architecture in POST_NORMS:
+        target = "post_attention_norm"
+    yield f"{target}.{kind}", values
+
+
+def tensors_of(model, architecture, permuted):
+    for key, parameter in model.named_parameters():
+        values = parameter.detach().numpy()
+        if key.endswith("norm.weight") and architecture.startswith("gemma"):
+            values = values + np.float32(1)
+        parts = key.removeprefix("model.").split(".", 2)
+        if parts[0] == "layers":
+            for name, part in layer_tensors(model.config, architecture, permuted, parts[2], values):
+                yield f"blk.{parts[1]}.{name}", part
+        else:
+            yield {"embed_tokens": "token_embd", "norm": "output_norm", "lm_head": "output"}[parts[0]] + ".weight", values
+
+
+def add_shape(writer, config, architecture):
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(head)
+    writer.add_value_length(head)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    # transformers knows a window for every Gemma 3; Qwen's and OLMo's are off.
+    if architecture in ("llama", "phi3", "gemma2", "gemma3") and getattr(config, "sliding_window", None):
+        writer.add_sliding_window(config.sliding_window)
+    if architecture == "gemma2":
+        writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
+        writer.add_final_logit_softcapping(config.final_logit_softcapping)
+    if architecture.startswith("granite"):
+        writer.add_embedding_scale(config.embedding_multiplier)
+        writer.add_residual_scale(config.residual_multiplier)
+        writer.add_attention_scale(config.attention_multiplier)
+        writer.add_logit_scale(config.logits_scaling)
+    experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None)
+    if experts:
+        writer.add_expert_count(experts)
+        writer.add_expert_used_count(config.num_experts_per_tok)
+        if hasattr(config, "moe_intermediate_size"):
+            writer.add_expert_feed_forward_length(config.moe_intermediate_size)
+        shared = getattr(config, "shared_expert_intermediate_size", None) or getattr(config, "shared_intermediate_size", None)
+        if shared:
+            writer.add_expert_shared_feed_forward_length(shared)
+
+
+def llama3_divisors(rope, dims):
+    frequencies = rope["rope_theta"] ** (-np.arange(0, dims, 2) / dims)
+    turns = rope["original_max_position_embeddings"] * frequencies / (2 * math.pi)
+    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+    smooth = np.clip((turns - low) / (high - low), 0, 1)
+    return (1 / ((1 - smooth) / rope["factor"] + smooth)).astype(np.float32)
+
+
+def add_rope(writer, config, architecture):
+    rope = config.rope_parameters
+    if architecture == "gemma3":
+        writer.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
+        rope = rope["full_attention"]
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    dims = int(head * rope.get("partial_rotary_factor", 1.0))
+    writer.add_rope_dimension_count(dims)
+    writer.add_rope_freq_base(rope["rope_theta"])
+    kind, original = rope["rope_type"], rope.get("original_max_position_embeddings")
+    if kind == "linear":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(rope["factor"])
+    elif kind == "yarn":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(rope["factor"])
+        writer.add_rope_scaling_orig_ctx_len(original)
+        if "mscale_all_dim" in rope:
+            writer.add_rope_scaling_yarn_log_mul(rope["mscale_all_dim"])
+        if "llama_4_scaling_beta" in rope:
+            writer.add_attn_temperature_scale(rope["llama_4_scaling_beta"])
+    elif kind == "llama3":
+        writer.add_tensor("rope_freqs.weight", llama3_divisors(rope, dims))
+    elif kind == "longrope":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LONGROPE)
+        writer.add_rope_scaling_orig_ctx_len(original)
+        growth = config.max_position_embeddings / original
+        writer.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(growth) / math.log(original)))
+        writer.add_tensor("rope_factors_long.weight", np.array(rope["long_factor"], dtype=np.float32))
+        writer.add_tensor("rope_factors_short.weight", np.array(rope["short_factor"], dtype=np.float32))
+
+
+def add_vocabulary(writer):
+    """Enough for the file to be loaded as a whole."""
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(["<unk>", "<s>", "</s>"] + [chr(0x100 + i) for i in range(VOCAB - 3)])
+    writer.add_token_scores([-float(i) for i in range(VOCAB)])
+    writer.add_token_types([2, 3, 3] + [1] * (VOCAB - 3))
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+
+
+def add_tensor(writer, name, values):
+    matrix = values.ndim > 1 and "gate_inp" not in name
+    writer.add_tensor(name, np.ascontiguousarray(values, dtype=np.float16 if matrix else np.float32))
+
+
+def make(name):
+    architecture, class_name, arguments, permuted = CASES[name]
+    config = getattr(transformers, class_name)(**arguments)
+    config._attn_implementation = "eager"
+    with torch.no_grad():
+        model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
+        randomise(model, name)
+        tokens = np.random.default_rng(seed_of(name)).integers(3, VOCAB, LENGTH)
+        logits = model(torch.tensor(tokens)[None], use_cache=False).logits[0].float().numpy()
+    path = OUT / f"{name}.gguf"
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_name(name)
+    add_shape(writer, config, architecture)
+    add_rope(writer, config, architecture)
+    add_vocabulary(writer)
+    writer.add_array("golden.tokens", tokens.tolist())
+    writer.add_array("golden.positions", POSITIONS)
+    writer.add_array("golden.logits", logits[POSITIONS].reshape(-1).tolist())
+    for tensor, values in tensors_of(model, architecture, permuted):
+        add_tensor(writer, tensor, values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    print(f"{path.name}: {path.stat().st_size} bytes, logits {logits.std():.2f} wide")
+
+
+if __name__ == "__main__":
+    OUT.mkdir(parents=True, exist_ok=True)
+    for chosen in sys.argv[1:] or CASES:
+        make(chosen)

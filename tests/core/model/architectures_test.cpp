@@ -1,0 +1,129 @@
+// Every supported architecture: logits of tiny random models against those of transformers (scripts/make_architecture_golden.py), and
+// the same bits over kernels, threads and batches.
+#include "core/model/architectures/architectures.h"
+
+#include <cmath>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/core/model/loaded.h"
+
+namespace tessera {
+namespace {
+
+using namespace testing;
+
+constexpr double kTolerance = 1e-4;  // found: 4e-5 at most; every mistake of the third test is 10 times the tolerance
+
+constexpr const char* kGoldenModels[] = {"llama",   "llama-bias-tied", "llama3",     "llama-linear", "llama-yarn", "mistral",
+                                         "mixtral", "mistral3",        "qwen2",      "qwen2moe",     "qwen3",      "qwen3moe",
+                                         "gemma",   "gemma2",          "gemma3",     "phi3",         "phi3-short", "phi3-long",
+                                         "smollm3", "granite",         "granitemoe", "olmo2"};
+
+GgufFile open_golden(const std::string& name) { return open_model("tests/golden/architectures/" + name + ".gguf"); }
+
+std::vector<int32_t> golden_tokens(const GgufFile& file) {
+  const auto ids = file.get_ints("golden.tokens");
+  REQUIRE(ids);
+  return {ids.value()->begin(), ids.value()->end()};
+}
+
+// max |ours - theirs| over the kept positions.
+double largest_difference(const GgufFile& file, const std::vector<float>& logits, int vocab) {
+  const std::vector<int64_t>& positions = *file.get_ints("golden.positions").value();
+  const std::vector<double>& expected = *file.get_floats("golden.logits").value();
+  REQUIRE(expected.size() == positions.size() * vocab);
+  double largest = 0;
+  for (size_t p = 0; p < positions.size(); ++p) {
+    for (int id = 0; id < vocab; ++id) {
+      const double difference = std::fabs(logits[positions[p] * vocab + id] - expected[p * vocab + id]);
+      largest = std::isfinite(difference) ? std::max(largest, difference) : INFINITY;
+    }
+  }
+  return largest;
+}
+
+}  // namespace
+
+TEST_CASE("logits of every architecture are those of transformers in float32") {
+  std::set<std::string> seen;
+  for (const std::string name : kGoldenModels) {
+    CAPTURE(name);
+    const GgufFile file = open_golden(name);
+    Loaded loaded(file, *find_kernels(""), 2);
+    seen.insert(loaded.model.config.architecture);
+    const auto logits = all_logits(loaded, golden_tokens(file), {80});
+    const double difference = largest_difference(file, logits, loaded.model.config.vocab_size);
+    CHECK(difference <= kTolerance);
+  }
+  for (const Architecture& architecture : kArchitectures) CHECK_MESSAGE(seen.contains(std::string(architecture.name)), architecture.name);
+}
+
+TEST_CASE("one arithmetic in every architecture: kernels, threads and batches give the same bits") {
+  for (const std::string name : kGoldenModels) {
+    CAPTURE(name);
+    const GgufFile file = open_golden(name);
+    Loaded reference(file, *find_kernels("scalar"), 1);
+    const auto tokens = golden_tokens(file);
+    const auto expected = all_logits(reference, tokens, {80});
+    for (const KernelTable* kernels : available_kernels()) {
+      CAPTURE(kernels->name);
+      for (int threads : {1, 3}) {
+        Loaded loaded(file, *kernels, threads);
+        CHECK(same_bits(expected, all_logits(loaded, tokens, {1})));
+        CHECK(same_bits(expected, all_logits(loaded, tokens, {3, 33, 1, 16})));
+      }
+    }
+  }
+}
+
+TEST_CASE("every part that an architecture adds shows in the logits") {
+  struct Mistake {
+    const char* model;
+    void (*make)(Config& config);
+  };
+  const Mistake mistakes[] = {
+      {"llama", [](Config& c) { c.rope.split_halves = c.rope_local.split_halves = true; }},
+      {"llama-linear", [](Config& c) { c.rope.scale = 1; }},
+      {"llama-yarn", [](Config& c) { c.rope.magnitude = 1; }},
+      {"llama-yarn", [](Config& c) { c.rope.yarn = false; }},
+      {"llama-yarn", [](Config& c) { c.rope.ramp_low += 1; }},
+      {"mistral", [](Config& c) { c.window += 1; }},
+      {"mixtral", [](Config& c) { c.experts.renormalize = false; }},
+      {"mixtral", [](Config& c) { c.experts.used = 1; }},
+      {"mistral3", [](Config& c) { c.temperature_scale = 0; }},
+      {"mistral3", [](Config& c) { c.temperature_length = 33; }},
+      {"mistral3", [](Config& c) { c.rope.magnitude = 1.1; }},
+      {"qwen2", [](Config& c) { c.rope.split_halves = false; }},
+      {"qwen2moe", [](Config& c) { c.experts.renormalize = true; }},
+      {"qwen2moe", [](Config& c) { c.experts.shared_gate = false; }},
+      {"qwen3moe", [](Config& c) { c.experts.renormalize = false; }},
+      {"gemma", [](Config& c) { c.activation = Activation::kSilu; }},
+      {"gemma", [](Config& c) { c.embedding_scale = 1; }},
+      {"gemma2", [](Config& c) { c.attention_softcap = 0; }},
+      {"gemma2", [](Config& c) { c.logit_softcap = 0; }},
+      {"gemma2", [](Config& c) { c.window_pattern = 3; }},
+      {"gemma3", [](Config& c) { c.rope.scale = 1; }},
+      {"gemma3", [](Config& c) { c.rope_local.base = c.rope.base; }},
+      {"phi3", [](Config& c) { c.window = 0; }},
+      {"phi3-short", [](Config& c) { c.rope.dims = 14; }},
+      {"phi3-long", [](Config& c) { c.rope.magnitude = 1; }},
+      {"phi3-long", [](Config& c) { c.original_context = 80; }},
+      {"smollm3", [](Config& c) { c.rope_free_period = 0; }},
+      {"granite", [](Config& c) { c.residual_scale = 1; }},
+      {"granite", [](Config& c) { c.logit_scale = 1; }},
+      {"granitemoe", [](Config& c) { c.experts.renormalize = false; }},
+  };
+  for (const Mistake& mistake : mistakes) {
+    const std::string name = mistake.model;
+    CAPTURE(name);
+    const GgufFile file = open_golden(name);
+    Loaded loaded(file, *find_kernels(""), 2);
+    mistake.make(loaded.model.config);
+    const auto logits = all_logits(loaded, golden_tokens(file), {80});
+    CHECK(largest_difference(file, logits, loaded.model.config.vocab_size) > 10 * kTolerance);
+  }
+}
+
+}  // namespace tessera

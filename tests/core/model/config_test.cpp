@@ -1,0 +1,116 @@
+// Metadata of models: what is read, and which values are refused by name.
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "core/base/byte_source.h"
+#include "core/gguf/writer.h"
+#include "core/model/architectures/architectures.h"
+#include "core/model/experts.h"
+#include "doctest/doctest.h"
+
+namespace tessera {
+namespace {
+
+// A header that every architecture can be read from, but for the keys in `changes` ("llama.block_count" style without the prefix).
+Result<Config> read_with(const std::string& architecture, const std::vector<std::pair<std::string, MetadataValue>>& changes) {
+  GgufWriter writer;
+  const std::string prefix = architecture + ".";
+  writer.set("general.architecture", architecture);
+  for (const auto& [key, value] : std::vector<std::pair<std::string, MetadataValue>>{{"block_count", uint64_t{2}},
+                                                                                     {"embedding_length", uint64_t{64}},
+                                                                                     {"attention.head_count", uint64_t{4}},
+                                                                                     {"attention.head_count_kv", uint64_t{2}},
+                                                                                     {"feed_forward_length", uint64_t{96}},
+                                                                                     {"context_length", uint64_t{256}},
+                                                                                     {"attention.layer_norm_rms_epsilon", 1e-5},
+                                                                                     {"attention.sliding_window", uint64_t{0}}}) {
+    writer.set(prefix + key, value);
+  }
+  for (const auto& [key, value] : changes) writer.set(prefix + key, value);
+  REQUIRE(writer.add_tensor("token_embd.weight", DType::kF32, {64, 8}, std::vector<std::byte>(64 * 8 * 4)));
+  auto file = GgufFile::open(std::make_shared<MemorySource>(writer.to_bytes().value()));
+  REQUIRE(file);
+  return Config::from_gguf(*file);
+}
+
+void check_refused(const Result<Config>& found, ErrorCode code, const std::string& part) {
+  REQUIRE_FALSE(found);
+  CHECK(found.error().code == code);
+  CHECK_MESSAGE(found.error().message.find(part) != std::string::npos, found.error().message);
+}
+
+constexpr MetadataValue kHuge = ~uint64_t{0};
+
+}  // namespace
+
+TEST_CASE("an unknown architecture is refused with the list of known ones") {
+  const auto found = read_with("rwkv7", {});
+  check_refused(found, ErrorCode::kUnsupported, "\"rwkv7\", supported are llama, ");
+  for (const Architecture& known : kArchitectures) CHECK(found.error().message.find(known.name) != std::string::npos);
+}
+
+TEST_CASE("hostile and unknown values name their key") {
+  const auto bad = ErrorCode::kBadFile, unsupported = ErrorCode::kUnsupported;
+  for (const char* key : {"block_count", "embedding_length", "attention.head_count", "attention.head_count_kv", "feed_forward_length",
+                          "context_length", "attention.key_length", "rope.dimension_count", "attention.sliding_window"}) {
+    check_refused(read_with("llama", {{key, kHuge}}), bad, std::string("llama.") + key);
+    if (std::string(key) != "attention.sliding_window") check_refused(read_with("llama", {{key, uint64_t{0}}}), bad, key);
+  }
+  check_refused(read_with("llama", {{"attention.head_count_kv", uint64_t{3}}}), bad, "expected a divisor of the 4 heads");
+  check_refused(read_with("llama", {{"attention.layer_norm_rms_epsilon", -1.0}}), bad, "layer_norm_rms_epsilon");
+  check_refused(read_with("llama", {{"rope.scaling.type", std::string("dynamic")}}), unsupported, "rope scaling of type dynamic");
+  check_refused(read_with("llama", {{"rope.scaling.type", std::string("longrope")}}), unsupported, "rope scaling of type longrope");
+  check_refused(read_with("llama", {{"rope.scaling.type", std::string("yarn")}}), ErrorCode::kNotFound, "rope.scaling.factor");
+  check_refused(read_with("llama", {{"rope.scaling.type", std::string("yarn")}, {"rope.scaling.factor", 0.0}}), bad, "rope.scaling.factor");
+  check_refused(read_with("granite", {{"logit_scale", 0.0}}), bad, "granite.logit_scale");
+  check_refused(read_with("gemma2", {{"attention.sliding_window", uint64_t{4}}, {"attn_logit_softcapping", -3.0}}), bad, "softcapping");
+  check_refused(read_with("olmo2", {{"attention.sliding_window", uint64_t{4096}}}), unsupported, "OLMo 3");
+  check_refused(read_with("mistral3", {{"attention.temperature_scale", 0.1}}), ErrorCode::kNotFound, "original_context_length");
+}
+
+TEST_CASE("experts: more used than there are, none, in an architecture without them") {
+  const auto experts = [](uint64_t count, uint64_t used) {
+    return std::vector<std::pair<std::string, MetadataValue>>{{"expert_count", count}, {"expert_used_count", used}};
+  };
+  check_refused(read_with("qwen3moe", experts(4, 5)), ErrorCode::kBadFile, "expert_used_count is 5, expected at most the 4");
+  check_refused(read_with("qwen3moe", experts(4, 0)), ErrorCode::kBadFile, "expert_used_count is 0");
+  check_refused(read_with("qwen3moe", experts(uint64_t{1} << 40, 1)), ErrorCode::kBadFile, "expert_count");
+  check_refused(read_with("qwen3moe", {}), ErrorCode::kNotFound, "expert_count");
+  check_refused(read_with("qwen2", experts(4, 2)), ErrorCode::kUnsupported, "mixture of experts in the architecture qwen2");
+  const auto mixtral = read_with("llama", experts(4, 2));
+  REQUIRE(mixtral);
+  CHECK(mixtral.value().experts.width == 96);
+}
+
+TEST_CASE("YaRN's constants: ramp and magnitude") {
+  const auto found = read_with("llama", {{"rope.scaling.type", std::string("yarn")},
+                                         {"rope.scaling.factor", 4.0},
+                                         {"rope.scaling.original_context_length", uint64_t{4096}},
+                                         {"rope.freq_base", 10000.0}});
+  REQUIRE(found);
+  // 16 · ln(4096 / (2π · turns)) / (2 · ln 10000) for 32 turns and 1: 2.62 and 5.63.
+  CHECK(found.value().rope.ramp_low == 2);
+  CHECK(found.value().rope.ramp_high == 6);
+  CHECK(found.value().rope.magnitude == doctest::Approx(1.1386294));
+}
+
+TEST_CASE("experts are chosen by probability, of equal ones the lower index") {
+  const auto choose = [](std::vector<float> logits, bool renormalize, int used) {
+    std::vector<int> chosen(used);
+    std::vector<float> p(used);
+    choose_experts(logits, renormalize, chosen, p);
+    return std::pair(chosen, p);
+  };
+  const auto [equal, quarter] = choose({1, 1, 1, 1}, false, 2);
+  CHECK(equal == std::vector<int>{0, 1});
+  CHECK(quarter == std::vector<float>{0.25f, 0.25f});
+  const auto [chosen, p] = choose({0, 3, -1, 2}, true, 2);
+  CHECK(chosen == std::vector<int>{1, 3});
+  CHECK(p[0] == doctest::Approx(0.7310586));
+  CHECK(p[0] + p[1] == doctest::Approx(1.0));
+  const auto [all, whole] = choose({NAN, NAN, NAN}, false, 3);
+  CHECK(all == std::vector<int>{0, 1, 2});
+}
+
+}  // namespace tessera

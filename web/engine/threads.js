@@ -1,0 +1,100 @@
+// Owns the workers of the module's threads, on both sides. The page makes them and passes their messages on, because `new Worker` inside
+// a worker never returns about once in 150 times in Firefox (ESR 153), and is missing in older Safaris.
+import { TesseraError } from '../base/errors.js';
+
+/** @typedef {import('./protocol.js').ThreadOrder} ThreadOrder */
+/** @typedef {import('./protocol.js').ThreadMessage} ThreadMessage */
+
+/** The part of Worker that the page uses; tests bring another. @typedef {import('./connection.js').WorkerLike} WorkerLike */
+
+/** Engine worker's side: orders go out with `post`, messages of threads come in. */
+export class ThreadOrders {
+  #post;
+  /** @type {Map<number, (message: unknown) => void>} */
+  #receivers = new Map();
+
+  /** @param {(order: ThreadOrder) => void} post */
+  constructor(post) {
+    this.#post = post;
+  }
+
+  /**
+   * A stand-in for the global Worker, as far as Emscripten's glue uses one.
+   * @returns {new (url: string | URL, options: WorkerOptions) => object}
+   */
+  workerClass() {
+    const post = this.#post;
+    const receivers = this.#receivers;
+    return class {
+      #thread = receivers.size + 1;
+      /** @type {(event: { data: unknown }) => void} */
+      onmessage = () => {};
+
+      constructor(/** @type {string | URL} */ url, /** @type {WorkerOptions} */ { name } = {}) {
+        receivers.set(this.#thread, (data) => this.onmessage({ data }));
+        post({ type: 'thread', thread: this.#thread, action: 'start', url: String(url), name: name ?? '' });
+      }
+      postMessage(/** @type {unknown} */ message) {
+        post({ type: 'thread', thread: this.#thread, action: 'post', message });
+      }
+      terminate() {
+        post({ type: 'thread', thread: this.#thread, action: 'end' });
+      }
+    };
+  }
+
+  /** @param {ThreadMessage} message */
+  receive({ thread, message }) {
+    this.#receivers.get(thread)?.(message);
+  }
+}
+
+/** Page's side: one set for each engine worker. */
+export class ThreadWorkers {
+  #makeWorker;
+  #reply;
+  #fail;
+  /** @type {Map<number, WorkerLike>} */
+  #workers = new Map();
+
+  /**
+   * @param {(url: string, name: string) => WorkerLike} makeWorker
+   * @param {(message: ThreadMessage) => void} reply to the engine worker
+   * @param {(error: TesseraError) => void} fail a thread broke, and with it the engine
+   */
+  constructor(makeWorker, reply, fail) {
+    this.#makeWorker = makeWorker;
+    this.#reply = reply;
+    this.#fail = fail;
+  }
+
+  /** @param {ThreadOrder} order */
+  carryOut(order) {
+    const { thread, action } = order;
+    if (action === 'start') return this.#start(thread, order.url, order.name);
+    if (action === 'post') return this.#workers.get(thread)?.postMessage(order.message);
+    this.#workers.get(thread)?.terminate();
+    this.#workers.delete(thread);
+  }
+
+  /**
+   * @param {number} thread
+   * @param {string} url
+   * @param {string} name
+   */
+  #start(thread, url, name) {
+    const worker = this.#makeWorker(url, name);
+    this.#workers.set(thread, worker);
+    worker.addEventListener('message', ({ data }) => this.#reply({ type: 'thread', thread, message: data }));
+    worker.addEventListener('error', (event) => {
+      const why = event.message ?? 'its script could not be loaded';
+      this.#fail(new TesseraError('internal', `A thread of the engine failed: ${why}`, 'Load the model again.'));
+    });
+  }
+
+  /** Terminates all. */
+  end() {
+    for (const worker of this.#workers.values()) worker.terminate();
+    this.#workers.clear();
+  }
+}
