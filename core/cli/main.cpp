@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   add_bench(app, action);
   add_inspect(app, action);
   add_split(app, action);
+  add_quantize(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& wanted) {  // --help, --version

@@ -20,27 +20,6 @@ Error bad_manifest(const std::string& path, const std::string& what) {
   return {ErrorCode::kBadFile, path + ": " + what, "write the manifest anew with `tessera split`"};
 }
 
-/// "big-00002-of-00003.gguf" → the three names in order; the name alone when it has no such ending.
-std::vector<std::string> split_names(const std::string& path) {
-  constexpr size_t kEnding = sizeof("-00001-of-00001.gguf") - 1;
-  if (path.size() <= kEnding) {
-    return {path};
-  }
-  int number = 0, count = 0, length = 0;
-  const std::string ending = path.substr(path.size() - kEnding);
-  const int fields = std::sscanf(ending.c_str(), "-%5d-of-%5d.gguf%n", &number, &count, &length);
-  if (fields != 2 || length != static_cast<int>(kEnding) || number < 1 || number > count) {
-    return {path};
-  }
-  std::vector<std::string> names;
-  for (int i = 1; i <= count; ++i) {
-    char numbered[32];
-    std::snprintf(numbered, sizeof(numbered), "-%05d-of-%05d.gguf", i, count);
-    names.push_back(path.substr(0, path.size() - kEnding) + numbered);
-  }
-  return names;
-}
-
 Result<Source> open_shards(const std::string& path) {
   Result<std::string> text = read_text_file(path);
   if (!text) {
@@ -87,6 +66,26 @@ Result<Source> open_shards(const std::string& path) {
 
 }  // namespace
 
+std::vector<std::string> model_file_names(const std::string& path) {
+  constexpr size_t kEnding = sizeof("-00001-of-00001.gguf") - 1;
+  if (path.size() <= kEnding) {
+    return {path};
+  }
+  int number = 0, count = 0, length = 0;
+  const std::string ending = path.substr(path.size() - kEnding);
+  const int fields = std::sscanf(ending.c_str(), "-%5d-of-%5d.gguf%n", &number, &count, &length);
+  if (fields != 2 || length != static_cast<int>(kEnding) || number < 1 || number > count) {
+    return {path};
+  }
+  std::vector<std::string> names;
+  for (int i = 1; i <= count; ++i) {
+    char numbered[32];
+    std::snprintf(numbered, sizeof(numbered), "-%05d-of-%05d.gguf", i, count);
+    names.push_back(path.substr(0, path.size() - kEnding) + numbered);
+  }
+  return names;
+}
+
 Result<Sources> open_model(const std::vector<std::string>& paths) {
   if (paths.empty()) {
     return Error{ErrorCode::kInvalidArgument, "no model given", "name one with -m MODEL.gguf"};
@@ -99,7 +98,7 @@ Result<Sources> open_model(const std::vector<std::string>& paths) {
     return Sources{std::move(*source)};
   }
   Sources parts;
-  for (const std::string& name : paths.size() == 1 ? split_names(paths[0]) : paths) {
+  for (const std::string& name : paths.size() == 1 ? model_file_names(paths[0]) : paths) {
     Result<Source> part = map_file(name);
     if (!part) {
       return part.error();

@@ -25,16 +25,15 @@ bool fits_f32(double value) {
 /// Little-endian fields laid end to end.
 class FieldBuffer {
  public:
+  void bytes(std::span<const std::byte> more) { bytes_.insert(bytes_.end(), more.begin(), more.end()); }
   template <class T>
   void scalar(T value) {
     static_assert(std::is_arithmetic_v<T> && std::endian::native == std::endian::little);
-    const auto bytes = std::as_bytes(std::span(&value, 1));
-    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+    bytes(std::as_bytes(std::span(&value, 1)));
   }
   void string(const std::string& text) {
     scalar<uint64_t>(text.size());
-    const auto bytes = std::as_bytes(std::span(text));
-    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+    bytes(std::as_bytes(std::span(text)));
   }
   void pad(uint64_t alignment) { bytes_.resize(static_cast<size_t>(padded(bytes_.size(), alignment))); }
   std::vector<std::byte> take() { return std::move(bytes_); }
@@ -94,7 +93,11 @@ Result<void> write_zeros(const ByteSink& sink, uint64_t count) {
 
 }  // namespace
 
-void GgufWriter::set(const std::string& key, MetadataValue value) {
+void GgufWriter::set(const std::string& key, MetadataValue value) { place(key, std::move(value)); }
+
+void GgufWriter::set_raw(const std::string& key, std::vector<std::byte> value) { place(key, std::move(value)); }
+
+void GgufWriter::place(const std::string& key, Entry value) {
   const auto same = std::find_if(metadata_.begin(), metadata_.end(), [&](const auto& entry) { return entry.first == key; });
   if (same != metadata_.end()) {
     same->second = std::move(value);
@@ -127,7 +130,8 @@ Result<void> GgufWriter::add_tensor(const std::string& name, DType dtype, std::v
 Result<uint64_t> GgufWriter::alignment() const {
   for (const auto& [key, value] : metadata_) {
     if (key != "general.alignment") continue;
-    const auto* number = std::get_if<uint64_t>(&value);
+    const auto* known = std::get_if<MetadataValue>(&value);
+    const auto* number = known != nullptr ? std::get_if<uint64_t>(known) : nullptr;
     if (number == nullptr || !std::has_single_bit(*number)) return invalid("general.alignment must be an unsigned power of two");
     return *number;
   }
@@ -142,7 +146,11 @@ std::vector<std::byte> GgufWriter::header(uint64_t alignment) const {
   out.scalar<uint64_t>(metadata_.size());
   for (const auto& [key, value] : metadata_) {
     out.string(key);
-    std::visit(ValueWriter{out}, value);
+    if (const auto* known = std::get_if<MetadataValue>(&value)) {
+      std::visit(ValueWriter{out}, *known);
+    } else {
+      out.bytes(std::get<std::vector<std::byte>>(value));
+    }
   }
   uint64_t offset = 0;
   for (const Tensor& tensor : tensors_) {

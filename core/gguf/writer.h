@@ -6,6 +6,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "core/base/result.h"
@@ -22,6 +23,8 @@ class GgufWriter {
   /// Sets or replaces a metadata value. Numbers take GGUF's usual width: u32 or i32 where the value fits, else 64 bits; f32 where that is
   /// exact, else f64; an array takes the width that all its elements fit. Setting "general.alignment" (a power of two) moves the tensors.
   void set(const std::string& key, MetadataValue value);
+  /// Sets or replaces a metadata value by its bytes, value type and value as raw_metadata.h reads them; not for "general.alignment".
+  void set_raw(const std::string& key, std::vector<std::byte> value);
 
   /// Adds a tensor of shape[0] = width by 1…3 more dimensions, whose data `produce` hands over when write() comes to it: exactly
   /// rows · row_bytes(dtype, width) bytes in any number of pieces. kInvalidArgument for a name that is empty or there already and for
@@ -46,7 +49,10 @@ class GgufWriter {
   Result<uint64_t> alignment() const;
   std::vector<std::byte> header(uint64_t alignment) const;
 
-  std::vector<std::pair<std::string, MetadataValue>> metadata_;
+  using Entry = std::variant<MetadataValue, std::vector<std::byte>>;
+  void place(const std::string& key, Entry value);
+
+  std::vector<std::pair<std::string, Entry>> metadata_;
   std::vector<Tensor> tensors_;
 };
 

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/base/half.h"
+#include "core/tensor/block_packing.h"
 #include "core/tensor/blocks.h"
 
 namespace tessera {
@@ -44,15 +45,6 @@ void range_codes(const float* in, int high, uint8_t codes[32], uint16_t& d_bits,
   m_bits = f32_to_f16(*low);
 }
 
-void pack_nibbles(const uint8_t codes[32], uint8_t qs[16]) {
-  for (int i = 0; i < 16; ++i) qs[i] = static_cast<uint8_t>((codes[i] & 15) | ((codes[i + 16] & 15) << 4));
-}
-
-void pack_fifth_bits(const uint8_t codes[32], uint8_t qh[4]) {
-  std::fill(qh, qh + 4, uint8_t{0});
-  for (int i = 0; i < 32; ++i) qh[i / 8] = static_cast<uint8_t>(qh[i / 8] | ((codes[i] >> 4) << (i % 8)));
-}
-
 void quantize_q4_0(const float* in, BlockQ4_0& block) {
   uint8_t codes[32];
   block.d = symmetric_codes(in, 8, codes);
@@ -86,15 +78,6 @@ void quantize_q8_0(const float* in, BlockQ8_0& block) {
   block.d = f32_to_f16(d);
 }
 
-/// The inverse of unpack_scales_k4.
-void pack_scales_k4(const uint8_t scales[8], const uint8_t minima[8], uint8_t packed[12]) {
-  for (int g = 0; g < 4; ++g) {
-    packed[g] = static_cast<uint8_t>(scales[g] | ((scales[g + 4] >> 4) << 6));
-    packed[g + 4] = static_cast<uint8_t>(minima[g] | ((minima[g + 4] >> 4) << 6));
-    packed[g + 8] = static_cast<uint8_t>((scales[g + 4] & 15) | ((minima[g + 4] & 15) << 4));
-  }
-}
-
 /// What Q4_K and Q5_K share: scales and minima of 8 groups, then codes 0…high.
 template <class Block>
 void k4_codes(const float* in, int high, Block& block, uint8_t codes[256]) {
@@ -115,10 +98,7 @@ void k4_codes(const float* in, int high, Block& block, uint8_t codes[256]) {
     for (int i = 0; i < 32; ++i) codes[32 * g + i] = code_of((in[32 * g + i] + shift) * step + 0.5f, high);
   }
   pack_scales_k4(scale_codes, minimum_codes, block.scales);
-  for (int i = 0; i < 128; ++i) {
-    const uint8_t* pair = codes + i / 32 * 64 + i % 32;
-    block.qs[i] = static_cast<uint8_t>((pair[0] & 15) | ((pair[32] & 15) << 4));
-  }
+  pack_nibbles_k(codes, block.qs);
 }
 
 void quantize_q4_k(const float* in, BlockQ4_K& block) {
@@ -129,8 +109,7 @@ void quantize_q4_k(const float* in, BlockQ4_K& block) {
 void quantize_q5_k(const float* in, BlockQ5_K& block) {
   uint8_t codes[256];
   k4_codes(in, 31, block, codes);
-  std::fill(block.qh, block.qh + 32, uint8_t{0});
-  for (int i = 0; i < 256; ++i) block.qh[i % 32] = static_cast<uint8_t>(block.qh[i % 32] | ((codes[i] >> 4) << (i / 32)));
+  pack_fifth_bits_k(codes, block.qh);
 }
 
 void quantize_q6_k(const float* in, BlockQ6_K& block) {
@@ -138,20 +117,13 @@ void quantize_q6_k(const float* in, BlockQ6_K& block) {
   for (int g = 0; g < 16; ++g) scales[g] = signed_peak(in + 16 * g, 16) / -32.0f;
   block.d = f32_to_f16(signed_peak(scales, 16) / -128.0f);
   const float d = f16_to_f32(block.d);
-  std::fill(block.ql, block.ql + 128, uint8_t{0});
-  std::fill(block.qh, block.qh + 64, uint8_t{0});
+  uint8_t codes[256];
   for (int g = 0; g < 16; ++g) {
     block.scales[g] = static_cast<int8_t>(std::clamp(std::lround(scales[g] * inverse(d)), -128l, 127l));
     const float step = inverse(d * static_cast<float>(block.scales[g]));
-    for (int i = 16 * g; i < 16 * g + 16; ++i) {
-      const uint8_t code = code_of(in[i] * step + 32.5f, 63);
-      const int half = i / 128, quarter = i % 128 / 32, lane = i % 32;
-      uint8_t& low = block.ql[64 * half + 32 * (quarter % 2) + lane];
-      low = static_cast<uint8_t>(low | ((code & 15) << (quarter < 2 ? 0 : 4)));
-      uint8_t& high = block.qh[32 * half + lane];
-      high = static_cast<uint8_t>(high | ((code >> 4) << (2 * quarter)));
-    }
+    for (int i = 16 * g; i < 16 * g + 16; ++i) codes[i] = code_of(in[i] * step + 32.5f, 63);
   }
+  pack_codes_q6(codes, block.ql, block.qh);
 }
 
 template <class Block, int weights, class OneBlock>

@@ -1,0 +1,55 @@
+#include "core/cli/output_file.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "core/cli/console.h"
+
+namespace tessera::cli {
+
+OutputFile::~OutputFile() {
+  if (file_ == nullptr) {
+    return;
+  }
+  std::fclose(file_);
+  std::remove(part_.c_str());
+}
+
+Error OutputFile::failure(const std::string& what) const {
+  const int reason = errno;
+  return {ErrorCode::kIo, what + ": " + std::strerror(reason), reason == ENOSPC ? "free some space, or write to another disk" : ""};
+}
+
+Result<void> OutputFile::open(uint64_t bytes) {
+  const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
+  std::error_code unknown;
+  const std::filesystem::space_info space = std::filesystem::space(folder.empty() ? "." : folder, unknown);
+  if (!unknown && space.available < bytes) {
+    return Error{ErrorCode::kIo,
+                 path_ + " needs " + human_bytes(bytes) + ", but only " + human_bytes(space.available) + " are free on its disk",
+                 "free some space, or write to another disk"};
+  }
+  file_ = std::fopen(part_.c_str(), "wb");
+  return file_ != nullptr ? Result<void>() : failure("cannot write " + part_);
+}
+
+Result<void> OutputFile::write(std::span<const std::byte> bytes) {
+  return std::fwrite(bytes.data(), 1, bytes.size(), file_) == bytes.size() ? Result<void>() : failure("cannot write all of " + part_);
+}
+
+Result<void> OutputFile::commit() {
+  if (std::fflush(file_) != 0 || fsync(fileno(file_)) != 0) {
+    return failure("cannot write all of " + part_);
+  }
+  if (std::rename(part_.c_str(), path_.c_str()) != 0) {
+    return failure("cannot rename " + part_ + " to " + path_);
+  }
+  std::fclose(file_);
+  file_ = nullptr;
+  return {};
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,33 @@
+// Owns a file that appears under its name only when it is whole.
+#pragma once
+
+#include <cstddef>
+#include <cstdio>
+#include <span>
+#include <string>
+
+#include "core/base/result.h"
+
+namespace tessera::cli {
+
+/// Writes to NAME.part; commit() gives it its name and replaces what was there. Without commit() the part is removed and NAME is untouched.
+class OutputFile {
+ public:
+  explicit OutputFile(std::string path) : path_(std::move(path)), part_(path_ + ".part") {}
+  ~OutputFile();
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  /// kIo when the file cannot be made, or when its disk has fewer than `bytes` free.
+  Result<void> open(uint64_t bytes);
+  Result<void> write(std::span<const std::byte> bytes);
+  Result<void> commit();
+
+ private:
+  Error failure(const std::string& what) const;
+
+  std::string path_, part_;
+  std::FILE* file_ = nullptr;
+};
+
+}  // namespace tessera::cli

@@ -1,0 +1,88 @@
+// Drives `tessera quantize` as a user does: the file runs, keeps its quality, appears whole or not at all; refusals are clear.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, test } from 'node:test';
+
+import { json, missing, modelPath, program, root, tessera, tinyGemma, tinyLlama } from './cli.mjs';
+
+const skip = missing();
+const folder = mkdtempSync(path.join(tmpdir(), 'tessera-quantize-'));
+after(() => rmSync(folder, { recursive: true }));
+const out = path.join(folder, 'out.gguf');
+const smol = modelPath('smollm2-135m-instruct-q4_1');
+
+test('every type runs and answers', { skip }, async () => {
+  const types = (await tessera(['quantize', '--help'])).stdout.match(/^Types: (.*)\.$/m)?.[1].split(', ') ?? [];
+  assert.equal(types.length, 20);
+  for (const type of types) {
+    const report = await json(['quantize', tinyLlama, out, type.toLowerCase()]);
+    assert.equal(report.type, type);
+    assert.equal(report.output_bytes, readFileSync(out).length);
+    const answer = await json(['run', '-m', out, '-p', 'x', '--temp', '0']);
+    if (!type.startsWith('Q2')) assert.equal(answer.text, 'Hello! I am a tiny model.', type);
+    assert.ok((await json(['inspect', '-m', out])).metadata['general.file_type'] >= 0);
+  }
+  assert.deepEqual(readdirSync(folder), ['out.gguf']);
+});
+
+test('options change the plan', { skip }, async () => {
+  const formats = async (/** @type {string[]} */ ...options) => {
+    await json(['quantize', tinyGemma, out, 'Q4_0', ...options]);
+    const { tensors } = await json(['inspect', '-m', out]);
+    return Object.fromEntries(tensors.map((/** @type {{name: string, dtype: string}} */ t) => [t.name, t.dtype]));
+  };
+  assert.equal((await formats('--token-embedding-type', 'f16'))['token_embd.weight'], 'F16');
+  assert.equal((await formats('--output-tensor-type', 'q5_1'))['token_embd.weight'], 'Q5_1'); // tied: it is the output matrix
+  const pure = await formats('--pure', '-t', '1');
+  assert.equal(pure['token_embd.weight'], 'Q4_0');
+  assert.equal(pure['blk.0.attn_norm.weight'], 'F32');
+});
+
+test('refusals leave what was there', { skip }, async () => {
+  writeFileSync(out, 'precious');
+  const fails = async (/** @type {string[]} */ args, /** @type {string} */ code, /** @type {RegExp} */ message) => {
+    const result = await tessera(['quantize', ...args]);
+    assert.equal(result.code, 1, result.stderr);
+    assert.match(result.stderr, new RegExp(`^error: ${code}: `, 'm'));
+    assert.match(result.stderr, message);
+    assert.equal(readFileSync(out, 'utf8'), 'precious');
+    assert.deepEqual(readdirSync(folder), ['out.gguf']);
+  };
+  await fails([tinyLlama, out, 'Q9_Z'], 'invalid_argument', /Q9_Z[^]*Q4_K_M/);
+  await fails([tinyLlama, out, 'Q4_0', '--output-tensor-type', 'Q4_K_M'], 'invalid_argument', /Q4_K_M/);
+  await fails([out, out, 'Q4_0'], 'invalid_argument', /written over/);
+  await fails([path.join(folder, 'none.gguf'), out, 'Q4_0'], 'not_found', /none\.gguf/);
+  await fails([tinyLlama, out, 'Q4_0', '--imatrix', tinyGemma], 'bad_file', /imatrix/);
+  await fails([tinyLlama, path.join(folder, 'no', 'folder.gguf'), 'Q4_0'], 'io', /folder\.gguf/);
+  assert.equal((await tessera(['quantize', tinyLlama, out])).code, 2);
+  assert.equal((await tessera(['quantize', tinyLlama, out, 'Q4_0', '--fast'])).code, 2);
+});
+
+test('Ctrl-C stops it and leaves nothing', { skip: missing(smol) }, async () => {
+  const target = path.join(folder, 'stopped.gguf');
+  const child = spawn(program, ['quantize', smol, target, 'Q3_K_L', '-t', '1']);
+  while (!existsSync(`${target}.part`) && child.exitCode === null) await new Promise((next) => setTimeout(next, 10));
+  child.kill('SIGINT');
+  assert.equal(await new Promise((done) => child.on('close', done)), 1);
+  assert.ok(!existsSync(target) && !existsSync(`${target}.part`));
+});
+
+test('SmolLM2 keeps its quality', { skip: missing(smol) }, async () => {
+  const text = path.join(folder, 'text.txt');
+  writeFileSync(text, readFileSync(path.join(root, 'tests/data/gpl-3.txt')).subarray(0, 3000));
+  const perplexity = async (/** @type {string} */ model) =>
+    (await json(['perplexity', '-m', model, '-f', text])).perplexity;
+  const before = await perplexity(smol);
+  for (const [type, factor] of /** @type {[string, number][]} */ ([
+    ['Q4_K_M', 1.1],
+    ['Q3_K_M', 1.25],
+  ])) {
+    const report = await json(['quantize', smol, out, type]);
+    assert.ok(report.seconds < 240, `${report.seconds} s`);
+    const ratio = (await perplexity(out)) / before;
+    assert.ok(ratio < factor, `${type}: ${ratio}`);
+  }
+});
