@@ -9,7 +9,7 @@ so both sides have the very same weights; everything else is float32. The answer
     golden.positions  positions whose logits were kept
     golden.logits     their logits in float32, one position after another
 
-Arguments: names of CASES to make, none = all.
+Also a LoRA adapter with the logits of the merged model. Arguments: names of CASES to make, or "lora"; none = all.
 """
 
 import math
@@ -285,7 +285,46 @@ def make(name):
     print(f"{path.name}: {path.stat().st_size} bytes, logits {logits.std():.2f} wide")
 
 
+def make_adapter():
+    """llama.lora.gguf: a LoRA of rank 4 for llama.gguf on every matrix, with the logits of the merged model."""
+    architecture, class_name, arguments, _ = CASES["llama"]
+    config = getattr(transformers, class_name)(**arguments)
+    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
+    randomise(model, "llama")
+    rng, rank, alpha = np.random.default_rng(seed_of("lora")), 4, 8.0
+    writer = gguf.GGUFWriter(OUT / "llama.lora.gguf", architecture)
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", alpha)
+    for (key, parameter), (name, _) in zip(list(model.named_parameters()), list(tensors_of(model, architecture, True)), strict=True):
+        if parameter.ndim != 2:
+            continue
+        rows, width = parameter.shape
+        a, b = (rng.standard_normal(shape).astype(np.float32) * np.float32(0.3) for shape in ((rank, width), (rows, rank)))
+        parameter.data += torch.tensor(alpha / rank * (b @ a))
+        if "embed_tokens" in key:
+            a, b = b, np.ascontiguousarray(a.T)
+        elif "q_proj" in key or "k_proj" in key:
+            b = permute(b, config.num_attention_heads if "q_proj" in key else config.num_key_value_heads)
+        writer.add_tensor(name + ".lora_a", a)
+        writer.add_tensor(name + ".lora_b", b)
+    tokens = rng.integers(3, VOCAB, LENGTH)
+    with torch.no_grad():
+        logits = model(torch.tensor(tokens)[None], use_cache=False).logits[0].float().numpy()
+    writer.add_array("golden.tokens", tokens.tolist())
+    writer.add_array("golden.positions", POSITIONS)
+    writer.add_array("golden.logits", logits[POSITIONS].reshape(-1).tolist())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    print(f"llama.lora.gguf: logits {logits.std():.2f} wide")
+
+
 if __name__ == "__main__":
     OUT.mkdir(parents=True, exist_ok=True)
-    for chosen in sys.argv[1:] or CASES:
-        make(chosen)
+    for chosen in sys.argv[1:] or [*CASES, "lora"]:
+        if chosen == "lora":
+            make_adapter()
+        else:
+            make(chosen)

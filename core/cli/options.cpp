@@ -48,6 +48,37 @@ Result<std::string> template_source(const std::string& name_or_file) {
   return file ? std::move(file) : std::move(known);
 }
 
+// "FILE" or "FILE:SCALE" → the two; a colon with no number behind it belongs to the name.
+std::pair<std::string, float> parse_adapter(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  float scale = 1;
+  if (colon != std::string::npos) {
+    const char* end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data() + colon + 1, end, scale);
+    if (error == std::errc() && rest == end && colon + 1 < text.size()) {
+      return {text.substr(0, colon), scale};
+    }
+  }
+  return {text, 1};
+}
+
+Result<void> add_adapters(const std::vector<std::string>& texts, Loaded& loaded) {
+  std::vector<std::pair<std::shared_ptr<const Adapter>, float>> adapters;
+  for (const std::string& text : texts) {
+    const auto [path, scale] = parse_adapter(text);
+    auto parts = open_model({path});
+    if (!parts) {
+      return parts.error();
+    }
+    auto adapter = loaded.engine->load_adapter(std::move(*parts));
+    if (!adapter) {
+      return Error{adapter.error().code, "--lora " + path + ": " + adapter.error().message, adapter.error().hint};
+    }
+    adapters.emplace_back(std::move(*adapter), scale);
+  }
+  return adapters.empty() ? Result<void>() : loaded.session->set_adapters(std::move(adapters));
+}
+
 }  // namespace
 
 CLI::Option* add_texts(CLI::App& command, const std::string& name, std::vector<std::string>& texts, const std::string& help) {
@@ -81,7 +112,7 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
       ->check(CLI::IsMember({"f32", "f16", "q8_0"}))
       ->type_name("TYPE")
       ->capture_default_str();
-  add_texts(command, "--lora", options.lora, "Low-rank adapter (not supported yet: an error)")->type_name("FILE[:SCALE]");
+  add_texts(command, "--lora", options.lora, "LoRA adapter to add to the model, times SCALE; may be repeated")->type_name("FILE[:SCALE]");
 }
 
 void add_sampling_options(CLI::App& command, SamplingOptions& options) {
@@ -126,9 +157,6 @@ void add_answer_options(CLI::App& command, AnswerOptions& options) {
 }
 
 Result<Loaded> load(const ModelOptions& options) {
-  if (!options.lora.empty()) {
-    return not_yet("--lora");
-  }
   const auto start = std::chrono::steady_clock::now();
   auto parts = open_model(options.files);
   if (!parts) {
@@ -155,6 +183,9 @@ Result<Loaded> load(const ModelOptions& options) {
     return session.error();
   }
   loaded.session = std::move(*session);
+  if (Result<void> adapted = add_adapters(options.lora, loaded); !adapted) {
+    return adapted.error();
+  }
   loaded.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   return loaded;
 }

@@ -61,7 +61,8 @@ struct Loaded {
   double load_ms = 0;  ///< from opening the file to the session being ready
 };
 
-/// Loads the model with a progress line. kUnsupported for --lora; errors of open_model, Engine::load, Session::create.
+/// Loads the model with a progress line. errors of open_model, Engine::load, Session::create,
+/// Engine::load_adapter.
 Result<Loaded> load(const ModelOptions& options);
 
 /// Everything Generator::start needs. kUnsupported for --grammar and --json-schema, kInvalidArgument for a malformed bias; a

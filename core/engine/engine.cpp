@@ -8,6 +8,7 @@
 #include "core/gguf/gguf_file.h"
 #include "core/kernels/kernels.h"
 #include "core/model/kv_cache.h"
+#include "core/model/lora.h"
 #include "core/model/model.h"
 #include "core/model/workspace.h"
 #include "core/parallel/thread_pool.h"
@@ -101,6 +102,18 @@ Result<std::unique_ptr<Engine>> Engine::load(std::vector<std::shared_ptr<const B
   engine->describe(*file, context_size.value(), options.kv_type);
   engine->info_.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   return engine;
+}
+
+Result<std::shared_ptr<const Adapter>> Engine::load_adapter(std::vector<std::shared_ptr<const ByteSource>> parts) const {
+  const Result<GgufFile> file = GgufFile::open_split(std::move(parts));
+  if (!file) {
+    return file.error();
+  }
+  Result<Adapter> adapter = Adapter::load(file.value(), model_->config);
+  if (!adapter) {
+    return adapter.error();
+  }
+  return std::shared_ptr<const Adapter>(std::make_shared<Adapter>(std::move(*adapter)));
 }
 
 void Engine::describe(const GgufFile& file, int context_size, KvType kv_type) {

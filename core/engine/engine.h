@@ -17,6 +17,7 @@
 
 namespace tessera {
 
+class Adapter;     // core/model
 struct Model;      // core/model
 class ThreadPool;  // core/parallel
 
@@ -62,6 +63,10 @@ class Engine {
   /// Reads, checks and packs a model from one GGUF or the parts of a split one. Errors of GgufFile, Tokenizer and Model;
   /// kInvalidArgument for options, kOutOfMemory when the weights do not fit, kAborted.
   static Result<std::unique_ptr<Engine>> load(std::vector<std::shared_ptr<const ByteSource>> parts, const EngineOptions& options);
+
+  /// Reads a LoRA adapter (a GGUF, or the parts of one) for this model. The engine stays as it is: an adapter works in the sessions
+  /// that it is given to. kBadFile names the first tensor that does not fit.
+  Result<std::shared_ptr<const Adapter>> load_adapter(std::vector<std::shared_ptr<const ByteSource>> parts) const;
 
   const EngineInfo& info() const { return info_; }
 

@@ -152,6 +152,20 @@ void Session::truncate(int count) {
   }
 }
 
+Result<void> Session::set_adapters(std::vector<std::pair<std::shared_ptr<const Adapter>, float>> adapters) {
+  std::vector<ActiveAdapter> active;
+  for (auto& [adapter, scale] : adapters) {
+    active.push_back({std::move(adapter), scale});
+  }
+  Result<AdapterSet> set = AdapterSet::create(std::move(active), Workspace::kMaxBatch);
+  if (!set) {
+    return set.error();
+  }
+  truncate(0);
+  workspace_->adapters = std::move(*set);
+  return {};
+}
+
 void Session::set_profile(Profile* profile) { workspace_->profile = profile; }
 
 float Session::pending() const { return pass_ == nullptr ? 0.0f : pass_->share() * static_cast<float>(pass_->tokens()); }

@@ -7,6 +7,7 @@
 #include <limits>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "core/base/result.h"
@@ -60,6 +61,10 @@ class Session {
   /// Forgets everything after the first `count` tokens; the logits become empty unless nothing was dropped. Models with sliding
   /// windows can only be taken back a little (KvCache::kMargin): further back, everything is forgotten.
   void truncate(int count);
+
+  /// From now on these adapters, each multiplied by its scale, are part of the model; empty = none. The weights stay where they are, the
+  /// timeline is forgotten. They must come from this session's engine. kInvalidArgument (more than 8, a scale that is not finite).
+  Result<void> set_adapters(std::vector<std::pair<std::shared_ptr<const Adapter>, float>> adapters);
 
   const Engine& engine() const { return engine_; }
 

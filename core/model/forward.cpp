@@ -12,6 +12,9 @@
 namespace tessera {
 namespace {
 
+constexpr Projection kQkv[] = {Projection::kQ, Projection::kK, Projection::kV}, kOutput[] = {Projection::kOutput};
+constexpr Projection kGated[] = {Projection::kGate, Projection::kUp}, kDown[] = {Projection::kDown};
+
 // Everything one pass hands from step to step. B = batch.
 struct Pass {
   const Config& config;
@@ -64,9 +67,11 @@ void cross(const Pass& p, const Seam& seam) {
   });
 }
 
-void multiply(const Pass& p, std::span<const Product> products) {
+// products[i] is projection projections[i] of layer `index`.
+void multiply(const Pass& p, int index, std::span<const Product> products, std::span<const Projection> projections) {
   const WorkTimer timer(p.ws.profile, Work::kProducts);
   linear(p.pool, p.kernels, products);
+  if (!p.ws.adapters.empty()) p.ws.adapters.add(p.pool, index, products, projections);
 }
 
 // The cosines and sines of the batch's positions: global layers at table 0, local ones at table 1.
@@ -144,18 +149,18 @@ Activations attend(const Pass& p, int index) {
 void attention_block(const Pass& p, const LayerWeights& layer, int index) {
   const Activations input = normed_input(p);
   const Product projections[] = {{&layer.wq, input, p.ws.q}, {&layer.wk, input, p.ws.k}, {&layer.wv, input, p.ws.v}};
-  multiply(p, projections);
+  multiply(p, index, projections, kQkv);
   place_heads(p, layer, index);
   const Product output[] = {{&layer.wo, attend(p, index), p.ws.normed}};
-  multiply(p, output);
+  multiply(p, index, output, kOutput);
 }
 
 // normed = down · (act(gate · normed) ⊙ up · normed), of norm(x), quantised.
-void ffn_block(const Pass& p, const LayerWeights& layer) {
+void ffn_block(const Pass& p, const LayerWeights& layer, int index) {
   const Config& c = p.config;
   const Activations input = normed_input(p);
   const Product gated[] = {{&layer.gate, input, p.ws.gate}, {&layer.up, input, p.ws.up}};
-  multiply(p, gated);
+  multiply(p, index, gated, kGated);
   const Activations hidden = p.ws.input.view(p.ws.gate, p.batch, c.ffn_width);
   {
     const WorkTimer timer(p.ws.profile, Work::kActivation);
@@ -166,7 +171,7 @@ void ffn_block(const Pass& p, const LayerWeights& layer) {
     });
   }
   const Product output[] = {{&layer.down, hidden, p.ws.normed}};
-  multiply(p, output);
+  multiply(p, index, output, kDown);
 }
 
 // x [B][width] = embedding rows of the tokens, scaled.
@@ -176,6 +181,7 @@ void embed(const Pass& p, const PackedMatrix& embedding, std::span<const int32_t
   p.pool.run(p.batch, [&](int t) {
     float* x = p.ws.x + t * width;
     unpack_row(embedding, tokens[t], x);
+    p.ws.adapters.add_embedding(tokens[t], x);
     for (int64_t i = 0; i < width; ++i) x[i] = x[i] * p.config.embedding_scale;
   });
 }
@@ -205,7 +211,7 @@ void ForwardPass::step() {
   if (p.config.experts.count > 0) {
     expert_block(p.config, p.kernels, pool_, layer.experts, p.ws.normed, p.batch, p.ws.input, p.ws.experts, p.ws.profile, p.ws.normed);
   } else {
-    ffn_block(p, layer);
+    ffn_block(p, layer, index);
   }
   cross(p, {.closing = done(), .post_norm = layer.post_ffn_norm, .next_norm = done() ? nullptr : layers[next_layer_].attention_norm});
   if (done()) cache_.commit(p.first + p.batch);
@@ -229,6 +235,7 @@ void compute_logits(const Model& model, ThreadPool& pool, int first, int count, 
   }
   const Product output[] = {{&model.weights.output, input, workspace.logits}};
   linear(pool, kernels, output);
+  if (!workspace.adapters.empty()) workspace.adapters.add_output(pool, output[0]);
   if (c.logit_scale == 1.0f && c.logit_softcap == 0.0f) return;
   constexpr int kSpan = 4096;
   const int64_t values = static_cast<int64_t>(count) * c.vocab_size;

@@ -6,6 +6,7 @@
 #include "core/model/attention.h"
 #include "core/model/config.h"
 #include "core/model/experts.h"
+#include "core/model/lora.h"
 #include "core/model/profile.h"
 #include "core/ops/linear.h"
 
@@ -35,6 +36,7 @@ class Workspace {
   AttentionState* attention_states = nullptr;  ///< [B][heads]
   InputBuffer input;
   ExpertBuffers experts;
+  AdapterSet adapters;         ///< LoRA terms of this session
   Profile* profile = nullptr;  ///< not owned; when set, the forward pass adds its times
 
  private:

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 
-import { json, missing, tessera, tinyGemma, tinyLlama } from './cli.mjs';
+import { json, missing, root, tessera, tinyGemma, tinyLlama } from './cli.mjs';
 
 const skip = missing();
 const folder = mkdtempSync(path.join(tmpdir(), 'tessera-cli-'));
@@ -161,9 +161,23 @@ test('bad prompts and options get one clear error', { skip }, async () => {
 });
 
 test('what is not supported yet is an error, never ignored', { skip }, async () => {
-  await fails([...run, '-p', 'x', '--lora', 'a.gguf:0.5'], 'unsupported', /--lora/);
   await fails([...run, '-p', 'x', '--grammar', 'g'], 'unsupported', /--grammar/);
   await fails([...run, '-p', 'x', '--json-schema', 's'], 'unsupported', /--json-schema/);
+});
+
+test('--lora adds adapters, with a scale, and names the one that does not fit', { skip }, async () => {
+  const architectures = path.join(root, 'tests/golden/architectures');
+  const base = ['logits', '-m', path.join(architectures, 'llama.gguf'), '--tokens', '5,6,7'];
+  const adapter = path.join(architectures, 'llama.lora.gguf');
+  const hash = async (/** @type {string[]} */ ...extra) => (await json([...base, ...extra])).hash;
+  const plain = await hash();
+  const adapted = await hash('--lora', adapter);
+  assert.notEqual(adapted, plain);
+  assert.equal(await hash('--lora', `${adapter}:1`), adapted);
+  assert.equal(await hash('--lora', `${adapter}:0`), plain);
+  assert.notEqual(await hash('--lora', adapter, '--lora', `${adapter}:0.5`), adapted);
+  await fails([...run, '-p', 'x', '--lora', adapter], 'bad_file', /llama\.lora\.gguf: tensor .*lora_a/);
+  await fails([...run, '-p', 'x', '--lora', 'none.gguf'], 'not_found', /none\.gguf/);
 });
 
 test('bad usage ends with exit code 2, help and version with 0', { skip }, async () => {

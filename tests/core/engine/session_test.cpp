@@ -171,6 +171,30 @@ TEST_CASE("a batch that was dropped between layers has cost a window nothing tha
   CHECK(bits(session->logits()) == fresh_logits(engine, longer));
 }
 
+TEST_CASE("adapters come and go without the engine being loaded again") {
+  const auto parts = [](const std::string& name) {
+    return std::vector<std::shared_ptr<const ByteSource>>{map_file(source_path("tests/golden/architectures/" + name)).value()};
+  };
+  const auto engine = Engine::load(parts("llama.gguf"), {.threads = 2, .kernels = "", .on_progress = {}});
+  REQUIRE(engine.ok());
+  const auto adapter = engine.value()->load_adapter(parts("llama.lora.gguf"));
+  REQUIRE(adapter.ok());
+  const auto session = new_session(*engine.value()), other = new_session(*engine.value());
+  const std::vector<int32_t> tokens = some_tokens(*engine.value(), 20);
+  REQUIRE(session->sync(tokens).ok());
+  const auto plain = bits(session->logits());
+  REQUIRE(session->set_adapters({{adapter.value(), 1.0f}}).ok());
+  CHECK(session->tokens().empty());
+  REQUIRE(session->sync(tokens).ok());
+  CHECK(bits(session->logits()) != plain);
+  REQUIRE(other->sync(tokens).ok());
+  CHECK(bits(other->logits()) == plain);
+  REQUIRE(session->set_adapters({}).ok());
+  REQUIRE(session->sync(tokens).ok());
+  CHECK(bits(session->logits()) == plain);
+  CHECK(load_tiny("tiny-gemma3")->load_adapter(parts("llama.lora.gguf")).error().message.find("general.architecture") != std::string::npos);
+}
+
 TEST_CASE("extend computes logits only behind the last token given") {
   const auto engine = load_tiny("tiny-llama");
   const auto session = new_session(*engine);

@@ -21,29 +21,6 @@ constexpr const char* kGoldenModels[] = {"llama",   "llama-bias-tied", "llama3",
                                          "gemma",   "gemma2",          "gemma3",     "phi3",         "phi3-short", "phi3-long",
                                          "smollm3", "granite",         "granitemoe", "olmo2"};
 
-GgufFile open_golden(const std::string& name) { return open_model("tests/golden/architectures/" + name + ".gguf"); }
-
-std::vector<int32_t> golden_tokens(const GgufFile& file) {
-  const auto ids = file.get_ints("golden.tokens");
-  REQUIRE(ids);
-  return {ids.value()->begin(), ids.value()->end()};
-}
-
-// max |ours - theirs| over the kept positions.
-double largest_difference(const GgufFile& file, const std::vector<float>& logits, int vocab) {
-  const std::vector<int64_t>& positions = *file.get_ints("golden.positions").value();
-  const std::vector<double>& expected = *file.get_floats("golden.logits").value();
-  REQUIRE(expected.size() == positions.size() * vocab);
-  double largest = 0;
-  for (size_t p = 0; p < positions.size(); ++p) {
-    for (int id = 0; id < vocab; ++id) {
-      const double difference = std::fabs(logits[positions[p] * vocab + id] - expected[p * vocab + id]);
-      largest = std::isfinite(difference) ? std::max(largest, difference) : INFINITY;
-    }
-  }
-  return largest;
-}
-
 }  // namespace
 
 TEST_CASE("logits of every architecture are those of transformers in float32") {

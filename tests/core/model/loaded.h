@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -67,6 +68,29 @@ inline std::vector<float> all_logits(Loaded& loaded, const std::vector<int32_t>&
 
 inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+inline GgufFile open_golden(const std::string& name) { return open_model("tests/golden/architectures/" + name + ".gguf"); }
+
+inline std::vector<int32_t> golden_tokens(const GgufFile& file) {
+  const auto ids = file.get_ints("golden.tokens");
+  REQUIRE(ids);
+  return {ids.value()->begin(), ids.value()->end()};
+}
+
+/// max |ours - theirs| over the kept positions.
+inline double largest_difference(const GgufFile& file, const std::vector<float>& logits, int vocab) {
+  const std::vector<int64_t>& positions = *file.get_ints("golden.positions").value();
+  const std::vector<double>& expected = *file.get_floats("golden.logits").value();
+  REQUIRE(expected.size() == positions.size() * vocab);
+  double largest = 0;
+  for (size_t p = 0; p < positions.size(); ++p) {
+    for (int id = 0; id < vocab; ++id) {
+      const double difference = std::fabs(logits[positions[p] * vocab + id] - expected[p * vocab + id]);
+      largest = std::isfinite(difference) ? std::max(largest, difference) : INFINITY;
+    }
+  }
+  return largest;
 }
 
 }  // namespace tessera::testing
