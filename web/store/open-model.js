@@ -115,7 +115,7 @@ async function manifestRecord({ url, backend, folder, network, signal }) {
   await folder.keepOnly(
     (key, index) => wanted.get(key)?.bytes != null && folder.has(/** @type {any} */ (wanted.get(key)), index),
   );
-  for (const source of record.sources) source.pins = folder.pinsOf(source.key);
+  for (const source of record.sources) source.pins = folder.pinsOf(source);
   const missing = record.sources.reduce((sum, source) => sum + Number(source.bytes) - folder.storedBytesOf(source), 0);
   if (backend.persistent) await checkSpace(missing);
   await folder.save(record);
