@@ -4,7 +4,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { ask, kSite, openSite, skipReason, startModel } from './harness.mjs';
+import { ask, kSite, openSite, showStill, skipReason, startModel } from './harness.mjs';
 
 const kMaxGzipBytes = 600_000;
 const kAxe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
@@ -47,7 +47,7 @@ function smallTargets(page) {
 for (const scheme of ['light', 'dark']) {
   test(`accessible and narrow enough, ${scheme}`, { skip: skipReason(), timeout: 240_000 }, async (t) => {
     const { page } = await openSite(t, { settings: { temperature: 0, max_tokens: 48 } });
-    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
+    await showStill(page, scheme);
     await page.setViewport({ width: 360, height: 740, hasTouch: true });
     const check = async (/** @type {string} */ view) => {
       assert.deepEqual(await violations(page), [], view);
