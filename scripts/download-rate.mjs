@@ -1,6 +1,7 @@
 /**
  * How fast a model is downloaded into a real Chromium's store, everything included (ranges, hashing, chunk files), beside what a
- * plain fetch written to one file of the same store does. Usage: node scripts/download-rate.mjs [--megabytes 1000] [--runs 3]
+ * plain fetch written to one file of the same store does, by turns. Usage: node scripts/download-rate.mjs [--megabytes 1000] [--runs 5]
+ * [--browser chrome|firefox]
  */
 import { build } from 'esbuild';
 import { once } from 'node:events';
@@ -48,7 +49,11 @@ async function startServer(size, workerCode) {
 }
 
 const { values } = parseArgs({
-  options: { megabytes: { type: 'string', default: '1000' }, runs: { type: 'string', default: '3' } },
+  options: {
+    megabytes: { type: 'string', default: '1000' },
+    runs: { type: 'string', default: '5' },
+    browser: { type: 'string', default: 'chrome' },
+  },
 });
 const size = Number(values.megabytes) * 1e6;
 const worker = fileURLToPath(new URL('../tests/browser/store-worker.js', import.meta.url));
@@ -57,7 +62,7 @@ const server = await startServer(size, outputFiles[0].text);
 /** @type {(() => Promise<void>)[]} */
 const ends = [];
 try {
-  const browser = await launch({ after: (end) => ends.push(end) });
+  const browser = await launch({ after: (end) => ends.push(end) }, values.browser === 'firefox' ? 'firefox' : 'chrome');
   const page = await browser.newPage();
   page.setDefaultTimeout(300_000);
   await page.goto(server.url);
@@ -84,7 +89,10 @@ try {
     }
   }
   const median = (/** @type {number[]} */ all) => all.toSorted((a, b) => a - b)[all.length >> 1];
-  console.log(`median: store ${((100 * median(rates.store)) / median(rates.plain)).toFixed(0)} % of plain fetch`);
+  const parts = rates.store.map((rate, run) => (100 * rate) / rates.plain[run]);
+  console.log(
+    `store, in % of the plain fetch before it: ${parts.map(Math.round).join(' ')}; median ${median(parts).toFixed(0)} %`,
+  );
 } finally {
   for (const end of ends) await end();
   server.close();

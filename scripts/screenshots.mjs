@@ -1,7 +1,19 @@
-/** Takes pictures of the built site with a real answer: every view, size and colour into build/screenshots, one for the README. */
+/**
+ * Takes pictures of the built site with a real answer: every view, size and colour into build/screenshots, one for the README.
+ * Usage: node scripts/screenshots.mjs [--size phone,tablet,desktop] [--scheme light,dark]
+ */
 import { copyFile, mkdir, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { ask, openSite, readManifest, skipReason, startButton, startModel } from '../tests/browser/harness.mjs';
+import { parseArgs } from 'node:util';
+import {
+  ask,
+  openSite,
+  readManifest,
+  showStill,
+  skipReason,
+  startButton,
+  startModel,
+} from '../tests/browser/harness.mjs';
 
 const kRoot = fileURLToPath(new URL('..', import.meta.url));
 const kOut = `${kRoot}build/screenshots`;
@@ -10,6 +22,12 @@ const kSizes = /** @type {const} */ ({
   phone: { width: 360, height: 740, deviceScaleFactor: 1 },
   tablet: { width: 820, height: 1100, deviceScaleFactor: 1 },
   desktop: { width: 1280, height: 800, deviceScaleFactor: 1 },
+});
+const { values } = parseArgs({
+  options: {
+    size: { type: 'string', default: Object.keys(kSizes).join() },
+    scheme: { type: 'string', default: 'light,dark' },
+  },
 });
 const kDialogs = ['settings', 'history', 'engine'];
 const kMessages = ['List three reasons to walk every day.', 'Write a Python function that reverses a string.'];
@@ -25,7 +43,7 @@ async function takeAll(name, viewport, scheme, scope) {
   const { shards } = await readManifest();
   const { site, page } = await openSite(scope, { settings: { temperature: 0, max_tokens: 200 } });
   const shoot = (/** @type {string} */ view) => page.screenshot({ path: `${kOut}/${name}-${scheme}-${view}.png` });
-  await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
+  await showStill(page, scheme);
   await page.setViewport(viewport);
   await startButton(page);
   await shoot('start');
@@ -39,6 +57,12 @@ async function takeAll(name, viewport, scheme, scope) {
   await page.click('#progress-card button');
   await page.waitForSelector('#start-notices .notice');
   await shoot('cancelled');
+  site.faults.hold = () => false;
+  site.faults.reply = (path) => (held.some((name) => path.endsWith(name)) ? { status: 404, body: '' } : null);
+  await (await startButton(page)).click();
+  await page.waitForSelector('#start-notices .notice-error');
+  await shoot('error');
+  site.faults.reply = () => null;
 
   site.faults.hold = () => false;
   await startModel(page);
@@ -60,8 +84,8 @@ if (missing) {
   process.exit(1);
 }
 await mkdir(kOut, { recursive: true });
-for (const [name, viewport] of Object.entries(kSizes)) {
-  for (const scheme of ['light', 'dark']) {
+for (const [name, viewport] of Object.entries(kSizes).filter(([size]) => values.size.split(',').includes(size))) {
+  for (const scheme of values.scheme.split(',')) {
     /** @type {(() => Promise<void>)[]} */
     const ends = [];
     try {
@@ -72,6 +96,8 @@ for (const [name, viewport] of Object.entries(kSizes)) {
     console.log(`${name} ${scheme}`);
   }
 }
-const { size } = await stat(kReadme.from);
-if (size > kReadme.maxBytes) throw new Error(`the README picture has ${size} bytes, more than ${kReadme.maxBytes}`);
-await copyFile(kReadme.from, kReadme.to);
+if (values.size.includes('desktop') && values.scheme.includes('light')) {
+  const { size } = await stat(kReadme.from);
+  if (size > kReadme.maxBytes) throw new Error(`the README picture has ${size} bytes, more than ${kReadme.maxBytes}`);
+  await copyFile(kReadme.from, kReadme.to);
+}

@@ -194,6 +194,18 @@ export async function startButton(page) {
   return button;
 }
 
+/**
+ * In one of the page's colours, and without transitions: in the middle of one neither pictures nor contrasts are the page's.
+ * @param {Page} page
+ * @param {string} scheme light or dark
+ */
+export async function showStill(page, scheme) {
+  await page.emulateMediaFeatures([
+    { name: 'prefers-color-scheme', value: scheme },
+    { name: 'prefers-reduced-motion', value: 'reduce' },
+  ]);
+}
+
 /** @param {Page} page */
 export async function startModel(page) {
   await (await startButton(page)).click();

@@ -4,14 +4,14 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { overflow, smallTargets, violations } from './accessibility.mjs';
-import { ask, kSite, openSite, skipReason, startModel } from './harness.mjs';
+import { ask, kSite, openSite, showStill, skipReason, startModel } from './harness.mjs';
 
 const kMaxGzipBytes = 600_000;
 
 for (const scheme of ['light', 'dark']) {
   test(`accessible and narrow enough, ${scheme}`, { skip: skipReason(), timeout: 240_000 }, async (t) => {
     const { page } = await openSite(t, { settings: { temperature: 0, max_tokens: 48 } });
-    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
+    await showStill(page, scheme);
     await page.setViewport({ width: 360, height: 740, hasTouch: true });
     const check = async (/** @type {string} */ view) => {
       assert.deepEqual(await violations(page), [], view);

@@ -1,6 +1,7 @@
 /** openModel over a real local server that misbehaves: what is fetched, kept, retried, reported. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createMemoryBackend } from '../../web/store/memory-backend.js';
 import * as models from '../../web/store/models.js';
 import { openModel } from '../../web/store/open-model.js';
@@ -171,12 +172,15 @@ test('abort ends a stalled download at once, keeps what is complete, and leaves 
   server.faults.set('/m/shard-001.bin', ['stall']);
   const controller = new AbortController();
   const opening = open('/m/manifest.json', { signal: controller.signal });
-  setTimeout(() => controller.abort(), 100);
+  const chunks = async () => (await backend.list()).filter(({ path }) => !path.endsWith('.json'));
+  opening.catch(() => {}); // awaited below
+  while ((await chunks()).length === 0) await sleep(5);
   const start = performance.now();
+  controller.abort();
   await assert.rejects(opening, { code: 'aborted' });
   assert(performance.now() - start < 350, 'abort took as long as the stall limit');
-  const files = (await backend.list()).filter(({ path }) => !path.endsWith('.json'));
-  assert(files.length > 0 && files.every(({ bytes }) => bytes === kShard || bytes === kFile.length % kShard));
+  const files = await chunks();
+  assert(files.every(({ bytes }) => bytes === kShard || bytes === kFile.length % kShard));
   const late = open('/m/manifest.json', { signal: controller.signal });
   await assert.rejects(late, { code: 'aborted' });
 });
@@ -282,4 +286,18 @@ test('a source that is no address is refused', async () => {
   }
   await assert.rejects(openModel(/** @type {any} */ (7), {}, { backend }), { code: 'invalid_argument' });
   await assert.rejects(openModel([], {}, { backend }), { code: 'invalid_argument' });
+});
+
+test('a model that cannot be loaded here is refused with both sizes, before any of it is stored', async () => {
+  const mostBytes = kFile.length - 1;
+  for (const path of ['/m/manifest.json', '/plain.gguf']) {
+    await assert.rejects(open(path, { mostBytes }), { code: 'out_of_memory', message: /has 0\.9 MB; at most 0\.9 MB/ });
+  }
+  assert(!server.requests.some((path) => path.includes('shard')), 'a shard was asked for');
+  const stored = await backend.list();
+  assert(
+    stored.every(({ path }) => /record|used/.test(path)),
+    JSON.stringify(stored),
+  );
+  await checkBytes(await open('/plain.gguf', { mostBytes: kFile.length }));
 });

@@ -1,7 +1,7 @@
 // Owns the way from a model source to a warm engine inside the worker: open, start the module, load, warm up, describe.
 import { TesseraError } from '../base/errors.js';
 import { chooseThreads, chooseVariant, currentDevice } from './variant.js';
-import { WasmRuntime } from './wasm-runtime.js';
+import { kMostModelBytes, WasmRuntime } from './wasm-runtime.js';
 
 /** @typedef {import('./protocol.js').LoadRequest} LoadRequest */
 /** @typedef {import('./protocol.js').LoadProgress} LoadProgress */
@@ -19,7 +19,7 @@ import { WasmRuntime } from './wasm-runtime.js';
 /**
  * What loading needs from its surroundings.
  * @typedef {object} LoadPorts
- * @property {(source: string | File | File[], options: { cache: boolean, token?: string } & Watch) => Promise<OpenedModel>} openModel
+ * @property {(source: string | File | File[], options: { cache: boolean, token?: string, mostBytes: number } & Watch) => Promise<OpenedModel>} openModel
  * @property {(id: string) => Promise<unknown>} verifyModel
  * @property {(variant: 'relaxed' | 'simd128', wasmUrl: string) => Promise<ModuleFactory>} importModule
  */
@@ -47,6 +47,7 @@ export async function loadEngine(request, ports, { signal, onProgress }) {
   const opening = ports.openModel(request.model, {
     cache: request.cache,
     token: request.token,
+    mostBytes: kMostModelBytes,
     signal: stop.signal,
     onProgress,
   });

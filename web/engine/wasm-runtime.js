@@ -35,6 +35,9 @@ const kInitialBytes = 16 << 20;
 /** Some browsers refuse to reserve much address space, so ask for less and less. */
 const kMaximumBytes = [4 * 2 ** 30, 2 * 2 ** 30, 2 ** 30, 512 * 2 ** 20];
 
+/** Weights that leave a 32-bit memory no room for all else are refused before they are downloaded. */
+export const kMostModelBytes = kMaximumBytes[0] - (64 << 20);
+
 /**
  * A shared memory with the highest maximum that the browser grants.
  * @param {(descriptor: WebAssembly.MemoryDescriptor) => WebAssembly.Memory} [create] for tests

@@ -125,6 +125,7 @@ export class StartView {
   /** @param {Node[]} notices in place of those that are shown */
   say(...notices) {
     this.#notices.replaceChildren(...notices);
+    this.#notices.firstElementChild?.scrollIntoView({ block: 'nearest' });
   }
 
   /** @param {{model: string | File | File[], name: string, bytes: number, takeOver?: boolean}} choice */

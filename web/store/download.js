@@ -5,7 +5,7 @@
 import { Changed, changedError, fetchSpan, NoRanges } from './fetch-span.js';
 import { startSha256 } from './hash.js';
 import { stopped } from './network.js';
-import { checkSpace, isQuotaError, quotaError } from './quota.js';
+import { checkLoadable, checkSpace, isQuotaError, quotaError } from './quota.js';
 import { chunkCount, chunkSize } from './records.js';
 import { mismatch, Span } from './span.js';
 
@@ -18,6 +18,7 @@ import { mismatch, Span } from './span.js';
  * @property {import('./progress.js').ProgressMeter} progress
  * @property {AbortSignal} signal
  * @property {import('./network.js').NetworkOptions} network
+ * @property {number} [mostBytes] of a model that can be loaded
  * @property {boolean} persistent whether the folder is on a disk that may be full
  * @property {Set<string>} suspects keys of sources that arrived complete but wrong
  */
@@ -59,9 +60,10 @@ export async function downloadModel(record, options) {
  * @param {DownloadContext} context
  */
 async function round(record, context) {
-  const { folder, progress, persistent } = context;
+  const { folder, progress, persistent, mostBytes } = context;
   const learned = async () => {
     progress.totalBytes = knownBytes(record);
+    checkLoadable(knownBytes(record), mostBytes);
     if (persistent) await checkSpace(missingBytes(record, folder) ?? 0);
     await folder.save(record);
   };

@@ -92,9 +92,9 @@ export class ModelFolder {
     return source.pins !== null && source.pins.every((_, index) => this.has(source, index));
   }
 
-  /** What the record says the chunks of that key must be. @param {string} key */
-  pinsOf(key) {
-    return this.record?.sources.find((source) => source.key === key)?.pins ?? null;
+  /** What the record says the chunks of that source must be, if it was cut in the same way. @param {Source} source */
+  pinsOf({ key, chunkBytes }) {
+    return this.record?.sources.find((known) => known.key === key && known.chunkBytes === chunkBytes)?.pins ?? null;
   }
 
   get complete() {

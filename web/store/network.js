@@ -27,6 +27,7 @@ export class Transient extends Error {
 
 const kBusyStatus = [408, 425, 429, 500, 502, 503, 504];
 const kLongestWaitMs = 30_000;
+const kPieceBytes = 1 << 20;
 
 /**
  * Repeats an attempt that fails for a passing reason. An attempt that got somewhere is not held against the next.
@@ -52,7 +53,7 @@ export async function withRetries(signal, { retries = 4, backoffMs = 500 }, run)
 }
 
 /**
- * One request: hands the body over piece by piece, in order, one call at a time.
+ * One request: hands the body over piece by piece, in order, one call at a time; a piece's memory is used again after its call.
  * @template Result
  * @param {{url: string, method?: string, headers?: Record<string, string>, expected?: number[]}} request expected: statuses
  *   beyond 200…299 that are answers too
@@ -94,10 +95,10 @@ export async function fetchBody({ url, method, headers, expected = [] }, signal,
     const settings = /** @type {const} */ ({ cache: 'no-store', referrerPolicy: 'no-referrer' });
     const response = await guarded(fetch(url, { ...settings, method, headers: sent, signal: controller.signal }));
     if (!response.ok && !expected.includes(response.status)) throw httpError(url, response);
-    const reader = response.body?.getReader();
+    const read = response.body && pieceReader(response.body);
     return await use(response, async (onChunk) => {
-      while (reader) {
-        const { done, value } = await guarded(reader.read());
+      while (read) {
+        const { done, value } = await guarded(read());
         if (done) return;
         await onChunk(value);
       }
@@ -106,6 +107,28 @@ export async function fetchBody({ url, method, headers, expected = [] }, signal,
     signal?.removeEventListener('abort', stop);
     stop(); // nothing to stop after success; after an error of the consumer it closes the connection
   }
+}
+
+/**
+ * Reads into the same memory again and again where the engine can: to get fresh pages for every piece takes longer than to copy it.
+ * @param {ReadableStream<Uint8Array>} body
+ * @returns {() => Promise<{done: boolean, value?: any}>} value: valid until the next call
+ */
+function pieceReader(body) {
+  /** @type {ReadableStreamBYOBReader} */
+  let reader;
+  try {
+    reader = body.getReader({ mode: 'byob' });
+  } catch {
+    const plain = body.getReader(); // no byte stream in this engine
+    return () => plain.read();
+  }
+  let memory = new ArrayBuffer(kPieceBytes);
+  return async () => {
+    const { done, value } = await reader.read(new Uint8Array(memory));
+    if (value) memory = value.buffer;
+    return { done, value };
+  };
 }
 
 /**

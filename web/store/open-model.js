@@ -10,7 +10,7 @@ import { parseManifest, shardUrls } from './manifest.js';
 import { ModelFolder } from './model-folder.js';
 import { fetchText } from './network.js';
 import { ProgressMeter } from './progress.js';
-import { checkSpace, isQuotaError, quotaError } from './quota.js';
+import { checkLoadable, checkSpace, isQuotaError, quotaError } from './quota.js';
 import { joinedReader } from './readers.js';
 import { chunkCount, recordOfFiles, recordOfManifest } from './records.js';
 
@@ -30,6 +30,7 @@ import { chunkCount, recordOfFiles, recordOfManifest } from './records.js';
  * @typedef {object} OpenOptions
  * @property {boolean} [cache] false: keep nothing, neither on this visit nor for the next one
  * @property {string} [token] for a server that asks who reads; it goes into a header to the model's own origin and nowhere else
+ * @property {number} [mostBytes] a larger model is refused as soon as its size is known, before any of it is stored
  * @property {AbortSignal} [signal]
  * @property {(progress: import('./progress.js').Progress) => void} [onProgress] loadedBytes never goes down within a stage
  */
@@ -49,6 +50,7 @@ import { chunkCount, recordOfFiles, recordOfManifest } from './records.js';
  * @property {import('./network.js').NetworkOptions} network
  * @property {AbortSignal} signal
  * @property {OpenOptions['onProgress']} onProgress
+ * @property {number} [mostBytes]
  */
 
 const kMaxManifestBytes = 16 << 20;
@@ -60,12 +62,12 @@ const kMaxManifestBytes = 16 << 20;
  * @param {OpenOptions} [options]
  * @param {Environment} [environment]
  * @returns {Promise<OpenedModel>} rejects with TesseraError 'aborted', 'http', 'network', 'hash_mismatch', 'size_mismatch',
- *   'manifest_invalid', 'not_gguf', 'quota_exceeded', 'invalid_argument', 'read_failed', 'changed'
+ *   'manifest_invalid', 'not_gguf', 'quota_exceeded', 'invalid_argument', 'read_failed', 'changed', 'out_of_memory'
  */
 export async function openModel(source, options = {}, environment = {}) {
   try {
     options.signal?.throwIfAborted();
-    if (typeof source !== 'string') return openFiles(source);
+    if (typeof source !== 'string') return openLocal(source, options);
     return await openUrl(modelAddress(source), options, environment);
   } catch (error) {
     if (options.signal?.aborted) throw new TesseraError('aborted', 'the loading of the model was stopped');
@@ -74,19 +76,33 @@ export async function openModel(source, options = {}, environment = {}) {
 }
 
 /**
+ * @param {File | File[]} source
+ * @param {OpenOptions} options
+ */
+function openLocal(source, { mostBytes }) {
+  const model = openFiles(source);
+  checkLoadable(
+    model.parts.reduce((sum, { size }) => sum + size, 0),
+    mostBytes,
+  );
+  return model;
+}
+
+/**
  * @param {string} url
  * @param {OpenOptions} options
  * @param {Environment} environment
  * @returns {Promise<OpenedModel>}
  */
-async function openUrl(url, { cache, token, signal = new AbortController().signal, onProgress }, environment) {
+async function openUrl(url, options, environment) {
+  const { cache, token, signal = new AbortController().signal, onProgress, mostBytes } = options;
   const backend = environment.backend ?? (await chooseBackend({ cache }));
   const id = (await hashText(url)).slice(0, 16);
   const authorization = token ? { origin: new URL(url).origin, value: `Bearer ${token}` } : undefined;
   const network = { ...environment.network, authorization };
   const action = async () => {
     const folder = await ModelFolder.read(backend, id);
-    if (!folder.complete) await fetchModel({ url, id, backend, folder, network, signal, onProgress });
+    if (!folder.complete) await fetchModel({ url, id, backend, folder, network, signal, onProgress, mostBytes });
     await folder.touch();
     return openSources(folder, backend);
   };
@@ -95,10 +111,11 @@ async function openUrl(url, { cache, token, signal = new AbortController().signa
 
 /** @param {Job} job */
 async function fetchModel(job) {
-  const { url, backend, folder, network, signal, onProgress } = job;
+  const { url, backend, folder, network, signal, onProgress, mostBytes } = job;
   const record = new URL(url).pathname.endsWith('.json') ? await manifestRecord(job) : await filesRecord(job);
   const progress = new ProgressMeter('download', knownBytes(record), onProgress);
-  await downloadModel(record, { folder, progress, signal, network, persistent: backend.persistent });
+  const { persistent } = backend;
+  await downloadModel(record, { folder, progress, signal, network, persistent, mostBytes });
   const bytes = Number(knownBytes(record));
   const verified = new ProgressMeter('verify', bytes, onProgress);
   verified.add(bytes); // every hash was compared while its bytes arrived
@@ -108,14 +125,15 @@ async function fetchModel(job) {
  * The manifest is asked for anew, because it may have been repaired since; what of the model is right already stays.
  * @param {Job} job
  */
-async function manifestRecord({ url, backend, folder, network, signal }) {
+async function manifestRecord({ url, backend, folder, network, signal, mostBytes }) {
   const manifest = parseManifest(await fetchText(url, signal, network, kMaxManifestBytes));
+  checkLoadable(manifest.file.bytes, mostBytes);
   const record = recordOfManifest(url, manifest, shardUrls(manifest, url), network.chunkBytes);
   const wanted = new Map(record.sources.map((source) => [source.key, source]));
   await folder.keepOnly(
     (key, index) => wanted.get(key)?.bytes != null && folder.has(/** @type {any} */ (wanted.get(key)), index),
   );
-  for (const source of record.sources) source.pins = folder.pinsOf(source.key);
+  for (const source of record.sources) source.pins = folder.pinsOf(source);
   const missing = record.sources.reduce((sum, source) => sum + Number(source.bytes) - folder.storedBytesOf(source), 0);
   if (backend.persistent) await checkSpace(missing);
   await folder.save(record);

@@ -116,7 +116,7 @@ async function filesIn(folder, directory) {
 async function openWriter(directory, name) {
   const file = await directory.getFileHandle(name + kUnfinished, { create: true });
   const access = await file.createSyncAccessHandle();
-  access.truncate(0);
+  if (access.getSize() > 0) access.truncate(0); // of an attempt that a crash cut off
   let size = 0;
   return {
     async write(chunk) {
@@ -131,9 +131,6 @@ async function openWriter(directory, name) {
     async commit() {
       access.flush();
       access.close();
-      await directory.removeEntry(name).catch((cause) => {
-        if (!missing(cause)) throw cause;
-      });
       await file.move(directory, name);
     },
     async abort() {

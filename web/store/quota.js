@@ -11,6 +11,17 @@ export async function checkSpace(neededBytes) {
 }
 
 /**
+ * @param {number | null} bytes of the model; null while unknown
+ * @param {number | undefined} mostBytes that can be loaded here
+ * @throws {TesseraError} 'out_of_memory', so that nothing is downloaded for nothing
+ */
+export function checkLoadable(bytes, mostBytes = Infinity) {
+  if (bytes === null || bytes <= mostBytes) return;
+  const message = `the model has ${megabytes(bytes)}; at most ${megabytes(mostBytes)} can be loaded in a tab`;
+  throw new TesseraError('out_of_memory', message, 'Use a smaller model, or one of fewer bits a weight.');
+}
+
+/**
  * @param {number | null} neededBytes what was still to be stored; null when unknown
  * @param {unknown} [cause]
  * @returns {Promise<TesseraError>}

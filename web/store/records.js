@@ -29,9 +29,8 @@
  */
 
 export const kVersion = 2;
-const kChunkBytes = 8 << 20;
-/** Shards up to this size are one chunk: their hash is in the manifest. */
-const kLargestChunk = 16 << 20;
+/** To make a file costs the browser as much time as some megabytes in it. Shards up to this size are one chunk, with the manifest's hash. */
+const kChunkBytes = 16 << 20;
 
 /**
  * @param {string} url
@@ -45,7 +44,7 @@ export function recordOfManifest(url, manifest, shardUrls, chunkBytes) {
     ...emptySource(sha256.slice(0, 32), path, shardUrls[i]),
     bytes,
     sha256,
-    chunkBytes: chunkBytes ?? (bytes <= kLargestChunk ? bytes : kChunkBytes),
+    chunkBytes: chunkBytes ?? Math.min(bytes, kChunkBytes),
   }));
   return { version: kVersion, url, name: manifest.name, split: false, sources };
 }
