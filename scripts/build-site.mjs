@@ -2,7 +2,7 @@
  * Builds build/site/: bundles, WebAssembly modules, page, service worker, notices and the list of models; a folder to copy to any
  * static host. What the page loads first has its hash in its name; tessera* are the public module and keep theirs.
  */
-import { build, transform } from 'esbuild';
+import { build } from 'esbuild';
 import { createHash } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative, resolve } from 'node:path';
@@ -10,13 +10,11 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { checkManifest } from '../web/store/manifest.js';
+import { copyModules } from './copy-modules.mjs';
 import { hostFiles, securityHeaders } from './host-headers.mjs';
 import { notices } from './notices.mjs';
 
 const kRoot = fileURLToPath(new URL('..', import.meta.url));
-const kVariants = ['simd128', 'relaxed'];
-/** Emscripten's glue, which is the same for every variant. */
-const kGlue = 'tessera-module.js';
 const kPages = ['index.html', 'bench.html'];
 const kCopied = ['.svg', '.png', '.ico', '.webmanifest'];
 const kModels = 'models'; // kept when the site is rebuilt: the shards in it are large and made by `tessera split`
@@ -90,30 +88,6 @@ async function copyFiles(site, wasm) {
   }
   await cp(join(kRoot, 'web/tessera.d.ts'), join(site, 'tessera.d.ts'));
   if (wasm !== null) await copyModules(site, wasm);
-}
-
-/**
- * The modules and the one glue file; whoever loads it says which module (locateFile).
- * @param {string} site
- * @param {string} wasm
- */
-async function copyModules(site, wasm) {
-  const built = (/** @type {string} */ name) =>
-    readFile(join(wasm, name)).catch(() => {
-      const path = join(wasm, name);
-      throw new Error(`${path} is missing: build the WebAssembly first (scripts/demo does), or use --without-wasm`);
-    });
-  const glues = new Set();
-  for (const variant of kVariants) {
-    await writeFile(join(site, `tessera-${variant}.wasm`), await built(`tessera-${variant}.wasm`));
-    const glue = (await built(`tessera-${variant}.js`)).toString();
-    glues.add(glue.replaceAll(`tessera-${variant}.js`, kGlue).replaceAll(`tessera-${variant}.wasm`, 'tessera.wasm'));
-  }
-  if (glues.size !== 1)
-    throw new Error(`the glue of ${kVariants.join(' and ')} differs: build both from the same sources`);
-  // Emscripten leaves its glue readable; a third of it is comments and spaces.
-  const { code } = await transform([...glues][0], { minify: true, format: 'esm', target: 'es2022' });
-  await writeFile(join(site, kGlue), code);
 }
 
 /**

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 
-extern "C" double strtod(const char* text, char** end) {
+extern "C" double __wrap_strtod(const char* text, char** end) {
   const double value = emscripten::val::global("Number")(emscripten::val::u8string(text)).as<double>();
   if (end != nullptr) *end = const_cast<char*>(text) + (std::isnan(value) ? 0 : std::strlen(text));
   return value;
