@@ -66,6 +66,7 @@ void cross(const Pass& p, const Seam& seam) {
 
 void multiply(const Pass& p, std::span<const Product> products) {
   const WorkTimer timer(p.ws.profile, Work::kProducts);
+  if (p.ws.input.observer != nullptr) p.ws.input.observer->observe(products);
   linear(p.pool, p.kernels, products);
 }
 
