@@ -15,5 +15,6 @@ void add_bench(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_split(CLI::App& app, Action& action);
 void add_quantize(CLI::App& app, Action& action);
+void add_imatrix(CLI::App& app, Action& action);
 
 }  // namespace tessera::cli

@@ -33,6 +33,7 @@ int main(int argc, char** argv) {
   add_inspect(app, action);
   add_split(app, action);
   add_quantize(app, action);
+  add_imatrix(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& wanted) {  // --help, --version

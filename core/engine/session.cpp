@@ -168,6 +168,8 @@ Result<void> Session::set_adapters(std::vector<std::pair<std::shared_ptr<const A
 
 void Session::set_profile(Profile* profile) { workspace_->profile = profile; }
 
+void Session::set_observer(ProductObserver* observer) { workspace_->input.observer = observer; }
+
 float Session::pending() const { return pass_ == nullptr ? 0.0f : pass_->share() * static_cast<float>(pass_->tokens()); }
 
 /// Appends one batch to the timeline, whose logits are not computed yet; false when the time was over before.

@@ -15,10 +15,11 @@
 
 namespace tessera {
 
-class ForwardPass;  // core/model
-class KvCache;      // core/model
-class Workspace;    // core/model
-struct Profile;     // core/model
+class ForwardPass;      // core/model
+class KvCache;          // core/model
+class Workspace;        // core/model
+class ProductObserver;  // core/ops
+struct Profile;         // core/model
 
 /// One conversation's state. Not thread-safe; keep the Engine alive longer than its sessions.
 class Session {
@@ -70,6 +71,8 @@ class Session {
 
   /// From now on every computation adds its times to `profile`, which must outlive that; nullptr = no longer.
   void set_profile(Profile* profile);
+  /// The same for an observer of the layers' products (not of the output matrix).
+  void set_observer(ProductObserver* observer);
 
  private:
   explicit Session(const Engine& engine);

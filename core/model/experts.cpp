@@ -52,6 +52,7 @@ class ExpertPass {
 
   void multiply(std::span<const Product> products) {
     const WorkTimer timer(profile_, Work::kProducts);
+    if (input_.observer != nullptr) input_.observer->observe(products);
     linear(pool_, kernels_, products);
   }
 

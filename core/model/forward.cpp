@@ -70,6 +70,7 @@ void cross(const Pass& p, const Seam& seam) {
 // products[i] is projection projections[i] of layer `index`.
 void multiply(const Pass& p, int index, std::span<const Product> products, std::span<const Projection> projections) {
   const WorkTimer timer(p.ws.profile, Work::kProducts);
+  if (p.ws.input.observer != nullptr) p.ws.input.observer->observe(products);
   linear(p.pool, p.kernels, products);
   if (!p.ws.adapters.empty()) p.ws.adapters.add(p.pool, index, products, projections);
 }

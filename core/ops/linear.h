@@ -11,6 +11,15 @@
 
 namespace tessera {
 
+struct Product;
+
+/// Told of products before they are computed. Their inputs' f32 form is all that may be read.
+class ProductObserver {
+ public:
+  virtual ~ProductObserver() = default;
+  virtual void observe(std::span<const Product> products) = 0;
+};
+
 /// Room for the quantised form of one product's input; reused for every product of a forward pass.
 class InputBuffer {
  public:
@@ -23,6 +32,8 @@ class InputBuffer {
   /// Fills the quantised form of one token of the last view(). Different tokens may be done by different threads. A width that is no
   /// multiple of 32 has only the f32 form.
   void quantize(const KernelTable& kernels, const Activations& input, int token);
+
+  ProductObserver* observer = nullptr;  ///< not owned; when set, the layers' products over this buffer are shown to it
 
  private:
   AlignedBuffer codes_, scales_, half_sums_, scaled_sums_;

@@ -13,8 +13,8 @@
 #include "core/base/byte_source.h"
 #include "core/base/result.h"
 #include "core/gguf/gguf_file.h"
+#include "core/gguf/importance_file.h"
 #include "core/gguf/writer.h"
-#include "core/quantize/importance.h"
 #include "core/quantize/plan.h"
 
 namespace tessera {

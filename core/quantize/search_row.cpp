@@ -170,22 +170,24 @@ void search(const float* x, const float* w, BlockIQ4_XS& block) {
 
 /// Without an importance matrix: in between an equal weight and one that grows with the weight itself, as large weights tend to meet
 /// large activations.
-void default_importance(const float* x, int count, float* w) {
+/// `equal_share` is the part of the former; two bits a weight are so few that the large weights need most of the care.
+constexpr float kEqualShare = 1.0f, kEqualShareQ2K = 0.2f;
+void default_importance(const float* x, int count, float equal_share, float* w) {
   float squares = 0.0f;
   for (int i = 0; i < count; ++i) squares += x[i] * x[i];
   const float typical = std::sqrt(squares / static_cast<float>(count));
-  for (int i = 0; i < count; ++i) w[i] = typical + std::fabs(x[i]);
+  for (int i = 0; i < count; ++i) w[i] = equal_share * typical + std::fabs(x[i]);
 }
 
 template <class Block, int weights>
-void each_block(const float* in, uint64_t width, const float* importance, std::byte* out) {
+void each_block(const float* in, uint64_t width, const float* importance, std::byte* out, float equal_share = kEqualShare) {
   alignas(16) float w[weights];
   for (uint64_t i = 0; i < width / weights; ++i) {
     const float* x = in + i * weights;
     if (importance != nullptr) {
       std::memcpy(w, importance + i * weights, sizeof(w));
     } else {
-      default_importance(x, weights, w);
+      default_importance(x, weights, equal_share, w);
     }
     Block block;
     search(x, w, block);
@@ -202,7 +204,7 @@ void search_row(DType dtype, const float* in, uint64_t width, const float* impor
     case DType::kQ5_0: each_block<BlockQ5_0, 32>(in, width, importance, out); return;
     case DType::kQ5_1: each_block<BlockQ5_1, 32>(in, width, importance, out); return;
     case DType::kQ8_0: each_block<BlockQ8_0, 32>(in, width, importance, out); return;
-    case DType::kQ2_K: each_block<BlockQ2_K, 256>(in, width, importance, out); return;
+    case DType::kQ2_K: each_block<BlockQ2_K, 256>(in, width, importance, out, kEqualShareQ2K); return;
     case DType::kQ3_K: each_block<BlockQ3_K, 256>(in, width, importance, out); return;
     case DType::kQ4_K: each_block<BlockQ4_K, 256>(in, width, importance, out); return;
     case DType::kQ5_K: each_block<BlockQ5_K, 256>(in, width, importance, out); return;

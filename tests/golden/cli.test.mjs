@@ -196,7 +196,7 @@ test('bad usage ends with exit code 2, help and version with 0', { skip }, async
     assert.match(stderr, /^usage: /);
   }
   assert.match((await tessera(['--version'])).stdout, /^tessera \d+\.\d+\.\d+\n$/);
-  for (const command of ['chat', 'run', 'tokenize', 'render', 'logits', 'perplexity', 'bench', 'inspect', 'split', 'quantize']) {
+  for (const command of ['chat', 'run', 'tokenize', 'render', 'logits', 'perplexity', 'bench', 'inspect', 'split', 'quantize', 'imatrix']) {
     const { code, stdout } = await tessera([command, '--help']);
     assert.equal(code, 0);
     assert.ok(stdout.length > 200, command);

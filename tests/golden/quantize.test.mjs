@@ -15,7 +15,8 @@ const out = path.join(folder, 'out.gguf');
 const smol = modelPath('smollm2-135m-instruct-q4_1');
 
 test('every type runs and answers', { skip }, async () => {
-  const types = (await tessera(['quantize', '--help'])).stdout.match(/^Types: (.*)\.$/m)?.[1].split(', ') ?? [];
+  const refused = await tessera(['quantize', tinyLlama, out, 'nonsense']);
+  const types = refused.stderr.match(/^hint: use one of (.*)$/m)?.[1].split(', ') ?? [];
   assert.equal(types.length, 20);
   for (const type of types) {
     const report = await json(['quantize', tinyLlama, out, type.toLowerCase()]);

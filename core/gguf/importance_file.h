@@ -1,4 +1,4 @@
-// Owns the importance matrix: per weight matrix and input column the mean square of the activations that the column met.
+// Owns the importance file: per weight matrix and input column the mean square of the activations that the column met.
 // Source: llama.cpp's GGUF importance files: general.type "imatrix", tensors NAME.in_sum2 [width, matrices] and NAME.counts
 // [1, matrices], keys imatrix.datasets, imatrix.chunk_count, imatrix.chunk_size. `matrices` is 1, or the number of experts.
 #pragma once

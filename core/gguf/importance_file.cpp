@@ -1,4 +1,4 @@
-#include "core/quantize/importance.h"
+#include "core/gguf/importance_file.h"
 
 #include <cmath>
 #include <cstring>
