@@ -5,7 +5,7 @@
 import { build, transform } from 'esbuild';
 import { createHash } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, extname, join, relative, resolve } from 'node:path';
+import { basename, dirname, extname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
@@ -15,7 +15,8 @@ import { notices } from './notices.mjs';
 
 const kRoot = fileURLToPath(new URL('..', import.meta.url));
 const kWasmFiles = ['simd128', 'relaxed'].flatMap((variant) => [`tessera-${variant}.js`, `tessera-${variant}.wasm`]);
-const kCopied = ['.html', '.svg', '.png', '.ico', '.webmanifest'];
+const kPages = ['index.html', 'bench.html'];
+const kCopied = ['.svg', '.png', '.ico', '.webmanifest'];
 const kModels = 'models'; // kept when the site is rebuilt: the shards in it are large and made by `tessera split`
 const kMaxGzipBytes = 600_000;
 const kPacked = ['.br', '.gz'];
@@ -49,10 +50,17 @@ async function bundle(site) {
     logLevel: 'warning',
     metafile: true,
   };
-  const entryNames = 'assets/[name]-[hash]';
+  const hashed = 'assets/[name]-[hash]';
   const results = await Promise.all([
-    build({ ...common, entryNames, entryPoints: { main: 'web/page/main.js' }, plugins: [sharedModule] }),
-    build({ ...common, entryNames, entryPoints: { main: 'web/page/main.css' } }),
+    build({
+      ...common,
+      entryNames: hashed,
+      chunkNames: hashed,
+      entryPoints: { main: 'web/page/main.js', bench: 'web/page/bench.js' },
+      splitting: true,
+      plugins: [sharedModule],
+    }),
+    build({ ...common, entryNames: hashed, entryPoints: { main: 'web/page/main.css' } }),
     build({ ...common, entryPoints: { tessera: 'web/tessera.js' } }),
     build({ ...common, entryPoints: { 'tessera-worker': 'web/engine/worker.js' } }),
   ]);
@@ -93,19 +101,25 @@ async function copyFiles(site, wasm) {
 }
 
 /**
- * The page, with the real names of its files and the hosts that models may come from.
+ * A page, with the real names of its files, the icons of index.html and the hosts that models may come from.
  * @param {string} site
+ * @param {string} name
  * @param {string[]} outputs
  * @param {string[]} modelHosts
  */
-async function writePage(site, outputs, modelHosts) {
-  let page = await readFile(join(site, 'index.html'), 'utf8');
-  for (const path of outputs) page = page.replace(`"page/main${extname(path)}"`, `"${path}"`);
+async function writePage(site, name, outputs, modelHosts) {
+  let page = await readFile(join(kRoot, 'web', name), 'utf8');
+  for (const path of outputs) {
+    const [source, extension] = [basename(path).replace(/-[^-]*$/, ''), extname(path)];
+    page = page.replace(`"page/${source}${extension}"`, `"${path}"`);
+  }
+  const [sprite] = /<svg class="sprite"[^]*<\/svg>/.exec(await readFile(join(kRoot, 'web/index.html'), 'utf8')) ?? [''];
+  page = page.replace('<!-- sprite: of index.html -->', sprite);
   const policy = securityHeaders(modelHosts)['Content-Security-Policy'];
   // What a page cannot say of itself, only its host's headers.
   const own = policy.split('; ').filter((part) => !part.startsWith('frame-ancestors'));
   page = page.replace(/(http-equiv="Content-Security-Policy"\s+content=")[^"]*/, `$1${own.join('; ')}`);
-  await writeFile(join(site, 'index.html'), page);
+  await writeFile(join(site, name), page);
 }
 
 /**
@@ -210,7 +224,7 @@ async function main() {
   for (const name of await readdir(site)) if (name !== kModels) await rm(join(site, name), { recursive: true });
   const { sources, outputs } = await bundle(site);
   await copyFiles(site, values['without-wasm'] ? null : values.wasm);
-  await writePage(site, outputs, modelHosts);
+  for (const name of kPages) await writePage(site, name, outputs, modelHosts);
   await writeFile(join(site, 'THIRD-PARTY-NOTICES'), await notices(kRoot, sources));
   await writeFile(join(site, '_headers'), hostFiles(modelHosts));
   await listModels(site);

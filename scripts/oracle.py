@@ -3,7 +3,7 @@
 
   oracle.py logits MODEL --tokens 1,2,3 [--top K]   log-probabilities as JSON
   oracle.py check MODEL REFERENCE.json [NAME]       compares with log-probabilities made by transformers
-  oracle.py tiny                                    writes tests/golden/tiny-{llama,gemma3}.json
+  oracle.py tiny                                    writes tests/golden/tiny-{llama,gemma3,formats}.json
   oracle.py quality MODEL OUT.bin [--full F]        writes a quality golden (layout: tests/golden/README.md); --full keeps all log-probabilities
   oracle.py kl GOLDEN.bin DUMP [--full F]           KL divergence of a raw f32 dump of logits from the golden, and from the full distribution
 
@@ -274,7 +274,7 @@ def greedy(m, prompt, count):
 
 
 def command_tiny(_):
-    for name, length in (("tiny-llama", 40), ("tiny-gemma3", 48)):
+    for name, length in (("tiny-llama", 40), ("tiny-gemma3", 48), ("tiny-formats", 40)):
         m = Model(ROOT / "tests" / "data" / f"{name}.gguf")
         vocab = m["token_embd"].shape[0]
         rng = np.random.default_rng(7)

@@ -29,6 +29,7 @@ struct Avx2 {
   // One product of a pair is at most 2·127·max_code; an i16 holds kSumLimit / max_code of them.
   static constexpr int kSumLimit = 32767 / (2 * 127);
   static constexpr int kGemmTokens = 4;
+  static constexpr int kRareGemmTokens = 4;
 
   static F32 zero_f32() { return _mm256_setzero_ps(); }
   static I32 zero_i32() { return _mm256_setzero_si256(); }
@@ -59,13 +60,18 @@ struct Avx2 {
 
   static Bytes load_bytes(const std::byte* at) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)); }
   static Bytes or_bytes(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }
-  static Bytes low_nibbles(Bytes a) { return _mm256_and_si256(a, _mm256_set1_epi8(0x0f)); }
-  static Bytes high_nibbles(Bytes a) { return _mm256_and_si256(_mm256_srli_epi16(a, 4), _mm256_set1_epi8(0x0f)); }
-  template <int kBits>
-  static Bytes high_bits(Bytes a, int group) {
-    const int left = 4 - kBits * group;
+  template <int kBits, int kTo>
+  static Bytes move_bits(Bytes a, int group) {
+    const int left = kTo - kBits * group;
     const __m256i moved = left >= 0 ? _mm256_slli_epi16(a, left) : _mm256_srli_epi16(a, -left);
-    return _mm256_and_si256(moved, _mm256_set1_epi8(kBits == 1 ? 0x10 : 0x30));
+    return _mm256_and_si256(moved, _mm256_set1_epi8(((1 << kBits) - 1) << kTo));
+  }
+  static Bytes look_up(Bytes a, const int8_t* table) {
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table))), a);
+  }
+  template <int kNibble>
+  static I32 nibble(I32 a) {
+    return _mm256_and_si256(_mm256_srli_epi32(a, 4 * kNibble), _mm256_set1_epi32(15));
   }
 
   static Codes prepare(Bytes a) { return a; }
@@ -93,6 +99,10 @@ struct Avx2 {
   }
   static F32 load_u8(const std::byte* at) { return to_float(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)))); }
   static I32 load_i8(const std::byte* at) { return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at))); }
+  static F32 load_power(const std::byte* at) {
+    const __m256i exponents = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(exponents, 23));
+  }
   static F32 load_any_f16(const std::byte* at) { return load_f16(at); }
   static void store(float* at, F32 a) { _mm256_storeu_ps(at, a); }
 

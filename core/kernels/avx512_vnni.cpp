@@ -25,6 +25,7 @@ struct Avx512Vnni {
   // The first operand of a dot is unsigned: signed codes are moved up by 128, which leaves as 128 · Σ activations.
   static constexpr int kSignedOffset = 128;
   static constexpr int kGemmTokens = 8;
+  static constexpr int kRareGemmTokens = 8;
 
   static F32 zero_f32() { return _mm512_setzero_ps(); }
   static I32 zero_i32() { return _mm512_setzero_si512(); }
@@ -53,14 +54,19 @@ struct Avx512Vnni {
 
   static Bytes load_bytes(const std::byte* at) { return _mm512_loadu_si512(at); }
   static Bytes or_bytes(Bytes a, Bytes b) { return _mm512_or_si512(a, b); }
-  static Bytes low_nibbles(Bytes a) { return _mm512_and_si512(a, _mm512_set1_epi8(0x0f)); }
-  static Bytes high_nibbles(Bytes a) { return _mm512_and_si512(_mm512_srli_epi16(a, 4), _mm512_set1_epi8(0x0f)); }
-  template <int kBits>
-  static Bytes high_bits(Bytes a, int group) {
-    const int left = 4 - kBits * group;
+  template <int kBits, int kTo>
+  static Bytes move_bits(Bytes a, int group) {
+    const int left = kTo - kBits * group;
     const __m512i moved =
         left >= 0 ? _mm512_slli_epi16(a, static_cast<unsigned>(left)) : _mm512_srli_epi16(a, static_cast<unsigned>(-left));
-    return _mm512_and_si512(moved, _mm512_set1_epi8(kBits == 1 ? 0x10 : 0x30));
+    return _mm512_and_si512(moved, _mm512_set1_epi8(((1 << kBits) - 1) << kTo));
+  }
+  static Bytes look_up(Bytes a, const int8_t* table) {
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table))), a);
+  }
+  template <int kNibble>
+  static I32 nibble(I32 a) {
+    return _mm512_and_si512(_mm512_srli_epi32(a, 4 * kNibble), _mm512_set1_epi32(15));
   }
 
   static Codes prepare(Bytes a) { return a; }
@@ -80,6 +86,10 @@ struct Avx512Vnni {
   static F32 load_floats(const float* at) { return _mm512_loadu_ps(at); }
   static F32 load_f32(const std::byte* at) { return _mm512_loadu_ps(at); }
   static F32 load_f16(const std::byte* at) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at))); }
+  static F32 load_power(const std::byte* at) {
+    const __m512i exponents = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(exponents, 23));
+  }
   static F32 load_any_f16(const std::byte* at) { return load_f16(at); }
   static F32 load_bf16(const std::byte* at) {
     const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));

@@ -5,7 +5,17 @@
 //  - Per weight row and block: an exact integer sum of code products, then in f32, block after block along the row,
 //      acc = acc + float(sum) · (weight_scale · activation_scale)          all formats
 //      acc = acc + weight_min · (activation_scale · float(Σ codes))        formats with a minimum, after the line above
-//    each product and sum rounded on its own (no fused multiply-add).
+//    each product and sum rounded on its own (no fused multiply-add). Where 16 weights have factors of their own these are integers
+//    and part of the exact sums: with dot0 and dot1 the dots of the two halves of the block, Σ0 and Σ1 the sums of their codes,
+//      sum     = s0 · dot0 + s1 · dot1                                   Q2_K, Q3_K, Q6_K
+//      Σ codes = m0 · Σ0 + m1 · Σ1                                       Q2_K
+//    What a format calls weight_scale, weight_min and the code:
+//      Q4_0, Q5_0, Q8_0   d · (code - 8, 16, 0)           Q4_1, Q5_1   d · code + m
+//      Q4_K, Q5_K         (d · sc) · code, -(dmin · mn)   Q2_K         d · code (0…3), -dmin
+//      Q6_K, Q3_K         d · (code - 32, 4)              Q8_K         d · code, d f32
+//      IQ4_NL, IQ4_XS     d or (d · sc), the code is kNonLinear4[nibble], -127…113
+//      MXFP4              2^(e - 128), the code is kDoubledE2M1[nibble], -12…12
+//      TQ1_0, TQ2_0       d · (code - 1)
 //  - F32, F16 and BF16 weights: acc = acc + w · x, element after element along the row, on the f32 activations.
 //  - Attention: a score sums q[d]·k[d] and an output value sums weight · v over the positions, each one after another, in order.
 //  - Other f32 reductions run in 16 lanes: lane j sums elements j, j+16, j+32, … in order; then the upper half is added to the
@@ -54,6 +64,9 @@ struct Activations {
 using MatmulFn = void (*)(const PackedMatrix& weights, const Activations& x, int64_t first_tile, int64_t last_tile, float* out,
                           int64_t out_stride);
 
+/// One product per DType, indexed by its GGUF number; nullptr where the format does not exist.
+using MatmulTable = std::array<MatmulFn, kDTypeNumbers>;
+
 /// Width of the panels that K and V are cut into: columns that are read together lie together, line after line.
 inline constexpr int kAttentionPanel = 16;
 
@@ -71,14 +84,13 @@ struct AttentionState {
 
 /// A complete set of inner loops for one instruction set. A value: plain function pointers, no state.
 struct KernelTable {
-  std::string_view name;  ///< "scalar", "avx2", "avx512_vnni", "wasm_simd128", "wasm_relaxed"
+  std::string_view name;  ///< "scalar", "avx2", "avx512_vnni", "neon_dot", "wasm_simd128", "wasm_relaxed"
   int tile_rows;          ///< the PackedMatrix tile these kernels read
 
   /// Quantises one row of `width` (a multiple of 32) values; output shapes as in Activations for one token.
   void (*quantize_row)(const float* x, int64_t width, int8_t* codes, float* scales, int32_t* half_sums, float* scaled_sums);
 
-  /// One product per DType, indexed by its GGUF number; nullptr where the format does not exist.
-  std::array<MatmulFn, 32> matmul;
+  MatmulTable matmul;
 
   /// out[i] = x[i] · (1 / sqrt(Σx²/n + epsilon)) · weight[i] (Zhang & Sennrich 2019). n ≥ 1; out may be x.
   void (*rms_norm)(const float* x, const float* weight, int64_t n, float epsilon, float* out);

@@ -2,7 +2,9 @@
 //
 // An Isa has lanes = rows of a tile, and these types and functions (all static, inline):
 //   F32 / I32        one float / int32 per row          zero_f32 zero_i32 splat_f32 splat_i32 add mul mul_i32 sub_i32 to_float
-//   Bytes            4 codes per row                     load_bytes low_nibbles high_nibbles high_bits<bits>(Bytes, group)
+//                    nibble<n>(I32)                      bits 4n…4n+3 of each
+//   Bytes            4 codes per row                     load_bytes or_bytes look_up(Bytes 0…15, int8_t table[16])
+//                    move_bits<n, to>(Bytes, group)      bits n·group … of each byte moved to bit `to`, all others cleared
 //   Codes, Signed    Bytes made ready for dot            prepare(Bytes), prepare_signed(Bytes)
 //   Act              4 activations, the same in each row load_act(int8_t*)
 //   Sum              running dot of Codes and Act        zero_sum dot(Sum, Codes, Act) widen(Sum) -> I32
@@ -10,12 +12,15 @@
 //   kSignedOffset    what prepare_signed adds to the codes of a Signed
 //   kSumLimit        a Sum may add kSumLimit / max_code products before it must be widened (0: never)
 //   loads            load_f16 load_bf16 load_f32 (one per row -> F32), load_u8 load_i8 (one per row -> F32 / I32), store
-//   kGemmTokens                                          tokens of one register block; one tile at a time, because memory is fastest
+//                    load_power                          one u8 per row, the exponent of an F32: 2^(e - 127), 0 for e = 0
+//   kGemmTokens, kRareGemmTokens                         tokens of one register block, and for rare formats; one tile at a time, because
+//   memory is fastest
 //                                                        when a thread reads it as one stream
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "core/kernels/kernels.h"
 #include "core/kernels/layout.h"
@@ -29,17 +34,49 @@ struct ActivationBlock {
   int32_t half_sums[2];
 };
 
+/// Formats that few files hold.
+constexpr bool rare_format(DType dtype) {
+  return dtype == DType::kQ2_K || dtype == DType::kQ3_K || dtype == DType::kTQ2_0 || dtype == DType::kMXFP4 || dtype == DType::kIQ4_NL ||
+         dtype == DType::kIQ4_XS;
+}
+
+/// The dots of an Isa for unsigned codes, and for those with a sign.
+template <class Isa>
+struct UnsignedDots {
+  using Codes = typename Isa::Codes;
+  using Sum = typename Isa::Sum;
+  static Codes prepare(typename Isa::Bytes a) { return Isa::prepare(a); }
+  static Sum zero() { return Isa::zero_sum(); }
+  static Sum dot(Sum sum, const Codes& codes, const typename Isa::Act& act) { return Isa::dot(sum, codes, act); }
+  static typename Isa::I32 widen(Sum sum) { return Isa::widen(sum); }
+};
+template <class Isa>
+struct SignedDots {
+  using Codes = typename Isa::Signed;
+  using Sum = typename Isa::SignedSum;
+  static Codes prepare(typename Isa::Bytes a) { return Isa::prepare_signed(a); }
+  static Sum zero() { return Isa::zero_signed_sum(); }
+  static Sum dot(Sum sum, const Codes& codes, const typename Isa::Act& act) { return Isa::dot_signed(sum, codes, act); }
+  static typename Isa::I32 widen(Sum sum) { return Isa::widen_signed(sum); }
+};
+
 template <class Isa, DType kDType>
 struct BlockLoops {
   static constexpr PackedLayout kLayout = packed_layout(kDType);
   static constexpr int kRows = Isa::kRows;
-  // Products of one Sum before it must be widened, and whether a whole block fits into one. Q6_K scales its halves apart.
-  static constexpr int kCapacity = Isa::kSumLimit == 0 ? 8 : Isa::kSumLimit / kLayout.max_code;
-  static constexpr bool kOneSum = kLayout.signed_codes || (kCapacity >= 8 && kDType != DType::kQ6_K);
+  static constexpr bool kSigned = kLayout.signed_codes;
+  // Products of one Sum before it must be widened, and whether a whole block fits into one.
+  static constexpr int kCapacity = Isa::kSumLimit == 0 || kSigned ? 8 : Isa::kSumLimit / kLayout.max_code;
+  static constexpr bool kOneSum = kCapacity >= 8 && !kLayout.halves();
   using F32 = typename Isa::F32;
   using I32 = typename Isa::I32;
 
-  // Integer dots of both 16-weight halves of a block, for kTokens activations. With two halves their sums stay apart (Q6_K).
+  // Every instance of the loops is downloaded, so formats that few files hold have smaller ones.
+  static constexpr int kGemmTokens = kDType == DType::kQ8_K ? 1 : rare_format(kDType) ? Isa::kRareGemmTokens : Isa::kGemmTokens;
+  using Dots = std::conditional_t<kSigned, SignedDots<Isa>, UnsignedDots<Isa>>;
+  using Codes = typename Dots::Codes;
+
+  // Integer dots of a block's halves of 16 weights for kTokens activations; only the sum of both counts where halves() is false.
   template <int kTokens>
   struct Sums {
     I32 low[kTokens];
@@ -48,108 +85,115 @@ struct BlockLoops {
 
   static const std::byte* field(const std::byte* base, int offset) { return base + static_cast<ptrdiff_t>(kRows) * offset; }
 
-  static typename Isa::Codes low_codes(const std::byte* block, typename Isa::Bytes nibbles, int step) {
-    return Isa::prepare(with_high_bits(block, Isa::low_nibbles(nibbles), step));
-  }
-  static typename Isa::Codes high_codes(const std::byte* block, typename Isa::Bytes nibbles, int step) {
-    return Isa::prepare(with_high_bits(block, Isa::high_nibbles(nibbles), step + 4));
-  }
-  // Adds the bits above the nibble to codes 4·word … 4·word+3 of each row.
-  static typename Isa::Bytes with_high_bits(const std::byte* block, typename Isa::Bytes nibbles, int word) {
-    if constexpr (kLayout.high_bits == 1) {
-      return Isa::or_bytes(nibbles, Isa::template high_bits<1>(Isa::load_bytes(field(block, kLayout.high_at)), word));
-    } else if constexpr (kLayout.high_bits == 2) {
-      const std::byte* high = field(block, kLayout.high_at + 4 * (word / 4));
-      return Isa::or_bytes(nibbles, Isa::template high_bits<2>(Isa::load_bytes(high), word % 4));
+  // Codes 4·word … 4·word+3 of each row.
+  static Codes load_codes(const std::byte* block, int word) {
+    typename Isa::Bytes codes;
+    if constexpr (kLayout.code_bits == 8) {
+      codes = Isa::load_bytes(field(block, kLayout.codes_at + 4 * word));
+    } else if constexpr (kLayout.code_bits == 4) {
+      codes = Isa::template move_bits<4, 0>(Isa::load_bytes(field(block, kLayout.codes_at + 4 * (word % 4))), word / 4);
     } else {
-      (void)block;
-      (void)word;
-      return nibbles;
+      codes = Isa::template move_bits<2, 0>(Isa::load_bytes(field(block, kLayout.codes_at + 4 * (word / 4))), word % 4);
     }
+    if constexpr (kLayout.high_bits > 0) {
+      constexpr int kGroups = 8 / kLayout.high_bits;
+      const auto high = Isa::load_bytes(field(block, kLayout.high_at + 4 * (word / kGroups)));
+      codes = Isa::or_bytes(codes, Isa::template move_bits<kLayout.high_bits, kLayout.code_bits>(high, word % kGroups));
+    }
+    if constexpr (kLayout.table != nullptr) codes = Isa::look_up(codes, kLayout.table);
+    return Dots::prepare(codes);
   }
 
   template <int kTokens>
-  static Sums<kTokens> dot_signed_block(const std::byte* block, const int8_t* const* codes) {
-    typename Isa::SignedSum sums[kTokens];
-    for (int t = 0; t < kTokens; ++t) sums[t] = Isa::zero_signed_sum();
-    for (int word = 0; word < 8; ++word) {
-      const auto weights = Isa::prepare_signed(Isa::load_bytes(field(block, kLayout.codes_at + 4 * word)));
-      for (int t = 0; t < kTokens; ++t) sums[t] = Isa::dot_signed(sums[t], weights, Isa::load_act(codes[t] + 4 * word));
-    }
-    Sums<kTokens> result;
-    for (int t = 0; t < kTokens; ++t) {
-      result.low[t] = Isa::widen_signed(sums[t]);
-      result.high[t] = Isa::zero_i32();
-    }
-    return result;
-  }
-
-  template <int kTokens>
-  static Sums<kTokens> dot_nibble_block(const std::byte* block, const int8_t* const* codes) {
-    // Nibble words 0…3 hold weights 4s… in their low and 16+4s… in their high halves; one running sum for each half.
+  static Sums<kTokens> dot_block(const std::byte* block, const int8_t* const* codes) {
     static_assert(kCapacity >= 2);
-    typename Isa::Sum low[kTokens], high[kTokens];
+    typename Dots::Sum low[kTokens], high[kTokens];
     Sums<kTokens> result;
-    for (int t = 0; t < kTokens; ++t) low[t] = high[t] = Isa::zero_sum();
+    for (int t = 0; t < kTokens; ++t) low[t] = high[t] = Dots::zero();
+    // One word of each half a step, since both lie in the same word of nibbles.
     for (int step = 0; step < 4; ++step) {
-      const auto nibbles = Isa::load_bytes(field(block, kLayout.codes_at + 4 * step));
-      const auto first = low_codes(block, nibbles, step);
-      const auto second = high_codes(block, nibbles, step);
+      const Codes first = load_codes(block, step), second = load_codes(block, step + 4);
       for (int t = 0; t < kTokens; ++t) {
-        low[t] = Isa::dot(low[t], first, Isa::load_act(codes[t] + 4 * step));
+        low[t] = Dots::dot(low[t], first, Isa::load_act(codes[t] + 4 * step));
         auto& other = kOneSum ? low[t] : high[t];
-        other = Isa::dot(other, second, Isa::load_act(codes[t] + 16 + 4 * step));
+        other = Dots::dot(other, second, Isa::load_act(codes[t] + 16 + 4 * step));
       }
       if constexpr (kCapacity < 4) {
         if (step == 1) {
           for (int t = 0; t < kTokens; ++t) {
-            result.low[t] = Isa::widen(low[t]);
-            result.high[t] = Isa::widen(high[t]);
-            low[t] = high[t] = Isa::zero_sum();
+            result.low[t] = Dots::widen(low[t]);
+            result.high[t] = Dots::widen(high[t]);
+            low[t] = high[t] = Dots::zero();
           }
         }
       }
     }
     for (int t = 0; t < kTokens; ++t) {
       if constexpr (kCapacity < 4) {
-        result.low[t] = Isa::add_i32(result.low[t], Isa::widen(low[t]));
-        result.high[t] = Isa::add_i32(result.high[t], Isa::widen(high[t]));
+        result.low[t] = Isa::add_i32(result.low[t], Dots::widen(low[t]));
+        result.high[t] = Isa::add_i32(result.high[t], Dots::widen(high[t]));
       } else {
-        result.low[t] = Isa::widen(low[t]);
-        result.high[t] = kOneSum ? Isa::zero_i32() : Isa::widen(high[t]);
+        result.low[t] = Dots::widen(low[t]);
+        result.high[t] = kOneSum ? Isa::zero_i32() : Dots::widen(high[t]);
       }
     }
     return result;
   }
 
-  // The exact integer sum of one block: offsets taken off and the two 16-weight scales of Q6_K applied.
+  // The integer scale of one half of the block.
+  static I32 half_scale(const std::byte* block, int half) {
+    const I32 factor = Isa::load_i8(field(block, half));
+    if constexpr (kLayout.scale == ScaleForm::kHalfNibbles) {
+      return Isa::template nibble<0>(factor);
+    } else {
+      return factor;
+    }
+  }
+
+  // The exact integer sum of one block: offsets taken off, integer scales of the halves applied.
   static I32 block_total(const std::byte* block, I32 low, I32 high, const ActivationBlock& act) {
-    if constexpr (kDType == DType::kQ6_K) {
-      low = Isa::sub_i32(low, Isa::splat_i32(kLayout.offset * act.half_sums[0]));
-      high = Isa::sub_i32(high, Isa::splat_i32(kLayout.offset * act.half_sums[1]));
-      return Isa::add_i32(Isa::mul_i32(low, Isa::load_i8(field(block, 0))), Isa::mul_i32(high, Isa::load_i8(field(block, 1))));
+    if constexpr (kLayout.halves()) {
+      if constexpr (kLayout.offset != 0) {
+        low = Isa::sub_i32(low, Isa::splat_i32(kLayout.offset * act.half_sums[0]));
+        high = Isa::sub_i32(high, Isa::splat_i32(kLayout.offset * act.half_sums[1]));
+      }
+      return Isa::add_i32(Isa::mul_i32(low, half_scale(block, 0)), Isa::mul_i32(high, half_scale(block, 1)));
     } else {
       (void)block;
       I32 total = kOneSum ? low : Isa::add_i32(low, high);
-      constexpr int kOffset = kLayout.signed_codes ? Isa::kSignedOffset : kLayout.offset;
+      constexpr int kOffset = kSigned ? Isa::kSignedOffset : kLayout.offset;
       if constexpr (kOffset != 0) total = Isa::sub_i32(total, Isa::splat_i32(kOffset * (act.half_sums[0] + act.half_sums[1])));
       return total;
     }
   }
 
   static F32 block_scale(const std::byte* header, const std::byte* block) {
-    if constexpr (kDType == DType::kQ4_K || kDType == DType::kQ5_K) {
-      return Isa::mul(Isa::load_f16(field(header, 0)), Isa::load_u8(field(block, 0)));
+    const std::byte* at = field(kLayout.header_bytes > 0 ? header : block, 0);
+    if constexpr (kLayout.scale == ScaleForm::kF32) {
+      return Isa::load_f32(at);
+    } else if constexpr (kLayout.scale == ScaleForm::kE8M0) {
+      // 2^(e - 128) also where e = 0 and e = 1 make it too small for a normal f32.
+      return Isa::mul(Isa::max(Isa::load_power(at), Isa::splat_f32(0x1p-127f)), Isa::splat_f32(0.5f));
+    } else if constexpr (kLayout.scale == ScaleForm::kTimesU8) {
+      return Isa::mul(Isa::load_f16(at), Isa::load_u8(field(block, 0)));
+    } else if constexpr (kLayout.scale == ScaleForm::kTimesI8) {
+      return Isa::mul(Isa::load_f16(at), Isa::to_float(Isa::load_i8(field(block, 0))));
     } else {
-      return Isa::load_f16(field(kLayout.header_bytes > 0 ? header : block, 0));
+      return Isa::load_f16(at);
     }
   }
 
-  static F32 block_min(const std::byte* header, const std::byte* block) {
-    if constexpr (kDType == DType::kQ4_K || kDType == DType::kQ5_K) {
-      return Isa::negate(Isa::mul(Isa::load_f16(field(header, 2)), Isa::load_u8(field(block, 1))));
+  // What the minimum of the block adds for one token.
+  static F32 min_product(const std::byte* header, const std::byte* block, const ActivationBlock& act) {
+    if constexpr (kLayout.scale == ScaleForm::kHalfNibbles) {
+      I32 sum = Isa::mul_i32(Isa::template nibble<1>(Isa::load_i8(field(block, 0))), Isa::splat_i32(act.half_sums[0]));
+      sum = Isa::add_i32(sum, Isa::mul_i32(Isa::template nibble<1>(Isa::load_i8(field(block, 1))), Isa::splat_i32(act.half_sums[1])));
+      return Isa::mul(Isa::negate(Isa::load_f16(field(header, 2))), Isa::mul(Isa::splat_f32(act.scale), Isa::to_float(sum)));
+    } else if constexpr (kLayout.scale == ScaleForm::kTimesU8) {
+      const F32 minimum = Isa::negate(Isa::mul(Isa::load_f16(field(header, 2)), Isa::load_u8(field(block, 1))));
+      return Isa::mul(minimum, Isa::splat_f32(act.scaled_sum));
     } else {
-      return Isa::load_f16(field(block, 2));
+      return Isa::mul(Isa::load_f16(field(block, 2)), Isa::splat_f32(act.scaled_sum));
     }
   }
 
@@ -165,21 +209,14 @@ struct BlockLoops {
     for (int64_t b = 0; b < blocks; header += kRows * kLayout.super_bytes()) {
       for (int in_super = 0; in_super < kLayout.blocks; ++in_super, ++b) {
         const std::byte* block = field(header, kLayout.header_bytes + in_super * kLayout.block_bytes);
-        Sums<kTokens> sums;
-        if constexpr (kLayout.signed_codes) {
-          sums = dot_signed_block<kTokens>(block, codes);
-        } else {
-          sums = dot_nibble_block<kTokens>(block, codes);
-        }
+        const Sums<kTokens> sums = dot_block<kTokens>(block, codes);
         const F32 scale = block_scale(header, block);
         for (int t = 0; t < kTokens; ++t) {
           const int64_t at = (first_token + t) * blocks + b;
           const ActivationBlock act{x.scales[at], x.scaled_sums[at], {x.half_sums[2 * at], x.half_sums[2 * at + 1]}};
           const I32 total = block_total(block, sums.low[t], sums.high[t], act);
           acc[t] = Isa::add(acc[t], Isa::mul(Isa::to_float(total), Isa::mul(scale, Isa::splat_f32(act.scale))));
-          if constexpr (kLayout.has_min) {
-            acc[t] = Isa::add(acc[t], Isa::mul(block_min(header, block), Isa::splat_f32(act.scaled_sum)));
-          }
+          if constexpr (kLayout.has_min) acc[t] = Isa::add(acc[t], min_product(header, block, act));
           codes[t] += kActivationBlock;
         }
       }
@@ -204,6 +241,7 @@ struct BlockLoops {
 template <class Isa, DType kDType>
 struct FloatLoops {
   static constexpr int kRows = Isa::kRows;
+  static constexpr int kGemmTokens = Isa::kGemmTokens;
   static constexpr int kElementBytes = kDType == DType::kF32 ? 4 : 2;
   using F32 = typename Isa::F32;
 
@@ -233,9 +271,12 @@ struct FloatLoops {
 /// The MatmulFn of one format: register blocks of tokens first, then what is left over.
 template <class Isa, class Loops>
 void matmul(const PackedMatrix& w, const Activations& x, int64_t first_tile, int64_t last_tile, float* out, int64_t out_stride) {
+  constexpr int kTokens = Loops::kGemmTokens;
   int token = 0;
-  for (; token + Isa::kGemmTokens <= x.tokens; token += Isa::kGemmTokens) {
-    for (int64_t tile = first_tile; tile < last_tile; ++tile) Loops::template tile<Isa::kGemmTokens>(w, x, tile, token, out, out_stride);
+  if constexpr (kTokens > 1) {
+    for (; token + kTokens <= x.tokens; token += kTokens) {
+      for (int64_t tile = first_tile; tile < last_tile; ++tile) Loops::template tile<kTokens>(w, x, tile, token, out, out_stride);
+    }
   }
   for (; token < x.tokens; ++token) {
     for (int64_t tile = first_tile; tile < last_tile; ++tile) Loops::template tile<1>(w, x, tile, token, out, out_stride);
@@ -244,11 +285,12 @@ void matmul(const PackedMatrix& w, const Activations& x, int64_t first_tile, int
 
 /// matmul[] of a KernelTable with every format this build reads.
 template <class Isa>
-constexpr std::array<MatmulFn, 32> matmul_table() {
-  std::array<MatmulFn, 32> table{};
+constexpr MatmulTable matmul_table() {
+  MatmulTable table{};
   const auto blocks = [&]<DType... kDTypes>() { ((table[static_cast<uint32_t>(kDTypes)] = matmul<Isa, BlockLoops<Isa, kDTypes>>), ...); };
-  blocks.template
-  operator()<DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K>();
+  blocks.template operator()<DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K,
+                             DType::kQ5_K, DType::kQ6_K, DType::kQ8_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kTQ2_0, DType::kMXFP4>();
+  table[static_cast<uint32_t>(DType::kTQ1_0)] = table[static_cast<uint32_t>(DType::kTQ2_0)];  // packed alike
   table[static_cast<uint32_t>(DType::kF32)] = matmul<Isa, FloatLoops<Isa, DType::kF32>>;
   table[static_cast<uint32_t>(DType::kF16)] = matmul<Isa, FloatLoops<Isa, DType::kF16>>;
   table[static_cast<uint32_t>(DType::kBF16)] = matmul<Isa, FloatLoops<Isa, DType::kBF16>>;

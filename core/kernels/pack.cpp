@@ -1,133 +1,15 @@
 #include "core/kernels/pack.h"
 
+#include <bit>
 #include <cstring>
 
 #include "core/base/half.h"
 #include "core/kernels/layout.h"
-#include "core/tensor/blocks.h"
+#include "core/kernels/raw_block.h"
+#include "core/tensor/block_fields.h"
 
 namespace tessera {
 namespace {
-
-// A file's block of 32 weights, the same for every quantised format.
-struct RawBlock {
-  uint16_t d = 0;     // f16 scale of the block or super-block
-  uint16_t m = 0;     // f16 minimum, or dmin of the super-block
-  uint8_t scale = 0;  // 6-bit scale and minimum of Q4_K, Q5_K; the two int8 scales of Q6_K
-  uint8_t minimum = 0;
-  uint8_t codes[32] = {};  // unsigned; two's complement for Q8_0
-};
-
-template <class Block>
-Block load_block(const std::byte* row, int64_t index) {
-  Block block;
-  std::memcpy(&block, row + index * sizeof(Block), sizeof(Block));
-  return block;
-}
-
-void read_nibbles(const uint8_t* qs, RawBlock& raw) {
-  for (int i = 0; i < 16; ++i) {
-    raw.codes[i] = qs[i] & 15;
-    raw.codes[i + 16] = qs[i] >> 4;
-  }
-}
-
-void read_fifth_bits(const uint8_t qh[4], RawBlock& raw) {
-  for (int i = 0; i < 32; ++i) raw.codes[i] = static_cast<uint8_t>(raw.codes[i] | (((qh[i / 8] >> (i % 8)) & 1) << 4));
-}
-
-RawBlock read_q4_0(const std::byte* row, int64_t b) {
-  const auto block = load_block<BlockQ4_0>(row, b);
-  RawBlock raw{.d = block.d};
-  read_nibbles(block.qs, raw);
-  return raw;
-}
-
-RawBlock read_q4_1(const std::byte* row, int64_t b) {
-  const auto block = load_block<BlockQ4_1>(row, b);
-  RawBlock raw{.d = block.d, .m = block.m};
-  read_nibbles(block.qs, raw);
-  return raw;
-}
-
-RawBlock read_q5_0(const std::byte* row, int64_t b) {
-  const auto block = load_block<BlockQ5_0>(row, b);
-  RawBlock raw{.d = block.d};
-  read_nibbles(block.qs, raw);
-  read_fifth_bits(block.qh, raw);
-  return raw;
-}
-
-RawBlock read_q5_1(const std::byte* row, int64_t b) {
-  const auto block = load_block<BlockQ5_1>(row, b);
-  RawBlock raw{.d = block.d, .m = block.m};
-  read_nibbles(block.qs, raw);
-  read_fifth_bits(block.qh, raw);
-  return raw;
-}
-
-RawBlock read_q8_0(const std::byte* row, int64_t b) {
-  const auto block = load_block<BlockQ8_0>(row, b);
-  RawBlock raw{.d = block.d};
-  for (int i = 0; i < 32; ++i) raw.codes[i] = static_cast<uint8_t>(block.qs[i] == -128 ? -127 : block.qs[i]);
-  return raw;
-}
-
-// Scales of group b%8 and the nibbles of a K-quant super-block.
-template <class Block>
-RawBlock read_k_block(const Block& block, int group) {
-  uint8_t scales[8], minima[8];
-  unpack_scales_k4(block.scales, scales, minima);
-  RawBlock raw{.d = block.d, .m = block.dmin, .scale = scales[group], .minimum = minima[group]};
-  const uint8_t* qs = block.qs + 32 * (group / 2);
-  for (int i = 0; i < 32; ++i) raw.codes[i] = group % 2 == 0 ? qs[i] & 15 : qs[i] >> 4;
-  return raw;
-}
-
-RawBlock read_q4_k(const std::byte* row, int64_t b) { return read_k_block(load_block<BlockQ4_K>(row, b / 8), static_cast<int>(b % 8)); }
-
-RawBlock read_q5_k(const std::byte* row, int64_t b) {
-  const auto block = load_block<BlockQ5_K>(row, b / 8);
-  const int group = static_cast<int>(b % 8);
-  RawBlock raw = read_k_block(block, group);
-  for (int i = 0; i < 32; ++i) raw.codes[i] = static_cast<uint8_t>(raw.codes[i] | (((block.qh[i] >> group) & 1) << 4));
-  return raw;
-}
-
-RawBlock read_q6_k(const std::byte* row, int64_t b) {
-  const auto block = load_block<BlockQ6_K>(row, b / 8);
-  const int half = static_cast<int>(b % 8) / 4, k = static_cast<int>(b % 4);
-  RawBlock raw{.d = block.d,
-               .scale = static_cast<uint8_t>(block.scales[2 * (b % 8)]),
-               .minimum = static_cast<uint8_t>(block.scales[2 * (b % 8) + 1])};
-  for (int i = 0; i < 32; ++i) {
-    const uint8_t low = block.ql[64 * half + 32 * (k % 2) + i];
-    const uint8_t high = block.qh[32 * half + i] >> (2 * k);
-    raw.codes[i] = static_cast<uint8_t>((k < 2 ? low & 15 : low >> 4) | ((high & 3) << 4));
-  }
-  return raw;
-}
-
-using ReadBlockFn = RawBlock (*)(const std::byte* row, int64_t block);
-
-ReadBlockFn block_reader(DType dtype) {
-  switch (dtype) {
-    case DType::kQ4_0: return read_q4_0;
-    case DType::kQ4_1: return read_q4_1;
-    case DType::kQ5_0: return read_q5_0;
-    case DType::kQ5_1: return read_q5_1;
-    case DType::kQ8_0: return read_q8_0;
-    case DType::kQ4_K: return read_q4_k;
-    case DType::kQ5_K: return read_q5_k;
-    case DType::kQ6_K: return read_q6_k;
-    case DType::kF32:
-    case DType::kF16:
-    case DType::kBF16: break;
-  }
-  return nullptr;
-}
-
-bool has_sub_scales(DType dtype) { return dtype == DType::kQ4_K || dtype == DType::kQ5_K || dtype == DType::kQ6_K; }
 
 // Where row `row` of a tile keeps its `size` bytes of the field at `offset` (see PackedLayout).
 template <class Byte>
@@ -135,50 +17,70 @@ Byte* field_of_row(Byte* base, int tile_rows, int row, int offset, int size) {
   return base + static_cast<ptrdiff_t>(tile_rows) * offset + static_cast<ptrdiff_t>(row) * size;
 }
 
-void write_codes(const RawBlock& raw, const PackedLayout& layout, std::byte* block, int tile_rows, int row) {
-  if (layout.signed_codes) {
-    for (int word = 0; word < 8; ++word) {
-      std::memcpy(field_of_row(block, tile_rows, row, layout.codes_at + 4 * word, 4), raw.codes + 4 * word, 4);
-    }
-    return;
+// Where a field of kBits a weight holds weight `weight` (0…31): byte of the row's words, and shift within it (see pack.h).
+struct BitPlace {
+  int byte;
+  int shift;
+};
+template <int kBits>
+constexpr BitPlace place_of(int weight) {
+  if (kBits == 4) return {weight % 16, weight / 16 * 4};
+  constexpr int kLines = 8 / kBits;
+  return {weight / 4 / kLines * 4 + weight % 4, weight / 4 % kLines * kBits};
+}
+
+// Bits [from_bit, from_bit + kBits) of all codes into the field at `offset`.
+template <int kBits>
+void write_bits(const uint8_t codes[32], int from_bit, std::byte* block, int tile_rows, int row, int offset) {
+  uint8_t bytes[4 * kBits] = {};
+  for (int i = 0; i < 32; ++i) {
+    const BitPlace place = place_of<kBits>(i);
+    bytes[place.byte] = static_cast<uint8_t>(bytes[place.byte] | (((codes[i] >> from_bit) & ((1 << kBits) - 1)) << place.shift));
   }
-  for (int word = 0; word < 4; ++word) {
-    uint8_t bytes[4];
-    for (int i = 0; i < 4; ++i) {
-      bytes[i] = static_cast<uint8_t>((raw.codes[4 * word + i] & 15) | ((raw.codes[16 + 4 * word + i] & 15) << 4));
-    }
-    std::memcpy(field_of_row(block, tile_rows, row, layout.codes_at + 4 * word, 4), bytes, 4);
-  }
-  const int groups = layout.high_bits == 0 ? 0 : 8 / layout.high_bits;  // words of codes that share one word of high bits
-  for (int word = 0; word < layout.high_bits; ++word) {
-    uint8_t bytes[4] = {};
-    for (int j = 0; j < groups; ++j) {
-      for (int i = 0; i < 4; ++i) {
-        bytes[i] = static_cast<uint8_t>(bytes[i] | ((raw.codes[4 * (groups * word + j) + i] >> 4) << (layout.high_bits * j)));
-      }
-    }
-    std::memcpy(field_of_row(block, tile_rows, row, layout.high_at + 4 * word, 4), bytes, 4);
+  for (int word = 0; word < kBits; ++word) std::memcpy(field_of_row(block, tile_rows, row, offset + 4 * word, 4), bytes + 4 * word, 4);
+}
+
+// The inverse: adds the field's bits to the codes.
+template <int kBits>
+void read_bits(const std::byte* block, int tile_rows, int row, int offset, int to_bit, uint8_t codes[32]) {
+  uint8_t bytes[4 * kBits];
+  for (int word = 0; word < kBits; ++word) std::memcpy(bytes + 4 * word, field_of_row(block, tile_rows, row, offset + 4 * word, 4), 4);
+  for (int i = 0; i < 32; ++i) {
+    const BitPlace place = place_of<kBits>(i);
+    codes[i] = static_cast<uint8_t>(codes[i] | (((bytes[place.byte] >> place.shift) & ((1 << kBits) - 1)) << to_bit));
   }
 }
 
-bool finite_f16(uint16_t bits) { return (bits & 0x7c00) != 0x7c00; }
+void write_codes(const RawBlock& raw, const PackedLayout& layout, std::byte* block, int tile_rows, int row) {
+  if (layout.code_bits == 2) write_bits<2>(raw.codes, 0, block, tile_rows, row, layout.codes_at);
+  if (layout.code_bits == 4) write_bits<4>(raw.codes, 0, block, tile_rows, row, layout.codes_at);
+  if (layout.code_bits == 8) write_bits<8>(raw.codes, 0, block, tile_rows, row, layout.codes_at);
+  if (layout.high_bits == 1) write_bits<1>(raw.codes, layout.code_bits, block, tile_rows, row, layout.high_at);
+  if (layout.high_bits == 2) write_bits<2>(raw.codes, layout.code_bits, block, tile_rows, row, layout.high_at);
+}
+
+bool finite_f16(uint32_t bits) { return (bits & 0x7c00) != 0x7c00; }
+
+bool finite_scale(ScaleForm form, uint32_t bits) {
+  if (form == ScaleForm::kF32) return (bits & 0x7f800000) != 0x7f800000;
+  if (form == ScaleForm::kE8M0) return bits != 255;
+  return finite_f16(bits);
+}
 
 bool pack_row(DType dtype, const std::byte* row_bytes, int64_t width, int tile_rows, int row, std::byte* tile) {
   const PackedLayout layout = packed_layout(dtype);
-  const ReadBlockFn read = block_reader(dtype);
+  const ReadRawBlockFn read = raw_block_reader(dtype);
   bool finite = true;
   for (int64_t b = 0; b < width / 32; ++b) {
     const RawBlock raw = read(row_bytes, b);
     std::byte* super = tile + static_cast<ptrdiff_t>(tile_rows) * (b / layout.blocks) * layout.super_bytes();
     std::byte* block = super + static_cast<ptrdiff_t>(tile_rows) * (layout.header_bytes + (b % layout.blocks) * layout.block_bytes);
     std::byte* scales = layout.header_bytes > 0 ? super : block;
-    finite = finite && finite_f16(raw.d) && finite_f16(raw.m);
-    std::memcpy(field_of_row(scales, tile_rows, row, 0, 2), &raw.d, 2);
+    finite = finite && finite_scale(layout.scale, raw.d) && finite_f16(raw.m);
+    const int size = layout.scale_bytes();
+    std::memcpy(field_of_row(scales, tile_rows, row, 0, size), &raw.d, size);
     if (layout.has_min) std::memcpy(field_of_row(scales, tile_rows, row, 2, 2), &raw.m, 2);
-    if (has_sub_scales(dtype)) {
-      *field_of_row(block, tile_rows, row, 0, 1) = std::byte{raw.scale};
-      *field_of_row(block, tile_rows, row, 1, 1) = std::byte{raw.minimum};
-    }
+    for (int i = 0; i < layout.factors(); ++i) *field_of_row(block, tile_rows, row, i, 1) = std::byte{raw.factors[i]};
     write_codes(raw, layout, block, tile_rows, row);
   }
   return finite;
@@ -192,31 +94,55 @@ uint16_t load_u16(const std::byte* at) {
   return value;
 }
 
-// The 32 codes of one row's block, offset taken off.
+float load_f32(const std::byte* at) {
+  float value;
+  std::memcpy(&value, at, 4);
+  return value;
+}
+
+// The 32 codes of one row's block, looked up in the format's table, offset taken off.
 void read_codes(const PackedLayout& layout, const std::byte* block, int tile_rows, int row, int8_t codes[32]) {
-  for (int word = 0; word < (layout.signed_codes ? 8 : 4); ++word) {
-    const std::byte* bytes = field_of_row(block, tile_rows, row, layout.codes_at + 4 * word, 4);
-    for (int i = 0; i < 4; ++i) {
-      const int byte = std::to_integer<uint8_t>(bytes[i]);
-      if (layout.signed_codes) {
-        codes[4 * word + i] = static_cast<int8_t>(byte);
-      } else {
-        codes[4 * word + i] = static_cast<int8_t>(byte & 15);
-        codes[16 + 4 * word + i] = static_cast<int8_t>(byte >> 4);
-      }
-    }
+  uint8_t raw[32] = {};
+  if (layout.code_bits == 2) read_bits<2>(block, tile_rows, row, layout.codes_at, 0, raw);
+  if (layout.code_bits == 4) read_bits<4>(block, tile_rows, row, layout.codes_at, 0, raw);
+  if (layout.code_bits == 8) read_bits<8>(block, tile_rows, row, layout.codes_at, 0, raw);
+  if (layout.high_bits == 1) read_bits<1>(block, tile_rows, row, layout.high_at, layout.code_bits, raw);
+  if (layout.high_bits == 2) read_bits<2>(block, tile_rows, row, layout.high_at, layout.code_bits, raw);
+  for (int i = 0; i < 32; ++i) {
+    const int value = layout.table != nullptr ? layout.table[raw[i]] : raw[i];
+    codes[i] = static_cast<int8_t>(value - layout.offset);
   }
-  const int groups = layout.high_bits == 0 ? 0 : 8 / layout.high_bits;
-  for (int word = 0; word < layout.high_bits; ++word) {
-    const std::byte* bytes = field_of_row(block, tile_rows, row, layout.high_at + 4 * word, 4);
-    for (int j = 0; j < groups; ++j) {
-      for (int i = 0; i < 4; ++i) {
-        const int high = (std::to_integer<int>(bytes[i]) >> (layout.high_bits * j)) & ((1 << layout.high_bits) - 1);
-        codes[4 * (groups * word + j) + i] = static_cast<int8_t>(codes[4 * (groups * word + j) + i] | (high << 4));
-      }
-    }
+}
+
+float read_scale(ScaleForm form, const std::byte* scales, int tile_rows, int row) {
+  if (form == ScaleForm::kE8M0) return half_e8m0(std::to_integer<uint8_t>(*field_of_row(scales, tile_rows, row, 0, 1)));
+  if (form == ScaleForm::kF32) return load_f32(field_of_row(scales, tile_rows, row, 0, 4));
+  return f16_to_f32(load_u16(field_of_row(scales, tile_rows, row, 0, 2)));
+}
+
+// Applies the factors at the start of the block.
+void read_factors(ScaleForm form, uint8_t first, uint8_t second, BlockCodes& block) {
+  switch (form) {
+    case ScaleForm::kTimesI8: block.scale = block.scale * static_cast<float>(static_cast<int8_t>(first)); return;
+    case ScaleForm::kTimesU8:
+      block.scale = block.scale * static_cast<float>(first);
+      block.min = -(block.min * static_cast<float>(second));
+      return;
+    case ScaleForm::kHalves:
+      block.half_scale[0] = static_cast<int8_t>(first);
+      block.half_scale[1] = static_cast<int8_t>(second);
+      return;
+    case ScaleForm::kHalfNibbles:
+      block.min = -block.min;
+      block.half_scale[0] = first & 15;
+      block.half_scale[1] = second & 15;
+      block.half_min[0] = first >> 4;
+      block.half_min[1] = second >> 4;
+      return;
+    case ScaleForm::kF16:
+    case ScaleForm::kF32:
+    case ScaleForm::kE8M0: return;
   }
-  for (int i = 0; i < 32; ++i) codes[i] = static_cast<int8_t>(codes[i] - layout.offset);
 }
 
 }  // namespace
@@ -253,19 +179,15 @@ BlockCodes read_block(const PackedMatrix& matrix, int64_t row, int64_t block_ind
   const std::byte* scales = layout.header_bytes > 0 ? super : block;
 
   BlockCodes result{.codes = {},
-                    .scale = f16_to_f32(load_u16(field_of_row(scales, rows, r, 0, 2))),
+                    .scale = read_scale(layout.scale, scales, rows, r),
                     .min = 0.0f,
                     .half_scale = {1, 1},
+                    .half_min = {1, 1},
                     .has_min = layout.has_min};
   if (layout.has_min) result.min = f16_to_f32(load_u16(field_of_row(scales, rows, r, 2, 2)));
-  const auto first = std::to_integer<uint8_t>(*field_of_row(block, rows, r, 0, 1));
-  const auto second = std::to_integer<uint8_t>(*field_of_row(block, rows, r, 1, 1));
-  if (matrix.dtype == DType::kQ6_K) {
-    result.half_scale[0] = static_cast<int8_t>(first);
-    result.half_scale[1] = static_cast<int8_t>(second);
-  } else if (has_sub_scales(matrix.dtype)) {
-    result.scale = result.scale * static_cast<float>(first);
-    result.min = -(result.min * static_cast<float>(second));
+  if (layout.factors() > 0) {
+    const auto factor = [&](int i) { return std::to_integer<uint8_t>(*field_of_row(block, rows, r, i, 1)); };
+    read_factors(layout.scale, factor(0), factor(layout.factors() - 1), result);
   }
   read_codes(layout, block, rows, r, result.codes);
   return result;
@@ -276,9 +198,7 @@ float read_element(const PackedMatrix& matrix, int64_t row, int64_t column) {
   const std::byte* tile = matrix.data + (row / matrix.tile_rows) * matrix.tile_bytes;
   if (matrix.dtype == DType::kF16) return f16_to_f32(load_u16(tile + 2 * index));
   if (matrix.dtype == DType::kBF16) return bf16_to_f32(load_u16(tile + 2 * index));
-  float value;
-  std::memcpy(&value, tile + 4 * index, 4);
-  return value;
+  return load_f32(tile + 4 * index);
 }
 
 void unpack_row(const PackedMatrix& matrix, int64_t row, float* out) {
@@ -290,7 +210,7 @@ void unpack_row(const PackedMatrix& matrix, int64_t row, float* out) {
     const BlockCodes block = read_block(matrix, row, b);
     for (int i = 0; i < 32; ++i) {
       const float value = (block.scale * static_cast<float>(block.half_scale[i / 16])) * static_cast<float>(block.codes[i]);
-      out[32 * b + i] = block.has_min ? value + block.min : value;
+      out[32 * b + i] = block.has_min ? value + block.min * static_cast<float>(block.half_min[i / 16]) : value;
     }
   }
 }

@@ -3,19 +3,28 @@
 // A tile holds R = tile_rows rows. Along the width it is a list of blocks (32 weights) or super-blocks (256 weights = header + 8 blocks);
 // inside, every field of the R rows lies side by side. "word" below is 4 bytes of one row, so a line of R words is one SIMD load:
 //
-//   Q4_0, Q4_1  [R f16 scale] [R f16 min: Q4_1]  4 × [R words of nibbles]
-//   Q5_0, Q5_1  [R f16 scale] [R f16 min: Q5_1]  [R words of fifth bits]  4 × [R words of nibbles]
-//   Q8_0        [R f16 scale]  8 × [R words of codes]
-//   Q4_K, Q5_K  header [R f16 d] [R f16 dmin]; block [R u8 scale] [R u8 min] [R words of fifth bits: Q5_K] 4 × [R words of nibbles]
-//   Q6_K        header [R f16 d]; block [R i8 scale of weights 0…15] [R i8 scale of 16…31] 2 × [R words of bits 4,5] 4 × [R words of
-//   nibbles] F32, F16, BF16  per element [R values]
+//   Q4_0, Q4_1   [R f16 scale] [R f16 min: Q4_1]  4 × [R words of nibbles]
+//   Q5_0, Q5_1   [R f16 scale] [R f16 min: Q5_1]  [R words of single bits]  4 × [R words of nibbles]
+//   Q8_0         [R f16 scale]  8 × [R words of codes]
+//   IQ4_NL       as Q4_0
+//   MXFP4        [R u8 power of two]  4 × [R words of nibbles]
+//   Q4_K, Q5_K   header [R f16 d] [R f16 dmin]; block [R u8 scale] [R u8 min] [R words of single bits: Q5_K] 4 × [R words of nibbles]
+//   IQ4_XS       header [R f16 d]; block [R i8 scale]  4 × [R words of nibbles]
+//   Q6_K         header [R f16 d]; block [R i8 scale of weights 0…15] [R i8 of 16…31]  2 × [R words of pairs]  4 × [R words of nibbles]
+//   Q3_K         header [R f16 d]; block [R i8 scale of weights 0…15] [R i8 of 16…31]  [R words of single bits]  2 × [R words of pairs]
+//   Q2_K         header [R f16 d] [R f16 dmin]; block [R bytes of weights 0…15: scale low nibble, minimum high] [R bytes of 16…31]
+//                2 × [R words of pairs]
+//   TQ1_0, TQ2_0 header [R f16 d]; block 2 × [R words of pairs]
+//   Q8_K         header [R f32 d]; block 8 × [R words of codes]
+//   F32, F16, BF16  per element [R values]
 //
-//   nibbles:    byte i of word s: low nibble = weight 4s+i, high nibble = weight 16+4s+i of the block
-//   fifth bits: byte i, bit j = bit 4 of weight 4j+i
-//   bits 4,5:   word h, byte i, bits 2j and 2j+1 = bits 4 and 5 of weight 16h+4j+i
-//   codes:      word s, byte i = weight 4s+i
+//   nibbles:     byte i of word s: low nibble = weight 4s+i, high nibble = weight 16+4s+i of the block
+//   single bits: byte i, bit j = the code's highest bit (4 of Q5, 2 of Q3_K) of weight 4j+i
+//   pairs:       word h, byte i, bits 2j and 2j+1 = two bits (0 and 1, Q6_K 4 and 5) of weight 16h+4j+i
+//   codes:       word s, byte i = weight 4s+i
 //
-// A row takes as many bytes as in the file, but for Q4_K and Q5_K: their 12 bytes of 6-bit scales become 16 whole bytes (+2.8 %, +2.3 %).
+// A row takes as many bytes as in the file, but where 6-bit scales become whole bytes: Q3_K +3.6 %, Q4_K +2.8 %, Q5_K +2.3 %,
+// IQ4_XS +1.5 %. TQ1_0 takes the bytes of TQ2_0 (+22 %): base-3 digits cost a multiplication each. Q8_K loses its sums (-11 %).
 #pragma once
 
 #include <cstddef>
@@ -32,15 +41,16 @@ uint64_t packed_tile_bytes(DType dtype, int64_t width, int tile_rows);
 
 /// Packs one tile: `rows` (1…tile_rows) consecutive rows of GGUF bytes, row_bytes(dtype, width) each, into `out`
 /// [packed_tile_bytes]; missing rows become zeros. Returns false when a block scale is not finite (a damaged or hostile file).
-/// A Q8_0 code of -128, which no quantiser writes, becomes -127. Thread-safe.
+/// A code of -128 in Q8_0 or Q8_K, which no quantiser writes, becomes -127. Thread-safe.
 [[nodiscard]] bool pack_tile(DType dtype, const std::byte* rows_bytes, int64_t width, int rows, int tile_rows, std::byte* out);
 
-/// One block of 32 weights of one row, taken apart: weight = scale[i/16] · code[i] + min.
+/// One block of 32 weights of one row, taken apart: weight = scale · half_scale[i/16] · code[i] + min · half_min[i/16].
 struct BlockCodes {
-  int8_t codes[32];   ///< with the format's offset already taken off
-  float scale;        ///< factor of all codes (d, or d·sc for Q4_K and Q5_K)
-  float min;          ///< 0 for formats without a minimum; Q4_K, Q5_K: -(dmin·m)
-  int half_scale[2];  ///< Q6_K: integer scale of each 16 codes; 1 elsewhere
+  int8_t codes[32];   ///< with the format's offset already taken off, or looked up in its table
+  float scale;        ///< factor of all codes: d, or d·sc for Q4_K, Q5_K and IQ4_XS
+  float min;          ///< 0 for formats without a minimum; Q4_K, Q5_K: -(dmin·m); Q2_K: -dmin
+  int half_scale[2];  ///< Q2_K, Q3_K, Q6_K: integer scale of each 16 codes; 1 elsewhere
+  int half_min[2];    ///< Q2_K: integer minimum of each 16 codes; 1 elsewhere
   bool has_min;
 };
 

@@ -1,6 +1,10 @@
 // Owns the list of kernel tables, best first, and the question which of them this machine can run.
 #include <string>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
 #include "core/kernels/kernels.h"
 #include "core/kernels/tables.h"
 
@@ -18,6 +22,10 @@ bool has_avx512_vnni() {
          __builtin_cpu_supports("avx512vnni");
 }
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"); }
+#elif defined(__aarch64__) && defined(__linux__)
+bool has_neon_dot() { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
+#elif defined(__aarch64__)
+bool has_neon_dot() { return true; }  // every ARM processor of Apple's computers
 #endif
 bool always() { return true; }
 
@@ -25,6 +33,8 @@ constexpr Entry kEntries[] = {
 #if defined(__x86_64__)
     {&kAvx512VnniKernels, has_avx512_vnni},
     {&kAvx2Kernels, has_avx2},
+#elif defined(__aarch64__)
+    {&kNeonDotKernels, has_neon_dot},
 #endif
 #if defined(__wasm_relaxed_simd__)
     {&kWasmRelaxedKernels, always},

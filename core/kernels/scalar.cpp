@@ -56,7 +56,11 @@ void matmul_row(const PackedMatrix& w, const Activations& x, int64_t row, float*
       const int32_t total = low * weights.half_scale[0] + high * weights.half_scale[1];
       float& acc = out[t * out_stride + row];
       acc = acc + static_cast<float>(total) * (weights.scale * x.scales[t * blocks + b]);
-      if (weights.has_min) acc = acc + weights.min * x.scaled_sums[t * blocks + b];
+      if (weights.has_min) {
+        const int32_t* sums = x.half_sums + 2 * (t * blocks + b);
+        const int32_t sum = weights.half_min[0] * sums[0] + weights.half_min[1] * sums[1];
+        acc = acc + weights.min * (x.scales[t * blocks + b] * static_cast<float>(sum));
+      }
     }
   }
 }
@@ -75,9 +79,11 @@ void matmul_float(const PackedMatrix& w, const Activations& x, int64_t first_til
   }
 }
 
-constexpr std::array<MatmulFn, 32> scalar_matmul_table() {
-  std::array<MatmulFn, 32> table{};
-  for (DType dtype : {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K}) {
+constexpr MatmulTable scalar_matmul_table() {
+  MatmulTable table{};
+  for (DType dtype :
+       {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K, DType::kQ5_K,
+        DType::kQ6_K, DType::kQ8_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kTQ1_0, DType::kTQ2_0, DType::kMXFP4}) {
     table[static_cast<uint32_t>(dtype)] = matmul_quantized;
   }
   for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) table[static_cast<uint32_t>(dtype)] = matmul_float;

@@ -10,6 +10,7 @@ namespace tessera {
 extern const KernelTable kScalarKernels;
 extern const KernelTable kAvx512VnniKernels;
 extern const KernelTable kAvx2Kernels;
+extern const KernelTable kNeonDotKernels;
 extern const KernelTable kWasmSimd128Kernels;
 extern const KernelTable kWasmRelaxedKernels;
 

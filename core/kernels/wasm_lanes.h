@@ -46,14 +46,16 @@ struct WasmLanes {
 
   static Bytes load_bytes(const std::byte* at) { return wasm_v128_load(at); }
   static Bytes or_bytes(Bytes a, Bytes b) { return wasm_v128_or(a, b); }
-  static Bytes low_nibbles(Bytes a) { return wasm_v128_and(a, wasm_i8x16_const_splat(0x0f)); }
   // 16-bit shifts: 8-bit ones are emulated on x86. The mask takes off what comes over from the neighbour byte.
-  static Bytes high_nibbles(Bytes a) { return wasm_v128_and(wasm_u16x8_shr(a, 4), wasm_i8x16_const_splat(0x0f)); }
-  template <int kBits>
-  static Bytes high_bits(Bytes a, int group) {
-    const int left = 4 - kBits * group;
+  template <int kBits, int kTo>
+  static Bytes move_bits(Bytes a, int group) {
+    const int left = kTo - kBits * group;
     const v128_t moved = left >= 0 ? wasm_i16x8_shl(a, left) : wasm_u16x8_shr(a, -left);
-    return wasm_v128_and(moved, wasm_i8x16_const_splat(kBits == 1 ? 0x10 : 0x30));
+    return wasm_v128_and(moved, wasm_i8x16_const_splat(((1 << kBits) - 1) << kTo));
+  }
+  template <int kNibble>
+  static I32 nibble(I32 a) {
+    return wasm_v128_and(wasm_u32x4_shr(a, 4 * kNibble), wasm_i32x4_const_splat(15));
   }
 
   static F32 load_floats(const float* at) { return wasm_v128_load(at); }
@@ -73,6 +75,9 @@ struct WasmLanes {
   }
   static F32 load_u8(const std::byte* at) {
     return to_float(wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(at))));
+  }
+  static F32 load_power(const std::byte* at) {
+    return wasm_i32x4_shl(wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(at))), 23);
   }
   static I32 load_i8(const std::byte* at) { return wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(at))); }
   static void store(float* at, F32 a) { wasm_v128_store(at, a); }

@@ -1,4 +1,5 @@
-// Owns the kernels of WebAssembly relaxed SIMD: 8-bit dots. The second operand is always 0…127, where every engine must give the same bits.
+// Owns the kernels of WebAssembly relaxed SIMD: 8-bit dots. The second operand of a dot is always 0…127, that of a
+// swizzle 0…15, where every engine must give the same bits.
 #if defined(__wasm_relaxed_simd__)
 
 #include "core/kernels/matmul_loops.h"
@@ -23,7 +24,9 @@ struct Relaxed : WasmLanes {
   // One product of a pair is at most 2·127·max_code; an i16 holds kSumLimit / max_code of them.
   static constexpr int kSumLimit = 32767 / (2 * 127);
   static constexpr int kGemmTokens = 8;
+  static constexpr int kRareGemmTokens = 4;
 
+  static Bytes look_up(Bytes a, const int8_t* table) { return wasm_i8x16_relaxed_swizzle(wasm_v128_load(table), a); }
   static Codes prepare(Bytes a) { return a; }
   static Signed prepare_signed(Bytes a) { return {wasm_i8x16_abs(a), wasm_i8x16_shr(a, 7)}; }
   static Act load_act(const int8_t* at) { return wasm_v128_load32_splat(at); }

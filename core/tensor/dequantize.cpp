@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "core/base/half.h"
-#include "core/tensor/blocks.h"
+#include "core/tensor/block_fields.h"
 
 namespace tessera {
 namespace {
@@ -102,6 +102,56 @@ void dequantize_q6_k(const BlockQ6_K& block, float* out) {
   }
 }
 
+void dequantize_q2_k(const BlockQ2_K& block, float* out) {
+  const float d = f16_to_f32(block.d), dmin = f16_to_f32(block.dmin);
+  for (int i = 0; i < kSuperWeights; ++i) {
+    const float scale = d * static_cast<float>(block.scales[i / 16] & 15), minimum = dmin * static_cast<float>(block.scales[i / 16] >> 4);
+    out[i] = scale * static_cast<float>(two_bit_code(block.qs, i)) - minimum;
+  }
+}
+
+void dequantize_q3_k(const BlockQ3_K& block, float* out) {
+  const float d = f16_to_f32(block.d);
+  int8_t scales[16];
+  unpack_scales_k3(block.scales, scales);
+  for (int i = 0; i < kSuperWeights; ++i) {
+    out[i] = d * static_cast<float>(scales[i / 16]) * static_cast<float>(three_bit_code(block, i) - 4);
+  }
+}
+
+void dequantize_q8_k(const BlockQ8_K& block, float* out) {
+  for (int i = 0; i < kSuperWeights; ++i) out[i] = block.d * static_cast<float>(block.qs[i]);
+}
+
+/// 32 weights of the nibbles qs[16], each a step of `table`.
+void dequantize_nibbles(const uint8_t qs[16], const int8_t table[16], float scale, float* out) {
+  for (int i = 0; i < 16; ++i) {
+    out[i] = scale * static_cast<float>(table[qs[i] & 15]);
+    out[i + 16] = scale * static_cast<float>(table[qs[i] >> 4]);
+  }
+}
+
+void dequantize_iq4_nl(const BlockIQ4_NL& block, float* out) { dequantize_nibbles(block.qs, kNonLinear4, f16_to_f32(block.d), out); }
+
+void dequantize_iq4_xs(const BlockIQ4_XS& block, float* out) {
+  const float d = f16_to_f32(block.d);
+  for (int g = 0; g < 8; ++g) {
+    dequantize_nibbles(block.qs + 16 * g, kNonLinear4, d * static_cast<float>(scale_iq4_xs(block, g)), out + 32 * g);
+  }
+}
+
+void dequantize_mxfp4(const BlockMXFP4& block, float* out) { dequantize_nibbles(block.qs, kDoubledE2M1, half_e8m0(block.e), out); }
+
+void dequantize_tq1_0(const BlockTQ1_0& block, float* out) {
+  const float d = f16_to_f32(block.d);
+  for (int i = 0; i < kSuperWeights; ++i) out[i] = d * static_cast<float>(ternary_code(block, i) - 1);
+}
+
+void dequantize_tq2_0(const BlockTQ2_0& block, float* out) {
+  const float d = f16_to_f32(block.d);
+  for (int i = 0; i < kSuperWeights; ++i) out[i] = d * static_cast<float>(two_bit_code(block.qs, i) - 1);
+}
+
 }  // namespace
 
 void dequantize_row(DType dtype, const std::byte* row, uint64_t width, float* out) {
@@ -114,9 +164,17 @@ void dequantize_row(DType dtype, const std::byte* row, uint64_t width, float* ou
     case DType::kQ5_0: each_block<BlockQ5_0, 32>(row, width, out, dequantize_q5_0); return;
     case DType::kQ5_1: each_block<BlockQ5_1, 32>(row, width, out, dequantize_q5_1); return;
     case DType::kQ8_0: each_block<BlockQ8_0, 32>(row, width, out, dequantize_q8_0); return;
+    case DType::kQ2_K: each_block<BlockQ2_K, 256>(row, width, out, dequantize_q2_k); return;
+    case DType::kQ3_K: each_block<BlockQ3_K, 256>(row, width, out, dequantize_q3_k); return;
     case DType::kQ4_K: each_block<BlockQ4_K, 256>(row, width, out, dequantize_q4_k); return;
     case DType::kQ5_K: each_block<BlockQ5_K, 256>(row, width, out, dequantize_q5_k); return;
     case DType::kQ6_K: each_block<BlockQ6_K, 256>(row, width, out, dequantize_q6_k); return;
+    case DType::kQ8_K: each_block<BlockQ8_K, 256>(row, width, out, dequantize_q8_k); return;
+    case DType::kIQ4_NL: each_block<BlockIQ4_NL, 32>(row, width, out, dequantize_iq4_nl); return;
+    case DType::kIQ4_XS: each_block<BlockIQ4_XS, 256>(row, width, out, dequantize_iq4_xs); return;
+    case DType::kTQ1_0: each_block<BlockTQ1_0, 256>(row, width, out, dequantize_tq1_0); return;
+    case DType::kTQ2_0: each_block<BlockTQ2_0, 256>(row, width, out, dequantize_tq2_0); return;
+    case DType::kMXFP4: each_block<BlockMXFP4, 32>(row, width, out, dequantize_mxfp4); return;
   }
 }
 

@@ -2,6 +2,7 @@
 // Source: enum ggml_type and the block structs of the GGUF specification.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -18,11 +19,22 @@ enum class DType : uint32_t {
   kQ5_0 = 6,
   kQ5_1 = 7,
   kQ8_0 = 8,
+  kQ2_K = 10,
+  kQ3_K = 11,
   kQ4_K = 12,
   kQ5_K = 13,
   kQ6_K = 14,
+  kQ8_K = 15,
+  kIQ4_NL = 20,
+  kIQ4_XS = 23,
   kBF16 = 30,
+  kTQ1_0 = 34,
+  kTQ2_0 = 35,
+  kMXFP4 = 39,
 };
+
+/// One more than the largest value of DType: the size of a table that is indexed by it.
+inline constexpr size_t kDTypeNumbers = 40;
 
 /// Facts about one format.
 struct DTypeTraits {

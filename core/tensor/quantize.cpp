@@ -1,6 +1,7 @@
 #include "core/tensor/quantize.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <cstring>
 
@@ -164,7 +165,22 @@ void each_block(const float* in, uint64_t width, std::byte* out, OneBlock one_bl
 
 }  // namespace
 
+bool can_quantize(DType dtype) {
+  switch (dtype) {
+    case DType::kQ2_K:
+    case DType::kQ3_K:
+    case DType::kQ8_K:
+    case DType::kIQ4_NL:
+    case DType::kIQ4_XS:
+    case DType::kTQ1_0:
+    case DType::kTQ2_0:
+    case DType::kMXFP4: return false;
+    default: return true;
+  }
+}
+
 void quantize_row(DType dtype, const float* in, uint64_t width, std::byte* out) {
+  assert(can_quantize(dtype));
   switch (dtype) {
     case DType::kF32: std::memcpy(out, in, static_cast<size_t>(width) * 4); return;
     case DType::kF16: each_block<uint16_t, 1>(in, width, out, [](const float* from, uint16_t& bits) { bits = f32_to_f16(*from); }); return;
@@ -179,6 +195,7 @@ void quantize_row(DType dtype, const float* in, uint64_t width, std::byte* out) 
     case DType::kQ4_K: each_block<BlockQ4_K, 256>(in, width, out, quantize_q4_k); return;
     case DType::kQ5_K: each_block<BlockQ5_K, 256>(in, width, out, quantize_q5_k); return;
     case DType::kQ6_K: each_block<BlockQ6_K, 256>(in, width, out, quantize_q6_k); return;
+    default: return;  // not one that can_quantize
   }
 }
 

@@ -1,48 +1,12 @@
 /** The page itself: accessibility by axe-core, phone width, safe Markdown, keyboard and settings, weight of the site. */
 import assert from 'node:assert/strict';
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { overflow, smallTargets, violations } from './accessibility.mjs';
 import { ask, kSite, openSite, skipReason, startModel } from './harness.mjs';
 
 const kMaxGzipBytes = 600_000;
-const kAxe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-
-/**
- * @param {import('puppeteer-core').Page} page
- * @returns {Promise<string[]>} serious and critical violations
- */
-async function violations(page) {
-  await page.evaluate(await readFile(kAxe, 'utf8'));
-  return page.evaluate(async () => {
-    const { axe } = /** @type {any} */ (globalThis);
-    const { violations: found } = await axe.run(document, { resultTypes: ['violations'] });
-    return found
-      .filter((/** @type {any} */ { impact }) => impact === 'serious' || impact === 'critical')
-      .map(
-        (/** @type {any} */ { id, nodes }) => `${id}: ${nodes.map((/** @type {any} */ node) => node.html).join(' | ')}`,
-      );
-  });
-}
-
-/** @param {import('puppeteer-core').Page} page */
-function overflow(page) {
-  return page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-}
-
-/**
- * Controls below 44 px that can be seen; links in running text are exempt.
- * @param {import('puppeteer-core').Page} page
- */
-function smallTargets(page) {
-  return page.$$eval('button, .brand, input:not([type=file]), textarea', (all) =>
-    all
-      .map((node) => ({ box: node.getBoundingClientRect(), name: node.textContent?.trim() || node.id }))
-      .filter(({ box }) => box.width > 0 && (box.width < 44 || box.height < 44))
-      .map(({ box, name }) => `${name}: ${Math.round(box.width)}×${Math.round(box.height)}`),
-  );
-}
 
 for (const scheme of ['light', 'dark']) {
   test(`accessible and narrow enough, ${scheme}`, { skip: skipReason(), timeout: 240_000 }, async (t) => {

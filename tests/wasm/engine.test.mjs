@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { TesseraError } from '../../web/base/errors.js';
 import { WasmRuntime } from '../../web/engine/wasm-runtime.js';
 import { openFile } from './model-file.mjs';
-import { cli, importModule, loadFile, realModel, skipReason, tinyModel, variants } from './support.mjs';
+import { cli, formatsModel, importModule, loadFile, realModel, skipReason, tinyModel, variants } from './support.mjs';
 
 const messages = [{ role: 'user', content: 'Name three colours.' }];
 /** A request that the tiny model answers until the context is full: its end tokens are forbidden. */
@@ -235,6 +235,14 @@ for (const variant of variants) {
             positions.map((/** @type {any} */ position) => position.top),
           );
         }
+      });
+
+      test('logits of a model in the 2-, 3- and 4-bit, table and ternary formats', async () => {
+        const other = await loadFile(formatsModel, { variant, threads: 2 });
+        const ids = await other.tokenize(`${text} ${text}`, { bos: true });
+        const { hash } = native(formatsModel, 'logits', '--tokens', ids.join(','), '--top', '0');
+        assert.equal((await other.logits(ids)).hash, hash);
+        await other.dispose();
       });
 
       test('greedy and seeded answers', async () => {

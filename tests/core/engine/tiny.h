@@ -13,7 +13,7 @@
 
 namespace tessera::testing {
 
-inline constexpr const char* kTinyModels[] = {"tiny-llama", "tiny-gemma3"};
+inline constexpr const char* kTinyModels[] = {"tiny-llama", "tiny-gemma3", "tiny-formats"};
 
 inline std::vector<std::shared_ptr<const ByteSource>> tiny_parts(const std::string& name) {
   auto file = map_file(source_path("tests/data/" + name + ".gguf"));

@@ -8,103 +8,14 @@
 #include <string>
 #include <vector>
 
-#include "core/base/aligned_buffer.h"
 #include "core/base/half.h"
 #include "core/base/rng.h"
 #include "core/kernels/pack.h"
 #include "core/tensor/dequantize.h"
 #include "doctest/doctest.h"
+#include "tests/core/kernels/operands.h"
 
 namespace tessera {
-namespace {
-
-std::vector<float> random_floats(Rng& rng, int64_t n, float scale) {
-  std::vector<float> values(n);
-  for (float& value : values) value = (rng.uniform() * 2.0f - 1.0f) * scale;
-  return values;
-}
-
-// Random bytes with every f16 scale field made finite: all code bits are exercised, also those no quantiser would write.
-std::vector<std::byte> random_rows(Rng& rng, DType dtype, int64_t width, int64_t rows) {
-  std::vector<std::byte> bytes(rows * row_bytes(dtype, width));
-  if (dtype == DType::kF32) {
-    const auto values = random_floats(rng, rows * width, 1.0f);
-    std::memcpy(bytes.data(), values.data(), bytes.size());
-    return bytes;
-  }
-  for (std::byte& byte : bytes) byte = static_cast<std::byte>(rng.next());
-  const DTypeTraits& facts = traits(dtype);
-  for (size_t at = 0; at < bytes.size(); at += facts.block_bytes) {
-    const auto put = [&](size_t offset) {
-      const uint16_t bits = dtype == DType::kBF16 ? f32_to_bf16(rng.uniform() - 0.5f) : f32_to_f16(rng.uniform() * 0.1f - 0.03f);
-      std::memcpy(bytes.data() + at + offset, &bits, 2);
-    };
-    if (dtype == DType::kQ6_K) {
-      put(208);
-    } else {
-      put(0);
-      if (facts.block_bytes > 2 && dtype != DType::kQ4_0 && dtype != DType::kQ5_0 && dtype != DType::kQ8_0) put(2);
-    }
-    if (dtype == DType::kQ8_0) {
-      for (int i = 2; i < 34; ++i) {
-        if (bytes[at + i] == std::byte{0x80}) bytes[at + i] = std::byte{0x81};
-      }
-    }
-  }
-  return bytes;
-}
-
-struct Packed {
-  AlignedBuffer buffer;
-  PackedMatrix matrix;
-};
-
-Packed pack(DType dtype, const std::vector<std::byte>& bytes, int64_t width, int64_t rows, int tile_rows) {
-  Packed packed;
-  PackedMatrix& m = packed.matrix;
-  m = {.dtype = dtype, .rows = rows, .width = width, .tile_rows = tile_rows, .tile_bytes = packed_tile_bytes(dtype, width, tile_rows)};
-  packed.buffer = std::move(AlignedBuffer::allocate(m.tiles() * m.tile_bytes, "test matrix").value());
-  m.data = packed.buffer.data();
-  for (int64_t tile = 0; tile < m.tiles(); ++tile) {
-    const int64_t first = tile * tile_rows;
-    const bool finite =
-        pack_tile(dtype, bytes.data() + first * row_bytes(dtype, width), width,
-                  static_cast<int>(std::min<int64_t>(tile_rows, rows - first)), tile_rows, packed.buffer.data() + tile * m.tile_bytes);
-    REQUIRE(finite);
-  }
-  return packed;
-}
-
-struct Input {
-  std::vector<float> values, scales, scaled_sums;
-  std::vector<int8_t> codes;
-  std::vector<int32_t> half_sums;
-  Activations view;
-};
-
-Input quantize(const KernelTable& kernels, std::vector<float> values, int tokens, int64_t width) {
-  Input in;
-  in.values = std::move(values);
-  in.codes.resize(tokens * width);
-  in.scales.resize(tokens * width / 32);
-  in.scaled_sums.resize(tokens * width / 32);
-  in.half_sums.resize(tokens * width / 16);
-  for (int t = 0; t < tokens; ++t) {
-    kernels.quantize_row(in.values.data() + t * width, width, in.codes.data() + t * width, in.scales.data() + t * width / 32,
-                         in.half_sums.data() + t * width / 16, in.scaled_sums.data() + t * width / 32);
-  }
-  in.view = {tokens, width, in.values.data(), in.codes.data(), in.scales.data(), in.half_sums.data(), in.scaled_sums.data()};
-  return in;
-}
-
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
-const KernelTable& scalar() { return *find_kernels("scalar"); }
-
-}  // namespace
-
 TEST_CASE("packed rows unpack to the reference dequantisation, bit for bit") {
   Rng rng(1);
   for (const DTypeTraits& facts : all_dtypes()) {
@@ -130,7 +41,7 @@ TEST_CASE("every kernel table equals scalar bit for bit on odd shapes") {
     for (const DTypeTraits& facts : all_dtypes()) {
       CAPTURE(facts.name);
       for (int64_t rows : {1, 3, 8, 37}) {
-        for (int64_t blocks : {1, 2, 3}) {
+        for (int64_t blocks : {1, 2, 3, 18}) {
           const int64_t width = blocks * std::max<int64_t>(32, facts.block_weights);
           const auto bytes = random_rows(rng, facts.dtype, width, rows);
           const Packed mine = pack(facts.dtype, bytes, width, rows, kernels->tile_rows);
@@ -160,23 +71,28 @@ TEST_CASE("extreme codes do not overflow the narrow sums") {
       if (facts.block_weights == 1) continue;
       CAPTURE(facts.name);
       const int64_t width = 256, rows = 8;
-      // All code bits set (largest code everywhere), scale 1: the largest sums a file can cause.
-      std::vector<std::byte> bytes(rows * row_bytes(facts.dtype, width),
-                                   std::byte{facts.dtype == DType::kQ8_0 ? uint8_t{0x7f} : uint8_t{0xff}});
-      for (size_t at = 0; at < bytes.size(); at += facts.block_bytes) {
-        const uint16_t one = f32_to_f16(1.0f);
-        std::memcpy(bytes.data() + at + (facts.dtype == DType::kQ6_K ? 208 : 0), &one, 2);
-        if (facts.dtype != DType::kQ6_K && facts.dtype != DType::kQ8_0) std::memcpy(bytes.data() + at + 2, &one, 2);
-      }
-      for (float value : {1.0f, -1.0f}) {
-        const std::vector<float> values(2 * width, value);
-        const Packed mine = pack(facts.dtype, bytes, width, rows, kernels->tile_rows);
-        const Packed reference = pack(facts.dtype, bytes, width, rows, scalar().tile_rows);
-        std::vector<float> found(2 * rows), expected(2 * rows);
-        const Input in = quantize(*kernels, values, 2, width);
-        kernels->matmul_for(facts.dtype)(mine.matrix, in.view, 0, mine.matrix.tiles(), found.data(), rows);
-        scalar().matmul_for(facts.dtype)(reference.matrix, in.view, 0, reference.matrix.tiles(), expected.data(), rows);
-        REQUIRE(same_bits(expected, found));
+      // All code bits set or clear (the largest or smallest code everywhere), scale 1: the largest sums a file can cause.
+      const bool bytes_are_codes = facts.dtype == DType::kQ8_0 || facts.dtype == DType::kQ8_K;
+      for (const uint8_t pattern :
+           {bytes_are_codes ? uint8_t{0x7f} : uint8_t{0xff}, bytes_are_codes ? uint8_t{0x81} : uint8_t{0}, uint8_t{0x77}}) {
+        std::vector<std::byte> bytes(rows * row_bytes(facts.dtype, width), std::byte{pattern});
+        for (size_t at = 0; at < bytes.size(); at += facts.block_bytes) {
+          const uint16_t one = f32_to_f16(1.0f);
+          const float whole_one = 1.0f;
+          for (const size_t offset : half_fields(facts.dtype)) std::memcpy(bytes.data() + at + offset, &one, 2);
+          if (facts.dtype == DType::kQ8_K) std::memcpy(bytes.data() + at, &whole_one, 4);
+          if (facts.dtype == DType::kMXFP4) bytes[at] = std::byte{127};
+        }
+        for (float value : {1.0f, -1.0f}) {
+          const std::vector<float> values(2 * width, value);
+          const Packed mine = pack(facts.dtype, bytes, width, rows, kernels->tile_rows);
+          const Packed reference = pack(facts.dtype, bytes, width, rows, scalar().tile_rows);
+          std::vector<float> found(2 * rows), expected(2 * rows);
+          const Input in = quantize(*kernels, values, 2, width);
+          kernels->matmul_for(facts.dtype)(mine.matrix, in.view, 0, mine.matrix.tiles(), found.data(), rows);
+          scalar().matmul_for(facts.dtype)(reference.matrix, in.view, 0, reference.matrix.tiles(), expected.data(), rows);
+          REQUIRE(same_bits(expected, found));
+        }
       }
     }
   }
@@ -274,14 +190,37 @@ TEST_CASE("f16 widening is exact for all 65,536 bit patterns but NaN") {
   }
 }
 
-TEST_CASE("a block scale that is not finite is refused") {
-  const std::vector<std::byte> zeros(18);
-  auto bytes = zeros;
-  const uint16_t infinity = 0x7c00;
-  std::memcpy(bytes.data(), &infinity, 2);
-  std::vector<std::byte> out(packed_tile_bytes(DType::kQ4_0, 32, 4));
-  CHECK(pack_tile(DType::kQ4_0, zeros.data(), 32, 1, 4, out.data()));
-  CHECK_FALSE(pack_tile(DType::kQ4_0, bytes.data(), 32, 1, 4, out.data()));
+TEST_CASE("a block scale that is not finite is refused in every format") {
+  Rng rng(6);
+  for (const DTypeTraits& facts : all_dtypes()) {
+    if (facts.block_weights == 1) continue;
+    CAPTURE(facts.name);
+    const int64_t width = 512;
+    const auto good = random_rows(rng, facts.dtype, width, 1);
+    std::vector<std::byte> out(packed_tile_bytes(facts.dtype, width, 4));
+    REQUIRE(pack_tile(facts.dtype, good.data(), width, 1, 4, out.data()));
+    const auto refused = [&](size_t offset, const void* value, size_t size) {
+      auto bytes = good;
+      std::memcpy(bytes.data() + bytes.size() - facts.block_bytes + offset, value, size);
+      return !pack_tile(facts.dtype, bytes.data(), width, 1, 4, out.data());
+    };
+    for (const uint16_t bits : {uint16_t{0x7c00}, uint16_t{0xfc00}, uint16_t{0x7e00}}) {
+      for (const size_t offset : half_fields(facts.dtype)) CHECK(refused(offset, &bits, 2));
+    }
+    for (const float value : {INFINITY, NAN}) {
+      if (facts.dtype == DType::kQ8_K) CHECK(refused(0, &value, 4));
+    }
+    if (facts.dtype == DType::kMXFP4) CHECK(refused(0, "\xff", 1));
+  }
+}
+
+TEST_CASE("packed rows take the file's bytes, or little more") {
+  for (const DTypeTraits& facts : all_dtypes()) {
+    CAPTURE(facts.name);
+    const double growth =
+        static_cast<double>(packed_tile_bytes(facts.dtype, 1024, 4)) / static_cast<double>(4 * row_bytes(facts.dtype, 1024));
+    CHECK(growth < (facts.dtype == DType::kTQ1_0 ? 1.23 : 1.05));
+  }
 }
 
 }  // namespace tessera

@@ -12,7 +12,7 @@ using namespace testing;
 
 GgufFile open_tiny(const std::string& name) { return open_model("tests/data/" + name); }
 
-constexpr const char* kTinyModels[] = {"tiny-llama.gguf", "tiny-gemma3.gguf"};
+constexpr const char* kTinyModels[] = {"tiny-llama.gguf", "tiny-gemma3.gguf", "tiny-formats.gguf"};
 
 }  // namespace
 
@@ -95,13 +95,16 @@ TEST_CASE("a source that cannot be viewed in place loads the same weights") {
    private:
     std::shared_ptr<const ByteSource> inner_;
   };
-  auto mapped = map_file(source_path("tests/data/tiny-llama.gguf"));
-  REQUIRE(mapped);
-  auto streamed = GgufFile::open(std::make_shared<NoView>(mapped.value()));
-  REQUIRE(streamed);
-  Loaded direct(open_tiny("tiny-llama.gguf"), *find_kernels(""), 2), indirect(streamed.value(), *find_kernels(""), 2);
-  const auto tokens = some_tokens(9, direct.model.config.vocab_size);
-  CHECK(same_bits(all_logits(direct, tokens, {9}), all_logits(indirect, tokens, {9})));
+  for (const char* name : kTinyModels) {
+    CAPTURE(name);
+    auto mapped = map_file(source_path(std::string("tests/data/") + name));
+    REQUIRE(mapped);
+    auto streamed = GgufFile::open(std::make_shared<NoView>(mapped.value()));
+    REQUIRE(streamed);
+    Loaded direct(open_tiny(name), *find_kernels(""), 2), indirect(streamed.value(), *find_kernels(""), 2);
+    const auto tokens = some_tokens(9, direct.model.config.vocab_size);
+    CHECK(same_bits(all_logits(direct, tokens, {9}), all_logits(indirect, tokens, {9})));
+  }
 }
 
 TEST_CASE("loading reports progress and can be stopped") {

@@ -1,0 +1,40 @@
+/** What makes a page usable for everybody, as far as a program can check it. */
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+
+const kAxe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+
+/**
+ * @param {import('puppeteer-core').Page} page
+ * @returns {Promise<string[]>} serious and critical violations
+ */
+export async function violations(page) {
+  await page.evaluate(await readFile(kAxe, 'utf8'));
+  return page.evaluate(async () => {
+    const { axe } = /** @type {any} */ (globalThis);
+    const { violations: found } = await axe.run(document, { resultTypes: ['violations'] });
+    return found
+      .filter((/** @type {any} */ { impact }) => impact === 'serious' || impact === 'critical')
+      .map(
+        (/** @type {any} */ { id, nodes }) => `${id}: ${nodes.map((/** @type {any} */ node) => node.html).join(' | ')}`,
+      );
+  });
+}
+
+/** @param {import('puppeteer-core').Page} page */
+export function overflow(page) {
+  return page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+}
+
+/**
+ * Controls below 44 px that can be seen; links in running text are exempt.
+ * @param {import('puppeteer-core').Page} page
+ */
+export function smallTargets(page) {
+  return page.$$eval('button, .brand, input:not([type=file]), textarea', (all) =>
+    all
+      .map((node) => ({ box: node.getBoundingClientRect(), name: node.textContent?.trim() || node.id }))
+      .filter(({ box }) => box.width > 0 && (box.width < 44 || box.height < 44))
+      .map(({ box, name }) => `${name}: ${Math.round(box.width)}×${Math.round(box.height)}`),
+  );
+}

@@ -1,0 +1,52 @@
+/** The page that measures speed: stopping, figures, the table to copy, and the same care as the chat's page. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { overflow, smallTargets, violations } from './accessibility.mjs';
+import { launch, serveSite, skipReason, watchPage } from './harness.mjs';
+
+test(
+  'bench.html stops when asked, then measures and gives a table',
+  { skip: skipReason(), timeout: 240_000 },
+  async (t) => {
+    const site = await serveSite();
+    t.after(site.close);
+    const browser = await launch(t);
+    const page = await browser.newPage();
+    const watch = watchPage(page, site.url);
+    await page.setViewport({ width: 360, height: 740, hasTouch: true });
+    await page.goto(`${site.url}bench.html`);
+    await page.waitForSelector('#bench-model option');
+    const measure = '#bench-form .button-main';
+    await page.click(measure);
+    const measuring = await page.waitForSelector(
+      '#bench-status .model-card [role=status] ::-p-text(Measuring, 1 of 5)',
+    );
+    assert.ok(measuring);
+    await page.click('#bench-status .button-plain');
+    await page.waitForSelector('#bench-status ::-p-text(Stopped.)');
+    assert.equal(await page.$eval('#bench-results', (node) => /** @type {HTMLElement} */ (node).hidden), true);
+
+    await page.select('#bench-threads', '2');
+    await page.click(measure);
+    await page.waitForSelector('#bench-rows tr');
+    const cells = await page.$$eval('#bench-rows tr > *', (all) => all.map((cell) => cell.textContent ?? ''));
+    assert.match(cells[0], /SmolLM2.*Q4_1/);
+    assert.deepEqual(cells.slice(2, 4), ['wasm_relaxed', '2']);
+    for (const figure of cells.slice(4)) assert.match(figure, /^\d+\.\d \(\d+\.\d–\d+\.\d\)$/);
+    assert.deepEqual(await violations(page), []);
+    assert.ok((await overflow(page)) <= 0);
+    assert.deepEqual(await smallTargets(page), []);
+
+    await browser
+      .defaultBrowserContext()
+      .overridePermissions(new URL(site.url).origin, ['clipboard-read', 'clipboard-sanitized-write']);
+    await page.click('#bench-tools button');
+    await page.waitForSelector('#bench-tools ::-p-text(Copied)');
+    const [header, rule, row] = (await page.evaluate(() => navigator.clipboard.readText())).split('\n');
+    assert.match(header, /^\| model \| size \|.*prefill of 512/);
+    assert.match(rule, /^\| --- \|/);
+    assert.ok(row.includes(cells[4]) && row.includes(cells[5]));
+    assert.deepEqual(watch.errors, []);
+    assert.deepEqual(watch.foreign, []);
+  },
+);
