@@ -1,4 +1,4 @@
-// Owns `tessera inspect` and `tessera split`: GGUF files as files.
+// Owns `tessera inspect`, `tessera estimate` and `tessera split`: GGUF files as files.
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
@@ -7,6 +7,7 @@
 #include "core/cli/commands.h"
 #include "core/cli/console.h"
 #include "core/cli/model_files.h"
+#include "core/engine/estimate.h"
 #include "core/engine/inspect.h"
 #include "nlohmann/json.hpp"
 
@@ -67,6 +68,28 @@ int inspect_model(const ModelOptions& options) {
     return print_json(report.value());
   }
   print_inspection(report.value());
+  return 0;
+}
+
+int estimate_model(const ModelOptions& options) {
+  auto parts = open_model(options.files);
+  if (!parts) {
+    return fail(parts.error());
+  }
+  const Result<Estimate> found = estimate(parts->front(), options.context, kv_type_from_name(options.kv).value_or(KvType::kF32));
+  if (!found) {
+    return fail(found.error());
+  }
+  if (options.json) {
+    return print_json(estimate_json(found.value()));
+  }
+  const Estimate& e = found.value();
+  print("weights    " + human_bytes(e.weights_bytes) + "\nkv cache   " + human_bytes(e.kv_bytes) + "\nworkspace  " +
+        human_bytes(e.workspace_bytes) + "\ntotal      " + human_bytes(e.total_bytes()) +
+        (e.fits_wasm32() ? ", fits a browser tab\n" : ", does not fit a browser tab\n"));
+  for (const std::string& reason : e.unsupported) {
+    print("unsupported: " + reason + "\n");
+  }
   return 0;
 }
 
@@ -136,6 +159,18 @@ void add_inspect(CLI::App& app, Action& action) {
   add_model_file(*command, *options);
   add_json(*command, *options);
   command->callback([options, &action] { action = [options] { return inspect_model(*options); }; });
+}
+
+void add_estimate(CLI::App& app, Action& action) {
+  const auto options = std::make_shared<ModelOptions>();
+  CLI::App* command = app.add_subcommand("estimate", "Say how much memory a model will take, from its first bytes");
+  command->footer(
+      "-m may be a part of a file, from its beginning to the end of its tensor directory. --json prints {\"weights_bytes\", \"kv_bytes\", "
+      "\"workspace_bytes\", \"total_bytes\", \"fits_wasm32\", \"unsupported\"}.");
+  add_model_file(*command, *options);
+  add_json(*command, *options);
+  add_session_size(*command, *options);
+  command->callback([options, &action] { action = [options] { return estimate_model(*options); }; });
 }
 
 void add_split(CLI::App& app, Action& action) {

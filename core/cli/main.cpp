@@ -31,6 +31,7 @@ int main(int argc, char** argv) {
   add_perplexity(app, action);
   add_bench(app, action);
   add_inspect(app, action);
+  add_estimate(app, action);
   add_split(app, action);
   add_quantize(app, action);
   add_imatrix(app, action);

@@ -97,21 +97,25 @@ void add_model_file(CLI::App& command, ModelOptions& options) {
 
 void add_json(CLI::App& command, ModelOptions& options) { command.add_flag("--json", options.json, "Print exactly one JSON object"); }
 
-void add_model_options(CLI::App& command, ModelOptions& options) {
-  add_model_file(command, options);
-  command.add_option("-t,--threads", options.threads, "Threads, 1 to 64; 0 = all processors")->type_name("N")->capture_default_str();
+void add_session_size(CLI::App& command, ModelOptions& options) {
   command.add_option("-c,--context", options.context, "Context in tokens; 0 = what the model was trained for, at most 4096")
       ->type_name("N")
       ->capture_default_str();
+  command.add_option("--kv", options.kv, "Number format of the K and V cache: f32, f16 or q8_0")
+      ->check(CLI::IsMember({"f32", "f16", "q8_0"}))
+      ->type_name("TYPE")
+      ->capture_default_str();
+}
+
+void add_model_options(CLI::App& command, ModelOptions& options) {
+  add_model_file(command, options);
+  command.add_option("-t,--threads", options.threads, "Threads, 1 to 64; 0 = all processors")->type_name("N")->capture_default_str();
+  add_session_size(command, options);
   std::string names;
   for (const std::string& name : kernel_names()) {
     names += (names.empty() ? "" : ", ") + name;
   }
   command.add_option("--kernels", options.kernels, "Inner loops; the first is the default here: " + names)->type_name("NAME");
-  command.add_option("--kv", options.kv, "Number format of the K and V cache: f32, f16 or q8_0")
-      ->check(CLI::IsMember({"f32", "f16", "q8_0"}))
-      ->type_name("TYPE")
-      ->capture_default_str();
   add_texts(command, "--lora", options.lora, "LoRA adapter to add to the model, times SCALE; may be repeated")->type_name("FILE[:SCALE]");
 }
 

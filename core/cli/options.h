@@ -47,6 +47,8 @@ struct AnswerOptions {
 
 void add_model_file(CLI::App& command, ModelOptions& options);
 void add_json(CLI::App& command, ModelOptions& options);
+/// -c and --kv: what the size of a session depends on.
+void add_session_size(CLI::App& command, ModelOptions& options);
 /// -m and everything that loading weights needs, but not --json.
 void add_model_options(CLI::App& command, ModelOptions& options);
 void add_sampling_options(CLI::App& command, SamplingOptions& options);

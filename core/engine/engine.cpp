@@ -42,6 +42,8 @@ Result<int> choose_threads(int threads) {
   return threads > 0 ? threads : std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);
 }
 
+}  // namespace
+
 Result<int> choose_context(int context_size, int trained) {
   if (context_size < 0 || context_size > trained) {
     return Error{ErrorCode::kInvalidArgument,
@@ -51,8 +53,6 @@ Result<int> choose_context(int context_size, int trained) {
   }
   return context_size > 0 ? context_size : std::min(trained, kDefaultContext);
 }
-
-}  // namespace
 
 std::vector<std::string> kernel_names() {
   std::vector<std::string> names;

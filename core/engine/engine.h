@@ -53,6 +53,10 @@ struct EngineInfo {
 /// Names of the kernel tables this machine can run, best first.
 std::vector<std::string> kernel_names();
 
+/// Tokens that a session will hold: `context_size`, or for 0 what the model was trained for, at most 4096. kInvalidArgument for more than
+/// it was trained for.
+Result<int> choose_context(int context_size, int trained);
+
 /// A loaded model. Thread-safe to read; its thread pool runs one session's work at a time (callers serialise).
 class Engine {
  public:

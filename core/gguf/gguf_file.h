@@ -47,6 +47,10 @@ class GgufFile {
   /// One part of a split model is kBadFile: all parts are needed.
   static Result<GgufFile> open(std::shared_ptr<const ByteSource> source);
 
+  /// The same from the first bytes of a file: metadata and tensor directory must be whole, the tensors' data need not be there and must
+  /// not be read. For what can be said of a model before it is downloaded; one part of a split model says what is in that part.
+  static Result<GgufFile> open_header(std::shared_ptr<const ByteSource> source);
+
   /// Parses a split model: parts in order, each a GGUF with `split.no`, `split.count`, `split.tensors.count`.
   /// One part without split keys is the same as open().
   static Result<GgufFile> open_split(std::vector<std::shared_ptr<const ByteSource>> parts);

@@ -56,7 +56,9 @@ std::string shown(std::string_view name) {
 /// Fills one GgufFile from one source; used once.
 class GgufParser {
  public:
-  explicit GgufParser(std::shared_ptr<const ByteSource> source) : reader_(*source) { file_.parts_.push_back(std::move(source)); }
+  GgufParser(std::shared_ptr<const ByteSource> source, bool header_only) : reader_(*source), header_only_(header_only) {
+    file_.parts_.push_back(std::move(source));
+  }
 
   Result<GgufFile> parse() {
     if (auto done = read_header(); !done) return done.error();
@@ -327,7 +329,7 @@ class GgufParser {
 
   /// Turns offsets within the data section into offsets within the file; checks the file's end and overlaps.
   Result<void> place_tensors() {
-    const uint64_t size = reader_.position() + reader_.remaining();
+    const uint64_t size = header_only_ ? kLargestFile : reader_.position() + reader_.remaining();
     const uint64_t start = (reader_.position() + alignment_ - 1) / alignment_ * alignment_;
     std::vector<const TensorInfo*> order;
     order.reserve(file_.tensors_.size());
@@ -350,13 +352,18 @@ class GgufParser {
     return {};
   }
 
+  static constexpr uint64_t kLargestFile = uint64_t{1} << 62;
+
   ByteReader reader_;
+  const bool header_only_;  ///< the tensors' data may be missing
   GgufFile file_;
   uint64_t tensor_count_ = 0;
   uint64_t metadata_count_ = 0;
   uint64_t alignment_ = kDefaultAlignment;
 };
 
-Result<GgufFile> GgufFile::parse_part(std::shared_ptr<const ByteSource> source) { return GgufParser(std::move(source)).parse(); }
+Result<GgufFile> GgufFile::parse_part(std::shared_ptr<const ByteSource> source) { return GgufParser(std::move(source), false).parse(); }
+
+Result<GgufFile> GgufFile::open_header(std::shared_ptr<const ByteSource> source) { return GgufParser(std::move(source), true).parse(); }
 
 }  // namespace tessera

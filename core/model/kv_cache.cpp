@@ -75,13 +75,18 @@ bool KvCache::holds(int size) const {
   return std::max(0, size - window_ + 1) >= oldest;
 }
 
-Result<KvCache> KvCache::create(const Config& config, int capacity, KvType type) {
+Result<void> KvCache::check(const Config& config, KvType type) {
   if (type != KvType::kF32 && (config.head_dim % 32 != 0 || config.head_dim > kMaxWidenedHeadDim)) {
     return Error{ErrorCode::kUnsupported,
                  "a " + std::string(kv_type_name(type)) + " KV cache needs heads of 32, 64, … " + std::to_string(kMaxWidenedHeadDim) +
                      " values, this model's have " + std::to_string(config.head_dim),
                  "use an f32 cache"};
   }
+  return {};
+}
+
+Result<KvCache> KvCache::create(const Config& config, int capacity, KvType type) {
+  if (const auto fits = check(config, type); !fits) return fits.error();
   KvCache cache(config, capacity, type);
   auto memory = AlignedBuffer::allocate(bytes(config, capacity, type), "the KV cache of " + std::to_string(capacity) + " tokens");
   if (!memory) return memory.error();

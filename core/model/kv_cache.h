@@ -27,6 +27,8 @@ class KvCache {
   /// kOutOfMemory with the number of bytes; kUnsupported when head_dim does not fit the type.
   static Result<KvCache> create(const Config& config, int capacity, KvType type);
   static uint64_t bytes(const Config& config, int capacity, KvType type);
+  /// kUnsupported when head_dim does not fit the type.
+  static Result<void> check(const Config& config, KvType type);
 
   int capacity() const { return capacity_; }
   int size() const { return size_; }  ///< positions held

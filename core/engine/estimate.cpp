@@ -1,0 +1,59 @@
+// Implements the estimate: the same functions that load a model, asked for sizes only.
+#include "core/engine/estimate.h"
+
+#include "core/engine/engine.h"
+#include "core/gguf/gguf_file.h"
+#include "core/kernels/kernels.h"
+#include "core/model/kv_cache.h"
+#include "core/model/weights.h"
+#include "core/model/workspace.h"
+#include "nlohmann/json.hpp"
+
+namespace tessera {
+
+namespace {
+
+/// An error that only means "not by this build" becomes a reason; any other is returned.
+Result<Estimate> refused(Estimate estimate, const Error& error) {
+  if (error.code != ErrorCode::kUnsupported) {
+    return error;
+  }
+  estimate.unsupported.push_back(error.message);
+  return estimate;
+}
+
+}  // namespace
+
+Result<Estimate> estimate(std::shared_ptr<const ByteSource> source, int context_size, KvType kv_type) {
+  Estimate found;
+  const Result<GgufFile> file = GgufFile::open_header(std::move(source));
+  if (!file) {
+    return refused(found, file.error());
+  }
+  const Result<Config> config = Config::from_gguf(file.value());
+  if (!config) {
+    return refused(found, config.error());
+  }
+  const Result<int> context = choose_context(context_size, config.value().trained_context);
+  if (!context) {
+    return context.error();
+  }
+  found.kv_bytes = KvCache::bytes(config.value(), context.value(), kv_type);
+  found.workspace_bytes = Workspace::bytes(config.value());
+  if (const Result<void> fits = KvCache::check(config.value(), kv_type); !fits) {
+    found.unsupported.push_back(fits.error().message);
+  }
+  const Result<uint64_t> weights = weight_bytes(file.value(), config.value(), find_kernels("")->tile_rows);
+  if (!weights) {
+    return refused(std::move(found), weights.error());
+  }
+  found.weights_bytes = weights.value();
+  return found;
+}
+
+nlohmann::ordered_json estimate_json(const Estimate& estimate) {
+  return {{"weights_bytes", estimate.weights_bytes}, {"kv_bytes", estimate.kv_bytes},         {"workspace_bytes", estimate.workspace_bytes},
+          {"total_bytes", estimate.total_bytes()},   {"fits_wasm32", estimate.fits_wasm32()}, {"unsupported", estimate.unsupported}};
+}
+
+}  // namespace tessera
