@@ -28,10 +28,11 @@ struct VectorLoops {
     return values[0];
   }
 
-  // Vectors that a row of accumulators is wide: as many as fit into the registers beside the operands, at most `columns` values.
-  static constexpr int attention_width(int heads, int columns) {
+  // Vectors that a row of accumulators is wide: as many as fit into the registers beside the operands, but never more than a panel:
+  // memory is fetched ahead only along one stream, and reading two panels at a time halved the speed of decoding at depth 2,000.
+  static constexpr int attention_width(int heads) {
     int wide = 1;
-    while (2 * wide * heads <= Isa::kAttentionRegisters && 2 * wide * kLanes <= columns) wide *= 2;
+    while (2 * wide * heads <= Isa::kAttentionRegisters && 2 * wide * kLanes <= kAttentionPanel) wide *= 2;
     return wide;
   }
 
@@ -110,10 +111,7 @@ struct VectorLoops {
     const float* first = b + column / kAttentionPanel * kAttentionPanel * panel_rows + column % kAttentionPanel;
     for (int k = begin; k < end; ++k) {
       F32 row[kWide];
-      for (int v = 0; v < kWide; ++v) {
-        const int panel = v * kLanes / kAttentionPanel, within = v * kLanes % kAttentionPanel;
-        row[v] = Isa::load_floats(first + (panel * panel_rows + k) * kAttentionPanel + within);
-      }
+      for (int v = 0; v < kWide; ++v) row[v] = Isa::load_floats(first + k * kAttentionPanel + v * kLanes);
       for (int h = 0; h < kHeads; ++h) {
         const F32 factor = Isa::splat_f32(a[h * a_stride + k]);
         for (int v = 0; v < kWide; ++v) acc[h][v] = Isa::add(acc[h][v], Isa::mul(factor, row[v]));
@@ -124,7 +122,7 @@ struct VectorLoops {
   // scores [kHeads][kAttentionChunk] of kHeads queries.
   template <int kHeads>
   static void score(const float* queries, const float* keys, int head_dim, float* scores) {
-    constexpr int kWide = attention_width(kHeads, kAttentionChunk);
+    constexpr int kWide = attention_width(kHeads);
     for (int c = 0; c < kAttentionChunk; c += kWide * kLanes) {
       F32 acc[kHeads][kWide];
       for (auto& row : acc) {
@@ -137,13 +135,12 @@ struct VectorLoops {
     }
   }
 
-  // accumulators [kHeads][head_dim] from column `first` on, kColumns at a time, as far as whole groups go; returns where it stopped.
-  template <int kHeads, int kColumns>
-  static int add_values(const float* weights, const float* rescale, const CacheChunk& chunk, int begin, int end, int head_dim, int first,
-                        float* accumulators) {
-    constexpr int kWide = attention_width(kHeads, kColumns);
-    int d = first;
-    for (; d + kWide * kLanes <= head_dim; d += kWide * kLanes) {
+  // accumulators [kHeads][head_dim] · rescale + weights · values, some columns at a time.
+  template <int kHeads>
+  static void add_values(const float* weights, const float* rescale, const CacheChunk& chunk, int begin, int end, int head_dim,
+                         float* accumulators) {
+    constexpr int kWide = attention_width(kHeads);
+    for (int d = 0; d < head_dim; d += kWide * kLanes) {
       F32 acc[kHeads][kWide];
       for (int h = 0; h < kHeads; ++h) {
         for (int v = 0; v < kWide; ++v) {
@@ -155,7 +152,6 @@ struct VectorLoops {
         for (int v = 0; v < kWide; ++v) Isa::store(accumulators + h * head_dim + d + v * kLanes, acc[h][v]);
       }
     }
-    return d;
   }
 
   // soft_cap of base/math.h, operation by operation.
@@ -193,8 +189,7 @@ struct VectorLoops {
     float weights[kHeads * kAttentionChunk], rescale[kHeads];
     score<kHeads>(queries, chunk.keys, head_dim, weights);
     for (int h = 0; h < kHeads; ++h) rescale[h] = soften(weights + h * kAttentionChunk, begin, end, softcap, states[h]);
-    const int done = add_values<kHeads, 2 * kAttentionPanel>(weights, rescale, chunk, begin, end, head_dim, 0, accumulators);
-    add_values<kHeads, kAttentionPanel>(weights, rescale, chunk, begin, end, head_dim, done, accumulators);
+    add_values<kHeads>(weights, rescale, chunk, begin, end, head_dim, accumulators);
   }
 
   static void attend(const float* queries, int heads, const CacheChunk& chunk, int begin, int end, int head_dim, float softcap,
