@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Checks convert.py against transformers: tiny models of make_architecture_golden.py saved as checkpoints, converted, run by `tessera`.
 
-Needs torch, transformers (5.23), tokenizers and gguf (0.19) from PyPI, and build/native/tessera. Each case is saved with save_pretrained,
-with a tokeniser trained here, in shards where SHARDED says so, converted to F32 (and to BF16 and F16 where TYPES says so), and must give
-transformers' log-probabilities within 2e-3 at every position and its tokeniser's ids on 50 texts. Arguments: names of cases, or
---fixture to write the folder that tests/golden/convert.test.mjs converts; none = all cases.
+Needs torch, transformers (5.23), tokenizers, sentencepiece and gguf (0.19) from PyPI, and build/native/tessera. Each case is saved with save_pretrained,
+with a tokeniser trained here, in shards where SHARDED says so, converted to F32 (llama3 and qwen2 to F16 and BF16, too), and must give
+transformers' log-probabilities within 2e-3 at every position and its tokeniser's ids on 50 texts. Arguments: names of cases, bpe or unigram
+(a tokenizer.model), or --fixture to write the folder that tests/golden/convert.test.mjs converts; none = all cases.
 """
 
 import json
@@ -156,6 +156,25 @@ def check(name, folder, kinds):
     return good and not wrong
 
 
+def check_sentencepiece(kind, folder):
+    """tokenizer.model alone, against the sentencepiece package. Equal scores of two ways to cut a word may be told apart differently: 1 of 50."""
+    import sentencepiece
+
+    save_model(folder, "llama")
+    exact = {} if kind == "unigram" else {"normalization_rule_name": "identity", "remove_extra_whitespaces": False}
+    lines = [text for text in texts()[:25] if "\n" not in text and "\r" not in text]
+    with (folder / "tokenizer.model").open("wb") as file:
+        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(lines * 3), model_writer=file, vocab_size=430, model_type=kind, byte_fallback=True,
+                                                 hard_vocab_limit=False, minloglevel=2, num_threads=1, **exact)
+    out = folder / "out.gguf"
+    run(sys.executable, ROOT / "scripts" / "convert.py", folder, out)
+    reference = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+    wrong = sum(json.loads(run(TESSERA, "tokenize", "-m", out, "--json", text=text.encode()))["ids"] != reference.encode(text) for text in texts())
+    good = wrong <= (kind == "unigram")
+    print(f"{'ok' if good else 'FAILED':6} tokenizer.model  {kind}; ids differ in {wrong} of {len(texts())} texts")
+    return good
+
+
 def write_fixture():
     FIXTURE.mkdir(exist_ok=True)
     model = save_model(FIXTURE, "llama3", half=True, num_hidden_layers=1, hidden_size=32, num_attention_heads=2, num_key_value_heads=1, tie_word_embeddings=True)
@@ -172,12 +191,15 @@ def write_fixture():
 def main():
     if sys.argv[1:] == ["--fixture"]:
         return write_fixture()
-    names = sys.argv[1:] or [name for name in golden.CASES if name != "mistral3"]
+    names = sys.argv[1:] or [*(name for name in golden.CASES if name != "mistral3"), "bpe", "unigram"]
     failed = 0
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
+            if name in ("bpe", "unigram"):
+                failed += not check_sentencepiece(name, pathlib.Path(folder))
+                continue
             failed += not check(name, pathlib.Path(folder), ("f32", "f16", "bf16") if name in ("llama3", "qwen2") else ("f32",))
-    print(f"{len(names) - failed} of {len(names)} models agree")
+    print(f"{len(names) - failed} of {len(names)} cases agree")
     return 1 if failed else 0
 
 

@@ -18,7 +18,7 @@ import gguf
 import numpy as np
 
 from gguf_names import add_rope, add_shape, layer_tensors
-from gguf_tokenizer import ConvertError, add_tokenizer, read_json
+from gguf_tokenizer import ConvertError, add_tokenizer, read_json, reading
 
 # model_type of config.json: (general.architecture, q and k rows permuted for adjacent rope pairs)
 FAMILIES = {
@@ -126,6 +126,8 @@ def rope_parameters(fields, model_type):
         if part["rope_type"] not in ("default", "linear", "yarn", "llama3", "longrope"):
             raise ConvertError("unsupported", f"config.json: rope_type is {part['rope_type']}, expected default, linear, yarn, llama3 or longrope")
         part.setdefault("rope_theta", fields.get("rope_theta", 10000.0))
+        if not part["rope_theta"] > 0:
+            raise ConvertError("bad_file", f"config.json: rope_theta is {part['rope_theta']}, expected a positive number")
         if fields.get("partial_rotary_factor"):
             part.setdefault("partial_rotary_factor", fields["partial_rotary_factor"])
         if part["rope_type"] in ("yarn", "llama3", "longrope"):
@@ -262,29 +264,30 @@ def encode(name, values, dtype):
 
 
 def convert(folder, out, kind, name):
-    config, architecture, permuted = read_config(folder)
-    checkpoint = Checkpoint(folder)
+    with reading("config.json"):
+        config, architecture, permuted = read_config(folder)
+    with reading("model.safetensors.index.json"):
+        checkpoint = Checkpoint(folder)
     writer = gguf.GGUFWriter(None, architecture)
     writer.add_name(name)
     writer.add_file_type(TYPES[kind][0])
     rope_tensors = {}
     # The factors that add_rope makes are written with the others, in the order of the list of tensors.
     writer.add_tensor = rope_tensors.__setitem__
-    try:
+    with reading("config.json"):
         add_shape(writer, config, architecture)
         add_rope(writer, config, architecture)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ConvertError("bad_file", f"config.json: a field is missing or of another type than expected ({error})") from None
-    outline = dict(rope_tensors)
-    for tensor, values in tensors_of(checkpoint, config, architecture, permuted, checkpoint.outline):
-        if tensor in outline:
-            raise ConvertError("bad_file", f"two tensors of the checkpoint become {tensor}")
-        outline[tensor] = values
+        outline = dict(rope_tensors)
+        for tensor, values in tensors_of(checkpoint, config, architecture, permuted, checkpoint.outline):
+            if tensor in outline:
+                raise ConvertError("bad_file", f"two tensors of the checkpoint become {tensor}")
+            outline[tensor] = values
     for tensor in ("token_embd.weight", "output_norm.weight", f"blk.{config.num_hidden_layers - 1}.ffn_norm.weight"):
         if tensor not in outline and not (architecture == "olmo2" and tensor.endswith("ffn_norm.weight")):
             raise ConvertError("not_found", f"the checkpoint holds nothing that becomes {tensor}; files are missing")
     rows = outline["token_embd.weight"].shape[0]
-    add_tokenizer(writer, folder, rows)
+    with reading("the tokeniser's files"):
+        add_tokenizer(writer, folder, rows)
     for tensor, values in outline.items():
         dtype = type_of(tensor, values.ndim, kind)
         size = values.size * (4 if dtype == gguf.GGMLQuantizationType.F32 else 2)
@@ -292,7 +295,8 @@ def convert(folder, out, kind, name):
     part = out.with_name(out.name + ".part")
     try:
         writer.write_header_to_file(part)
-        writer.write_kv_data_to_file()
+        with reading("config.json or the tokeniser's files"):
+            writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         for tensor, values in rope_tensors.items():
             writer.write_tensor_data(values)

@@ -5,6 +5,7 @@ byte tokens, "t5" for Unigram). The pre-tokeniser is recognised by comparing its
 """
 
 import base64
+import contextlib
 import json
 import struct
 
@@ -18,6 +19,15 @@ class ConvertError(Exception):
     def __init__(self, code, message):
         super().__init__(" ".join(message.split()))
         self.code = code
+
+
+@contextlib.contextmanager
+def reading(what):
+    """Whatever a field of a missing or wrong type leads to below becomes one message that names the file."""
+    try:
+        yield
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError, struct.error) as error:
+        raise ConvertError("bad_file", f"{what}: a field is missing or of another type than expected ({error!r}); download it again") from None
 
 
 def read_json(path, absent=None):
@@ -128,6 +138,8 @@ class Vocabulary:
 def ordered(vocabulary):
     """Pieces by id from a tokenizer.json's model.vocab; ids without a piece are filled up."""
     pieces = {number: piece for piece, number in vocabulary.items()}
+    if max(pieces, default=0) > 2 * len(pieces) + 1000:
+        raise ConvertError("bad_file", f"tokenizer.json: an id of {max(pieces)} among {len(pieces)} tokens")
     return [pieces.get(number, f"[PAD{number}]") for number in range(max(pieces, default=-1) + 1)], pieces
 
 
@@ -317,19 +329,18 @@ def add_tokenizer(writer, folder, rows):
     """Writes tokenizer.* for an embedding of that many rows."""
     settings = read_json(folder / "tokenizer_config.json", {})
     tokenizer = read_json(folder / "tokenizer.json", {})
-    try:
-        if (folder / "tokenizer.model").is_file():
-            vocabulary = sentencepiece_model(folder / "tokenizer.model")
-        elif not tokenizer:
-            raise ConvertError("not_found", "neither tokenizer.json nor tokenizer.model is in the folder; download the whole model")
-        elif any(part["type"] == "ByteLevel" for part in parts_of(tokenizer.get("pre_tokenizer"), "pretokenizers")):
-            vocabulary = byte_level(tokenizer)
-        else:
-            vocabulary = sentencepiece_json(tokenizer)
-        for number, text, special in sorted(added_tokens(tokenizer, settings, folder)):
-            vocabulary.put(number, text, CONTROL if special else USER_DEFINED)
-    except (KeyError, TypeError) as error:
-        raise ConvertError("bad_file", f"tokenizer.json: {error} is missing or of another type than expected; download it again") from None
+    if (folder / "tokenizer.model").is_file():
+        vocabulary = sentencepiece_model(folder / "tokenizer.model")
+    elif not tokenizer:
+        raise ConvertError("not_found", "neither tokenizer.json nor tokenizer.model is in the folder; download the whole model")
+    elif any(part["type"] == "ByteLevel" for part in parts_of(tokenizer.get("pre_tokenizer"), "pretokenizers")):
+        vocabulary = byte_level(tokenizer)
+    else:
+        vocabulary = sentencepiece_json(tokenizer)
+    for number, text, special in sorted(added_tokens(tokenizer, settings, folder)):
+        if number > 2 * rows: # far beyond any padding: do not fill up to there
+            raise ConvertError("bad_file", f"added token {text} has id {number}, the embedding {rows} rows")
+        vocabulary.put(number, text, CONTROL if special else USER_DEFINED)
     vocabulary.fit(rows)
     writer.add_tokenizer_model(vocabulary.model)
     writer.add_tokenizer_pre(vocabulary.pre)
