@@ -55,10 +55,17 @@ Json scored_json(const Engine& engine, int32_t id, float logprob) {
   return Json{{"id", id}, {"bytes", std::move(bytes)}, {"logprob", logprob}};
 }
 
+/// `readers`: array of JavaScript objects as in JsByteSource.
+std::vector<std::shared_ptr<const ByteSource>> sources_of(const emscripten::val& readers) {
+  std::vector<std::shared_ptr<const ByteSource>> parts;
+  for (auto& reader : emscripten::vecFromJSArray<emscripten::val>(readers)) parts.push_back(std::make_shared<JsByteSource>(reader));
+  return parts;
+}
+
 /// One model with one session and at most one answer in progress. All calls come from the engine worker's thread.
 class Runtime {
  public:
-  /// `readers`: array of JavaScript objects as in JsByteSource; `on_progress(done, total)`.
+  /// `readers`: as in sources_of; `on_progress(done, total)`.
   std::string load(emscripten::val readers, const std::string& options_json, emscripten::val on_progress) {
     Result<EngineOptions> options = parse_engine_options(options_json);
     if (!options) return failure(options.error());
@@ -66,15 +73,29 @@ class Runtime {
       on_progress(static_cast<double>(done), static_cast<double>(total));
       return true;
     };
-    std::vector<std::shared_ptr<const ByteSource>> parts;
-    for (auto& reader : emscripten::vecFromJSArray<emscripten::val>(readers)) parts.push_back(std::make_shared<JsByteSource>(reader));
-    Result<std::unique_ptr<Engine>> engine = Engine::load(std::move(parts), *options);
+    Result<std::unique_ptr<Engine>> engine = Engine::load(sources_of(readers), *options);
     if (!engine) return failure(engine.error());
     Result<std::unique_ptr<Session>> session = Session::create(**engine);
     if (!session) return failure(session.error());
     engine_ = std::move(*engine);
     session_ = std::move(*session);
     return value(info_json(engine_->info()));
+  }
+
+  /// `adapters`: array of {readers, scale}, in place of those before. All are read before the first one works, so after a failure,
+  /// which names its place in the array, the session is as it was.
+  std::string set_adapters(emscripten::val adapters) {
+    std::vector<std::pair<std::shared_ptr<const Adapter>, float>> loaded;
+    for (auto& given : emscripten::vecFromJSArray<emscripten::val>(adapters)) {
+      Result<std::shared_ptr<const Adapter>> adapter = engine_->load_adapter(sources_of(given["readers"]));
+      if (!adapter) {
+        const Error& error = adapter.error();
+        return failure({error.code, "lora[" + std::to_string(loaded.size()) + "]: " + error.message, error.hint});
+      }
+      loaded.emplace_back(std::move(*adapter), given["scale"].as<float>());
+    }
+    const Result<void> taken = session_->set_adapters(std::move(loaded));
+    return taken ? value(nullptr) : failure(taken.error());
   }
 
   /// Computes a short batch and a single token, then forgets them: the browser compiles the hot loops meanwhile.
@@ -180,6 +201,7 @@ EMSCRIPTEN_BINDINGS(tessera) {
   emscripten::class_<Runtime>("Runtime")
       .constructor<>()
       .function("load", &Runtime::load)
+      .function("setAdapters", &Runtime::set_adapters)
       .function("warmup", &Runtime::warmup)
       .function("tokenize", &Runtime::tokenize)
       .function("detokenize", &Runtime::detokenize)

@@ -1,5 +1,5 @@
 // Owns strtod of the modules: JavaScript's own number parser, correctly rounded as musl's is, which would bring 128-bit floating-point
-// arithmetic along (5 KB gzip in each module). Called with whole numbers in the syntax that JSON and core/text/jinja have checked already.
+// arithmetic along (5 KB gzip in each module). Called with whole numbers in the syntax that core/text/jinja has checked already.
 #include <emscripten/val.h>
 
 #include <cmath>

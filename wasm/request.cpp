@@ -2,6 +2,8 @@
 
 #include <string_view>
 
+#include "wasm/js_json.h"
+
 namespace tessera {
 namespace {
 
@@ -91,12 +93,10 @@ void read_sampler(Fields& in, SamplerOptions& out) {
   in.read("seed", out.seed);
 }
 
-Json parse(const std::string& json) { return Json::parse(json, nullptr, false); }
-
 }  // namespace
 
 Result<EngineOptions> parse_engine_options(const std::string& json) {
-  const Json object = parse(json);
+  const Json object = parse_json(json);
   Fields in(object);
   EngineOptions options;
   std::string kv_type(kv_type_name(options.kv_type));
@@ -111,7 +111,7 @@ Result<EngineOptions> parse_engine_options(const std::string& json) {
 }
 
 Result<AnswerRequest> parse_answer_request(const std::string& json) {
-  const Json object = parse(json);
+  const Json object = parse_json(json);
   Fields in(object);
   AnswerRequest request;
   in.read("prompt", request.prompt);
@@ -130,7 +130,7 @@ Result<AnswerRequest> parse_answer_request(const std::string& json) {
 }
 
 Result<BenchOptions> parse_bench_options(const std::string& json) {
-  const Json object = parse(json);
+  const Json object = parse_json(json);
   Fields in(object);
   BenchOptions options;
   in.read("promptTokens", options.prompt_tokens);
@@ -143,7 +143,7 @@ Result<BenchOptions> parse_bench_options(const std::string& json) {
 }
 
 Result<std::vector<int32_t>> parse_ids(const std::string& json) {
-  const Json array = parse(json);
+  const Json array = parse_json(json);
   if (!array.is_array()) return wrong_type("ids", array, "an array of token ids");
   std::vector<int32_t> ids;
   ids.reserve(array.size());

@@ -38,6 +38,18 @@ export interface LoadProgress {
   note?: string;
 }
 
+export interface LoraAdapter {
+  /** Like the model: a URL, 'hf:owner/repo/file.gguf', a File or the Files of a split GGUF. */
+  source: string | URL | File | File[];
+  /** What the adapter's terms are multiplied by, besides its own alpha / rank; 1 by default. */
+  scale?: number;
+  /** As `token` of LoadOptions, for the server of this adapter. */
+  token?: string;
+}
+
+/** One adapter or several (at most 8), in the order in which their terms are added; a source alone has scale 1. */
+export type Lora = string | URL | File | LoraAdapter | (string | URL | File | LoraAdapter)[];
+
 export interface LoadOptions {
   /**
    * URL of a .gguf (any part of a split one will do) or of a manifest.json, 'hf:owner/repo/file.gguf' on the model hub, a File, or
@@ -50,6 +62,11 @@ export interface LoadOptions {
   contextSize?: number;
   /** Number format of the KV cache; 'f32' by default. */
   kvType?: 'f32' | 'f16' | 'q8_0';
+  /**
+   * LoRA adapters in GGUF to begin with; see Engine.setLora. They are read after the weights: `onProgress` tells their download in
+   * stages of its own, between 'load' and 'warmup'.
+   */
+  lora?: Lora;
   /** The WebAssembly module; 'auto' takes the best that the browser runs. */
   variant?: 'auto' | 'relaxed' | 'simd128';
   /** Keep downloads in the store; true by default. */
@@ -256,6 +273,15 @@ export interface Engine {
     create(options: PromptOptions & { stream: true }): Promise<AnswerStream<TextChunk>>;
     create(options: PromptOptions & { stream?: false | null }): Promise<TextCompletion>;
   };
+  /**
+   * From now on these LoRA adapters are part of the model, in place of those before; [] = none. The weights stay where they are; the
+   * next answer reads its prompt anew. It waits for what is running. Downloads are kept in the store like models. When one cannot
+   * be had or was made for another model ('bad_file' naming `lora[i]` and the first tensor or key that does not fit), all stays as it was.
+   */
+  setLora(
+    lora: Lora,
+    options?: { cache?: boolean; signal?: AbortSignal; onProgress?: (progress: LoadProgress) => void },
+  ): Promise<void>;
   tokenize(text: string, options?: { special?: boolean; bos?: boolean }): Promise<number[]>;
   detokenize(ids: ArrayLike<number>): Promise<string>;
   /** Of all positions; `hash` is that of `tessera logits`, `top` has the best [id, log-probability] pairs a position. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TesseraError } from '../../web/base/errors.js';
 import { AnswerStream } from '../../web/engine/answer-stream.js';
-import { checkGenerateOptions, checkLoadOptions } from '../../web/engine/options.js';
+import { checkGenerateOptions, checkLoadOptions, checkLoraOptions } from '../../web/engine/options.js';
 import { chooseThreads, chooseVariant } from '../../web/engine/variant.js';
 import { createMemory } from '../../web/engine/wasm-runtime.js';
 
@@ -28,6 +28,7 @@ test('load options have defaults and relative URLs are resolved', () => {
   const { request } = checkLoadOptions({ model: 'models/a.gguf' }, base);
   assert.deepEqual(request, {
     model: 'https://example.org/app/models/a.gguf',
+    lora: [],
     threads: 0,
     contextSize: 0,
     kvType: 'f32',
@@ -50,7 +51,35 @@ test('load options that cannot be met are refused by name', () => {
   rejects(load({ model: 'a.gguf', variant: 'avx' }), 'invalid_argument', /^variant: /);
   rejects(load({ model: 'a.gguf', cache: 'yes' }), 'invalid_argument', /^cache: /);
   rejects(load({ model: 'a.gguf', signal: {} }), 'invalid_argument', /^signal: /);
-  rejects(load({ model: 'a.gguf', lora: 'b.gguf' }), 'unsupported', /^lora: /);
+  rejects(load({ model: 'a.gguf', lora: ['b.gguf', 7] }), 'invalid_argument', /^lora\[1\]: found 7/);
+});
+
+test('adapters are named like the model, alone or with a scale', () => {
+  const file = new File(['GGUF'], 'b.gguf');
+  const url = 'https://example.org/app/a.gguf';
+  const plain = { source: url, scale: 1, token: '' };
+  assert.deepEqual(checkLoadOptions({ model: 'm.gguf', lora: 'a.gguf' }, base).request.lora, [plain]);
+  assert.deepEqual(checkLoadOptions({ model: 'm.gguf', lora: new URL(url) }, base).request.lora, [plain]);
+  const several = ['a.gguf', file, { source: file, scale: -0.5 }, { source: [file, file], token: 't' }];
+  assert.deepEqual(checkLoraOptions(several, { cache: false }, base).request, {
+    lora: [
+      plain,
+      { source: file, scale: 1, token: '' },
+      { source: file, scale: -0.5, token: '' },
+      { source: [file, file], scale: 1, token: 't' },
+    ],
+    cache: false,
+  });
+  const set = (/** @type {any} */ lora, /** @type {any} */ options) => () => checkLoraOptions(lora, options, base);
+  rejects(set(undefined, {}), 'invalid_argument', /^lora\[0\]: found undefined/);
+  rejects(set({ scale: 1 }, {}), 'invalid_argument', /^lora\[0\]: found Object/);
+  rejects(set({ source: 'a.gguf', scale: NaN }, {}), 'invalid_argument', /^lora\[0\]\.scale: found null/);
+  rejects(
+    set(['a.gguf', { source: 'a.gguf', weight: 1 }], {}),
+    'invalid_argument',
+    /lora\[1\]: unknown option 'weight'/,
+  );
+  rejects(set([], { threads: 1 }), 'invalid_argument', /unknown option 'threads'/);
 });
 
 test('a chat request gets the defaults of the command line', () => {

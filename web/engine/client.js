@@ -3,7 +3,7 @@ import { TesseraError } from '../base/errors.js';
 import { answerHead, chunksOf, completion, openingChunks } from './answers.js';
 import { AnswerStream } from './answer-stream.js';
 import { Connection } from './connection.js';
-import { checkGenerateOptions, checkLoadOptions } from './options.js';
+import { checkGenerateOptions, checkLoadOptions, checkLoraOptions } from './options.js';
 import { boolean, integer, knownOptions, text, tokenIds } from './option-checks.js';
 import { kGraceMs } from './protocol.js';
 
@@ -32,7 +32,7 @@ export async function loadEngine(given, base, makers) {
   signal?.addEventListener('abort', onAbort);
   try {
     const info = await connection.call({ type: 'load', request }, { signal, onProgress });
-    return new Engine(connection, info);
+    return new Engine(connection, info, base);
   } catch (error) {
     connection.end(TesseraError.from(error));
     throw error;
@@ -60,6 +60,7 @@ export async function verifyModel(id, makers) {
 export class Engine {
   #connection;
   #info;
+  #base;
 
   /** @param {unknown} options */
   #createChat = (options) => this.#create('chat', options);
@@ -72,16 +73,29 @@ export class Engine {
   /**
    * @param {Connection} connection
    * @param {EngineInfo} info
+   * @param {string} base what relative URLs are relative to
    */
-  constructor(connection, info) {
+  constructor(connection, info, base) {
     this.#connection = connection;
     this.#info = info;
+    this.#base = base;
   }
 
   /** What is loaded and how it runs; memory.heap is as of the last answer. @returns {EngineInfo} */
   get info() {
     const heap = Math.max(this.#connection.heapBytes, this.#info.memory.heap);
     return { ...this.#info, memory: { ...this.#info.memory, heap } };
+  }
+
+  /**
+   * Puts LoRA adapters in place of those before, without loading the model again; [] = none.
+   * @param {unknown} lora as in Tessera.load
+   * @param {unknown} [given] { cache, signal, onProgress }
+   * @returns {Promise<void>}
+   */
+  async setLora(lora, given) {
+    const { request, ...watch } = checkLoraOptions(lora, given, this.#base);
+    await this.#connection.call({ type: 'setLora', ...request }, watch);
   }
 
   /**

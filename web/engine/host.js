@@ -1,7 +1,7 @@
 // Owns the worker's side of an engine: loads the model, runs one session call at a time, stays responsive between steps.
 import { TesseraError } from '../base/errors.js';
 import { isCall } from './protocol.js';
-import { abortedError, loadEngine } from './loading.js';
+import { abortedError, loadEngine, setAdapters } from './loading.js';
 
 /** @typedef {import('./protocol.js').ToCall} ToCall */
 /** @typedef {import('./protocol.js').FromWorker} FromWorker */
@@ -31,6 +31,8 @@ export class EngineHost {
     switch (message.type) {
       case 'load':
         return this.#enqueue(message.id, (signal) => this.#load(message, signal));
+      case 'setLora':
+        return this.#enqueue(message.id, (signal) => this.#setLora(message, signal));
       case 'generate':
         return this.#enqueue(message.id, (signal) => this.#generate(message, signal));
       case 'logits':
@@ -97,10 +99,22 @@ export class EngineHost {
    * @param {AbortSignal} signal
    */
   async #load({ id, request }, signal) {
-    const onProgress = (/** @type {LoadProgress} */ progress) => this.#ports.post({ type: 'progress', id, progress });
-    const { runtime, info } = await loadEngine(request, this.#ports, { signal, onProgress });
+    const { runtime, info } = await loadEngine(request, this.#ports, { signal, onProgress: this.#progressOf(id) });
     this.#runtime = runtime;
     return info;
+  }
+
+  /**
+   * @param {Extract<ToCall, { type: 'setLora' }>} message
+   * @param {AbortSignal} signal
+   */
+  #setLora({ id, lora, cache }, signal) {
+    return setAdapters(this.#loaded(), { lora, cache }, this.#ports, { signal, onProgress: this.#progressOf(id) });
+  }
+
+  /** @param {number} id */
+  #progressOf(id) {
+    return (/** @type {LoadProgress} */ progress) => this.#ports.post({ type: 'progress', id, progress });
   }
 
   /**

@@ -57,6 +57,7 @@ export async function loadEngine(request, ports, { signal, onProgress }) {
     const options = { threads, context_size: request.contextSize, kv_type: request.kvType };
     const report = inIntervals((done, total) => onProgress({ stage: 'load', loadedBytes: done, totalBytes: total }));
     const core = runtime.load(model.parts, options, report);
+    if (request.lora.length > 0) await setAdapters(runtime, request, ports, { signal, onProgress });
     onProgress({ stage: 'warmup', loadedBytes: 0, totalBytes: 0 });
     runtime.warmup();
     const fallbackReason = [threadReason, variantReason].filter(Boolean).join(' ');
@@ -66,6 +67,28 @@ export async function loadEngine(request, ports, { signal, onProgress }) {
     stop.abort();
     const model = await opening.catch(() => undefined);
     await model?.close();
+  }
+}
+
+/**
+ * Puts LoRA adapters in place of those before; when one of them cannot be had or does not fit, everything stays as it was.
+ * @param {WasmRuntime} runtime
+ * @param {Pick<LoadRequest, 'lora' | 'cache'>} request
+ * @param {LoadPorts} ports
+ * @param {Watch} watch
+ */
+export async function setAdapters(runtime, { lora, cache }, ports, watch) {
+  /** @type {(OpenedModel & { scale: number })[]} */
+  const opened = [];
+  try {
+    for (const { source, scale, token } of lora) {
+      const adapter = await ports.openModel(source, { cache, token, mostBytes: kMostModelBytes, ...watch });
+      opened.push({ ...adapter, scale });
+    }
+    if (watch.signal.aborted) throw abortedError();
+    runtime.setAdapters(opened);
+  } finally {
+    await Promise.all(opened.map((adapter) => adapter.close()));
   }
 }
 

@@ -2,6 +2,7 @@
 // What is unknown or not supported is an error, never ignored.
 import { TesseraError } from '../base/errors.js';
 import { boolean, integer, invalid, knownOptions, oneOf, signalOf, text, urlOf } from './option-checks.js';
+import { adaptersOf, sourceOf } from './sources.js';
 
 /** @typedef {import('./protocol.js').LoadRequest} LoadRequest */
 /** @typedef {import('./protocol.js').GenerateRequest} GenerateRequest */
@@ -59,34 +60,15 @@ const kMostAlternatives = 20;
 const kMostThreads = 64;
 
 /**
- * @param {unknown} model
- * @param {string} base what a relative URL is relative to
- */
-function modelSource(model, base) {
-  const isFile = (/** @type {unknown} */ value) => typeof File !== 'undefined' && value instanceof File;
-  if (isFile(model)) return /** @type {File} */ (model);
-  if (Array.isArray(model) && model.length > 0 && model.every(isFile)) return /** @type {File[]} */ (model);
-  if (typeof model === 'string' || model instanceof URL) {
-    if (URL.canParse(String(model), base)) return new URL(String(model), base).href;
-  }
-  throw invalid(
-    'model',
-    model,
-    'the URL of a .gguf or a manifest.json, hf:owner/repo/file.gguf, a File or an array of Files',
-  );
-}
-
-/**
  * @param {unknown} given
  * @param {string} base
  * @returns {{ request: LoadRequest, signal?: AbortSignal, onProgress?: (progress: any) => void, workerUrl?: string | URL }}
  */
 export function checkLoadOptions(given, base) {
   const options = knownOptions(given, loadFields, 'Tessera.load');
-  if (options.lora !== undefined)
-    throw new TesseraError('unsupported', 'lora: adapters are not supported yet', 'Leave it out.');
   const request = {
-    model: modelSource(options.model, base),
+    model: sourceOf(options.model, 'model', base),
+    lora: adaptersOf(options.lora ?? [], base),
     threads: integer(options, 'threads', { from: 1, to: kMostThreads, otherwise: 0 }),
     contextSize: integer(options, 'contextSize', { from: 1, to: 0x7fffffff, otherwise: 0 }),
     kvType: oneOf(options, 'kvType', /** @type {const} */ (['f32', 'f16', 'q8_0'])),
@@ -100,6 +82,20 @@ export function checkLoadOptions(given, base) {
     signal: signalOf(options),
     onProgress: progressOf(options),
     workerUrl: urlOf(options, 'workerUrl', base) || undefined,
+  };
+}
+
+/**
+ * @param {unknown} lora
+ * @param {unknown} given
+ * @param {string} base
+ */
+export function checkLoraOptions(lora, given, base) {
+  const options = knownOptions(given, new Set(['cache', 'signal', 'onProgress']), 'setLora');
+  return {
+    request: { lora: adaptersOf(lora, base), cache: boolean(options, 'cache', true) },
+    signal: signalOf(options),
+    onProgress: progressOf(options),
   };
 }
 

@@ -12,7 +12,13 @@
  * @property {'auto' | 'relaxed' | 'simd128'} variant
  * @property {boolean} cache keep downloads in the store
  * @property {string} token for the model's server; '' = none
+ * @property {AdapterRequest[]} lora
  * @property {string} wasmUrl folder of the tessera-<variant>.js files; '' = beside the worker
+ */
+
+/**
+ * A LoRA adapter to be added to the model, times `scale`.
+ * @typedef {{ source: string | File | File[], scale: number, token: string }} AdapterRequest
  */
 
 /**
@@ -92,6 +98,7 @@
 /**
  * Page → worker. `id` names the call in all later messages.
  * @typedef {{ type: 'load', id: number, request: LoadRequest }
+ *   | { type: 'setLora', id: number, lora: AdapterRequest[], cache: boolean }
  *   | { type: 'tokenize', id: number, text: string, special: boolean, bos: boolean }
  *   | { type: 'detokenize', id: number, ids: number[] }
  *   | { type: 'generate', id: number, request: GenerateRequest }
@@ -119,6 +126,7 @@ export const kGraceMs = 1500;
 /** @type {ReadonlySet<string>} */
 const callTypes = new Set([
   'load',
+  'setLora',
   'tokenize',
   'detokenize',
   'generate',

@@ -13,6 +13,7 @@ import { TesseraError } from '../base/errors.js';
  * The Embind class of wasm/bindings.cpp. Every string it returns is {"value": …} or {"error": {code, message, hint}}.
  * @typedef {object} NativeRuntime
  * @property {(readers: object[], options: string, onProgress: (done: number, total: number) => void) => string} load
+ * @property {(adapters: { readers: object[], scale: number }[]) => string} setAdapters
  * @property {() => string} warmup
  * @property {(text: string, special: boolean, bos: boolean) => string} tokenize
  * @property {(ids: string) => string} detokenize
@@ -101,24 +102,13 @@ export class WasmRuntime {
    * @returns {Record<string, any>} the core's EngineInfo
    */
   load(parts, options, onProgress) {
-    /** @type {unknown} */
-    let cause;
-    const readers = parts.map((part) => ({
-      size: part.size,
-      /** Fills heap bytes; '' or what went wrong, because an exception must not cross the module's frames. */
-      readInto: (/** @type {number} */ address, /** @type {number} */ length, /** @type {number} */ offset) => {
-        try {
-          part.read(new Uint8Array(this.#memory.buffer, address, length), offset);
-          return '';
-        } catch (error) {
-          cause = error;
-          return error instanceof Error ? error.message : String(error);
-        }
-      },
-    }));
-    return this.#call(
-      () => this.#native.load(readers, JSON.stringify(options), onProgress),
-      () => cause,
+    return this.#call((readers) => this.#native.load(readers(parts), JSON.stringify(options), onProgress));
+  }
+
+  /** From now on these adapters are part of the model, and no others. @param {{ parts: SyncReader[], scale: number }[]} adapters */
+  setAdapters(adapters) {
+    this.#call((readers) =>
+      this.#native.setAdapters(adapters.map(({ parts, scale }) => ({ readers: readers(parts), scale }))),
     );
   }
 
@@ -169,24 +159,38 @@ export class WasmRuntime {
 
   /**
    * Runs one native call and opens its answer. Whatever the module throws is a trap: its memory can no longer be trusted.
-   * @param {() => string} run
-   * @param {() => unknown} [cause] the JavaScript error underneath a native one
+   * @param {(readers: (parts: SyncReader[]) => object[]) => string} run gets what makes files readable for the module
    * @returns {any}
    */
-  #call(run, cause = () => undefined) {
+  #call(run) {
     if (this.dead) throw this.dead;
+    /** The JavaScript error underneath a native one. @type {unknown} */
+    let cause;
+    const readers = (/** @type {SyncReader[]} */ parts) =>
+      parts.map((part) => ({
+        size: part.size,
+        /** Fills heap bytes; '' or what went wrong, because an exception must not cross the module's frames. */
+        readInto: (/** @type {number} */ address, /** @type {number} */ length, /** @type {number} */ offset) => {
+          try {
+            part.read(new Uint8Array(this.#memory.buffer, address, length), offset);
+            return '';
+          } catch (error) {
+            cause = error;
+            return error instanceof Error ? error.message : String(error);
+          }
+        },
+      }));
     let answer;
     try {
-      answer = run();
+      answer = run(readers);
     } catch (error) {
       this.dead = trapError(error);
       throw this.dead;
     }
     const { value, error } = JSON.parse(answer || '{}');
     if (!error) return value;
-    const underneath = cause();
-    if (underneath instanceof TesseraError) throw underneath;
-    throw new TesseraError(error.code, error.message, error.hint, underneath);
+    if (cause instanceof TesseraError) throw cause;
+    throw new TesseraError(error.code, error.message, error.hint, cause);
   }
 }
 
