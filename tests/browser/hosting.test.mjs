@@ -53,10 +53,10 @@ async function chat(page) {
 }
 
 /**
- * The page reloads itself once on a plain host.
+ * The page reloads itself once on a plain host; between its two lives the probe may meet a blank page without service workers.
  * @param {import('puppeteer-core').Page} page
  */
-const untilIsolated = (page) => page.waitForFunction(() => crossOriginIsolated && navigator.serviceWorker.controller);
+const untilIsolated = (page) => page.waitForFunction(() => crossOriginIsolated && navigator.serviceWorker?.controller);
 
 /**
  * @param {import('puppeteer-core').Page} page

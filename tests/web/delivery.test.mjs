@@ -18,6 +18,7 @@ const kRuns = 500;
 const kSlices = 10;
 const kMostVisits = 30;
 const kChunk = 4096;
+const kParallel = 2;
 const kErrors = ['network', 'http', 'hash_mismatch', 'size_mismatch', 'changed', 'aborted', 'manifest_invalid'];
 const kTransport = /** @type {const} */ ([
   'cut',
@@ -114,7 +115,7 @@ function changeFile(world) {
 async function visit(world, backend) {
   const controller = new AbortController();
   const ends = world.next() < 0.3 ? setTimeout(() => controller.abort(), world.pick(12)) : undefined;
-  if (ends) ++world.faults;
+  if (ends) world.faults += kParallel; // it cuts every connection that is open
   try {
     const network = {
       retries: 2,
@@ -122,7 +123,7 @@ async function visit(world, backend) {
       stallMs: 100,
       chunkBytes: kChunk,
       chunksPerRequest: world.perRequest,
-      parallel: 2,
+      parallel: kParallel,
     };
     const options = { signal: controller.signal };
     const model = await openModel(server.url + world.path, options, { backend, network });
