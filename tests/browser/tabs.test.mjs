@@ -74,8 +74,10 @@ test('a tab that was killed while a model started: the next visit says so, once'
   });
   await (await startButton(page)).click();
   await page.waitForFunction(() => /** @type {any} */ (window).loading, { polling: 10 });
+  // The next tab may be given the same process, so it must be gone by then.
+  const crashed = new Promise((resolve) => page.once('error', resolve));
   void page.goto('chrome://crash').catch(() => {});
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await crashed;
   const next = await browser.newPage();
   await next.goto(site.url);
   await noticed(next, /The tab ended while SmolLM2 135M Instruct was starting/);
