@@ -101,7 +101,7 @@ class Vocabulary:
 
     def __init__(self, model, pieces, kinds, scores=None, merges=None):
         self.model, self.pieces, self.kinds, self.scores, self.merges = model, pieces, kinds, scores, merges
-        self.pre, self.charsmap, self.space_prefix, self.strips_spaces = "default", b"", None, None
+        self.pre, self.charsmap, self.space_prefix, self.strips_spaces, self.nfc = "default", b"", None, None, False
         self.unknown = None
 
     def put(self, number, piece, kind):
@@ -145,13 +145,14 @@ def ordered(vocabulary):
 
 def byte_level(tokenizer):
     for part in parts_of(tokenizer.get("normalizer"), "normalizers"):
-        if part["type"] != "NFC": # Qwen's; a GGUF cannot ask for it, and text is nearly always NFC
+        if part["type"] != "NFC": # Qwen's
             raise ConvertError("unsupported", f"tokenizer.json: normalizer {part['type']}, expected none or NFC with byte-level BPE")
     pieces, known = ordered(tokenizer["model"]["vocab"])
     kinds = [NORMAL if number in known else UNUSED for number in range(len(pieces))]
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in tokenizer["model"]["merges"]]
     vocabulary = Vocabulary("gpt2", pieces, kinds, merges=merges)
     vocabulary.pre = pre_tokenizer_name(tokenizer)
+    vocabulary.nfc = bool(tokenizer.get("normalizer"))
     return vocabulary
 
 
@@ -354,6 +355,8 @@ def add_tokenizer(writer, folder, rows):
         writer.add_add_space_prefix(vocabulary.space_prefix)
     if vocabulary.strips_spaces:
         writer.add_remove_extra_whitespaces(True)
+    if vocabulary.nfc:
+        writer.add_bool("tokenizer.ggml.normalizer.nfc", True)
     if vocabulary.charsmap:
         writer.add_precompiled_charsmap(vocabulary.charsmap)
     add_roles(writer, vocabulary, tokenizer, settings, folder)

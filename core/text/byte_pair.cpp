@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "core/base/utf8.h"
+#include "core/text/normal_form.h"
 #include "core/text/word_cache.h"
 
 namespace tessera {
@@ -47,11 +48,13 @@ Result<std::unique_ptr<Tokenizer>> BytePairTokenizer::make(const GgufFile& file,
   }
   Result<MergeTable> merges = MergeTable::read(file, vocab);
   if (!merges) return merges.error();
-  return std::unique_ptr<Tokenizer>(new BytePairTokenizer(std::move(vocab), *pre, std::move(*merges)));
+  const Result<bool> nfc = file.get_bool("tokenizer.ggml.normalizer.nfc");
+  if (!nfc && nfc.error().code != ErrorCode::kNotFound) return nfc.error();
+  return std::unique_ptr<Tokenizer>(new BytePairTokenizer(std::move(vocab), *pre, std::move(*merges), nfc && nfc.value()));
 }
 
-BytePairTokenizer::BytePairTokenizer(Vocab vocab, const PreTokenizerRules& pre, MergeTable merges)
-    : Tokenizer(std::move(vocab)), pre_(pre), merges_(std::move(merges)) {
+BytePairTokenizer::BytePairTokenizer(Vocab vocab, const PreTokenizerRules& pre, MergeTable merges, bool normalizes)
+    : Tokenizer(std::move(vocab)), pre_(pre), merges_(std::move(merges)), normalizes_(normalizes) {
   for (size_t byte = 0; byte < 256; ++byte) {
     const char text = static_cast<char>(static_cast<uint8_t>(byte));
     const std::optional<int32_t> id = vocab_.find(spell({&text, 1}));
@@ -69,11 +72,15 @@ std::vector<int32_t> BytePairTokenizer::encode(std::string_view text, EncodeOpti
   MergeQueue queue;
   WordCache cache(text.size());
   const auto encode_new = [&](std::string_view word, std::vector<int32_t>& out) { encode_word(word, queue, out); };
-  for (const TextFragment& fragment : special_tokens_.split(text, options.parse_special, options.barred)) {
+  const std::vector<TextFragment> fragments = special_tokens_.split(text, options.parse_special, options.barred);
+  std::vector<std::string> normalized;  // the cache refers to the texts of all fragments: they must not move
+  normalized.reserve(fragments.size());
+  for (const TextFragment& fragment : fragments) {
     if (fragment.id >= 0) {
       ids.push_back(fragment.id);
     } else {
-      pre_.split(fragment.text, [&](std::string_view word) { cache.append(word, ids, encode_new); });
+      pre_.split(normalizes_ ? normalized.emplace_back(to_nfc(fragment.text)) : fragment.text,
+                 [&](std::string_view word) { cache.append(word, ids, encode_new); });
     }
   }
   return ids;

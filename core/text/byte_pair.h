@@ -18,7 +18,8 @@ namespace tessera {
 
 class BytePairTokenizer final : public Tokenizer {
  public:
-  /// Reads `tokenizer.ggml.pre` and `tokenizer.ggml.merges`; kUnsupported names an unknown pre-tokeniser.
+  /// Reads `tokenizer.ggml.pre`, `tokenizer.ggml.merges` and `tokenizer.ggml.normalizer.nfc` (absent: false); kUnsupported names an
+  /// unknown pre-tokeniser.
   static Result<std::unique_ptr<Tokenizer>> make(const GgufFile& file, Vocab vocab);
 
   /// A byte without a token (some vocabularies leave out rare control characters) is dropped, as the references do.
@@ -27,11 +28,12 @@ class BytePairTokenizer final : public Tokenizer {
   bool adds_space_prefix() const override { return false; }
 
  private:
-  BytePairTokenizer(Vocab vocab, const PreTokenizerRules& pre, MergeTable merges);
+  BytePairTokenizer(Vocab vocab, const PreTokenizerRules& pre, MergeTable merges, bool normalizes);
   void encode_word(std::string_view word, MergeQueue& queue, std::vector<int32_t>& out) const;
 
   PreTokenizer pre_;
   MergeTable merges_;
+  bool normalizes_;                    ///< text to NFC before it is cut into words
   std::array<int32_t, 256> byte_ids_;  ///< byte → token, -1 = the vocabulary has none
 };
 

@@ -1,0 +1,12 @@
+// Owns NFC in the modules: JavaScript has it, and the tables of core/text would be 9 KB gzip in each.
+#include "core/text/normal_form.h"
+
+#include <emscripten/val.h>
+
+namespace tessera {
+
+std::string compose_utf8(std::string_view text) {
+  return emscripten::val(std::string(text)).call<std::string>("normalize");  // to NFC, its default
+}
+
+}  // namespace tessera
