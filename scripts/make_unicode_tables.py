@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes core/text/unicode_tables.{h,cpp}, the general category of every code point, as coarse as regular expressions ask for it, and
-core/text/normal_form_tables.{h,cpp}, what NFC needs.
+core/base/normal_form_tables.{h,cpp}, what NFC needs.
 
 The source is the Unicode Character Database inside Python's `unicodedata`, or inside PyPI's `unicodedata2` where that is
 installed (the tables in the repository: unicodedata2==15.1.0). The version is named in the first line of both files. A
@@ -16,7 +16,8 @@ try:
 except ImportError:
     import unicodedata
 
-FOLDER = Path(__file__).resolve().parent.parent / "core" / "text"
+CORE = Path(__file__).resolve().parent.parent / "core"
+FOLDER, BASE = CORE / "text", CORE / "base"
 
 # The order is that of the bits in core/text/character_classes.h; 8 is "everything else".
 CLASSES = ["Lu Lt", "Ll", "Lm Lo", "M", "N", "P", "Z", "S"]
@@ -101,9 +102,9 @@ def write_normal_form(first_line: str) -> None:
     wholes = compositions(parts)
     tables = [("Decomposition", "kDecompositions", parts), ("Composition", "kCompositions", wholes), ("CombiningRange", "kCombiningRanges", classes)]
     declarations = "\n".join(f"extern const {kind} {name}[{len(table)}];" for kind, name, table in tables)
-    (FOLDER / "normal_form_tables.h").write_text(
+    (BASE / "normal_form_tables.h").write_text(
         f"""{first_line}
-// Owns what NFC knows of characters (Hangul syllables are computed); core/text/composition.cpp reads it.
+// Owns what NFC knows of characters (Hangul syllables are computed); core/base/composition.cpp reads it.
 #pragma once
 
 #include <cstdint>
@@ -132,10 +133,10 @@ struct CombiningRange {{
 """
     )
     definitions = "\n".join(f"const {kind} {name}[{len(table)}] = {{\n{rows_of(table)}}};" for kind, name, table in tables)
-    (FOLDER / "normal_form_tables.cpp").write_text(
+    (BASE / "normal_form_tables.cpp").write_text(
         f"""{first_line}
 #ifndef __EMSCRIPTEN__
-#include "core/text/normal_form_tables.h"
+#include "core/base/normal_form_tables.h"
 
 namespace tessera {{
 

@@ -1,5 +1,5 @@
-// Owns NFC in the modules: JavaScript has it, and the tables of core/text would be 9 KB gzip in each.
-#include "core/text/normal_form.h"
+// Owns NFC in the modules: JavaScript has it, and the tables of core/base would be 9 KB gzip in each.
+#include "core/base/normal_form.h"
 
 #include <emscripten/val.h>
 

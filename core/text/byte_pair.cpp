@@ -2,8 +2,8 @@
 
 #include <optional>
 
+#include "core/base/normal_form.h"
 #include "core/base/utf8.h"
-#include "core/text/normal_form.h"
 #include "core/text/word_cache.h"
 
 namespace tessera {

@@ -1,5 +1,5 @@
 // Owns the normalisation that a SentencePiece model brings along (`tokenizer.ggml.precompiled_charsmap`): a trie of character
-// sequences and what each becomes. Byte-level BPE can ask for NFC instead (normal_form.h).
+// sequences and what each becomes. Byte-level BPE can ask for NFC instead (core/base/normal_form.h).
 // Source: SentencePiece's normalizer.cc (the blob), darts-clone's darts.h (the trie's units).
 #pragma once
 

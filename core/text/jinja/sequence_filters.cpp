@@ -92,6 +92,8 @@ Result<Value> reverse(Call& call) {
   Result<std::vector<Value>> items = iterate(call.runtime.budget, call.self);
   if (!items) return failure("argument must be iterable");
   std::reverse(items->begin(), items->end());
+  const bool is_generator = call.self.is(Kind::kSequence) && call.self.as_sequence().type == SequenceType::kGenerator;
+  if (is_generator) return call.list(std::move(*items));
   if (!call.self.is_string()) return call.list(std::move(*items), SequenceType::kGenerator);
   std::string text;
   for (const Value& character : *items) text += character.text();

@@ -313,7 +313,11 @@ constexpr auto kStringMethods = std::to_array<Builtin>({
     {"format", "*", format},
     {"upper", "", [](Call& call) -> Result<Value> { return like_self(call, to_upper(call.self.text())); }},
     {"lower", "", [](Call& call) -> Result<Value> { return like_self(call, to_lower(call.self.text())); }},
-    {"casefold", "", [](Call& call) -> Result<Value> { return like_self(call, to_lower(call.self.text())); }},
+    {"casefold", "",
+     [](Call& call) -> Result<Value> {
+       std::string text = to_lower(to_upper(to_lower(call.self.text())));  // by way of "SS"
+       return like_self(call, replace_text(call.runtime.budget, text, "\u03c2", "\u03c3", -1));
+     }},
     {"title", "", [](Call& call) -> Result<Value> { return like_self(call, title_case(call.self.text())); }},
     {"capitalize", "", [](Call& call) -> Result<Value> { return like_self(call, to_capitalized(call.self.text())); }},
     {"swapcase", "", swap_case},

@@ -57,7 +57,9 @@ Result<Value> title(Call& call) {
     const bool breaks = is_break(rest);
     size_t end = 0;
     while (end < rest.size() && is_break(rest.substr(end)) == breaks) end += decode_first(rest.substr(end)).length;
-    out += breaks ? std::string(rest.substr(0, end)) : to_capitalized(rest.substr(0, end));
+    const std::string_view word = rest.substr(0, end);
+    const size_t first = decode_first(word).length;
+    out += breaks ? std::string(word) : to_upper(word.substr(0, first)) + to_lower(word.substr(first));
     rest.remove_prefix(end);
   }
   return like_self(call, std::move(out));

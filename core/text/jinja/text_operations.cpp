@@ -64,12 +64,15 @@ std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends)
 
 std::string title_case(std::string_view text) {
   std::string out;
-  bool inside_word = false;
-  for (; !text.empty(); text.remove_prefix(decode_first(text).length)) {
-    const CodePoint c = decode_first(text);
-    const std::string_view letter = text.substr(0, c.length);
-    out += inside_word ? to_lower(letter) : to_capitalized(letter);
-    inside_word = is_cased(c.value);
+  while (!text.empty()) {
+    size_t end = 0;
+    while (end < text.size() && is_cased(decode_first(text.substr(end)).value)) end += decode_first(text.substr(end)).length;
+    out += to_capitalized(text.substr(0, end));
+    text.remove_prefix(end);
+    if (text.empty()) break;
+    const size_t length = decode_first(text).length;
+    out += text.substr(0, length);
+    text.remove_prefix(length);
   }
   return out;
 }

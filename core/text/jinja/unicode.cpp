@@ -21,6 +21,19 @@ char32_t lower(char32_t code_point) { return map_case(lower_case_ranges(), code_
 char32_t upper(char32_t code_point) { return map_case(upper_case_ranges(), code_point); }
 
 constexpr char32_t kSharpS = 0xDF;
+constexpr char32_t kDottedI = 0x130;
+constexpr char32_t kSigma = 0x3A3;
+
+/// Signs and marks that may stand inside a word (the common ones of the property Case_Ignorable).
+bool is_case_ignorable(char32_t c) {
+  constexpr std::u32string_view kSigns = U"'.:^`\u00a8\u00ad\u00af\u00b4\u00b7\u00b8\u2018\u2019\u2024\u2027";
+  return (c >= 0x2B0 && c < 0x370) || kSigns.find(c) != std::u32string_view::npos;
+}
+
+bool begins_cased(std::string_view text) {
+  while (!text.empty() && is_case_ignorable(decode_first(text).value)) text.remove_prefix(decode_first(text).length);
+  return !text.empty() && is_cased(decode_first(text).value);
+}
 
 void append_upper(std::string& out, char32_t code_point, std::string_view sharp_s) {
   if (code_point == kSharpS) {
@@ -101,10 +114,23 @@ std::string to_upper(std::string_view text) {
   return out;
 }
 
+// Beyond the header's words: Python has a form of its own for a sigma that ends a word, and two characters for a dotted capital I.
 std::string to_lower(std::string_view text) {
   std::string out;
   out.reserve(text.size());
-  for (; !text.empty(); text.remove_prefix(decode_first(text).length)) append_utf8(out, lower(decode_first(text).value));
+  bool after_cased = false;
+  while (!text.empty()) {
+    const CodePoint c = decode_first(text);
+    text.remove_prefix(c.length);
+    if (c.value == kSigma) {  // at the end of a word it has a form of its own
+      append_utf8(out, after_cased && !begins_cased(text) ? 0x3C2 : 0x3C3);
+    } else if (c.value == kDottedI) {
+      out += "i\u0307";
+    } else {
+      append_utf8(out, lower(c.value));
+    }
+    if (!is_case_ignorable(c.value)) after_cased = is_cased(c.value);
+  }
   return out;
 }
 
@@ -113,7 +139,7 @@ std::string to_capitalized(std::string_view text) {
   const CodePoint first = decode_first(text);
   std::string out;
   append_upper(out, first.value, "Ss");
-  return out + to_lower(text.substr(first.length));
+  return out + to_lower(text).substr(to_lower(text.substr(0, first.length)).size());
 }
 
 std::string_view strip_space(std::string_view text, bool left, bool right) { return strip_while(text, left, right, is_space); }

@@ -1,5 +1,5 @@
 // NFC against the Unicode database: hashes over every character, alone and between marks, as Python's unicodedata2 15.1 normalises them.
-#include "core/text/normal_form.h"
+#include "core/base/normal_form.h"
 
 #include "core/base/utf8.h"
 #include "core/text/tokenizer.h"

@@ -1,4 +1,4 @@
-#include "core/text/normal_form.h"
+#include "core/base/normal_form.h"
 
 #include "core/base/utf8.h"
 

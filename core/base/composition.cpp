@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/base/normal_form.h"
+#include "core/base/normal_form_tables.h"
 #include "core/base/utf8.h"
-#include "core/text/normal_form.h"
-#include "core/text/normal_form_tables.h"
 
 namespace tessera {
 namespace {
