@@ -298,6 +298,7 @@ GROUPS = {
         "{{ s|center(none) }}",
         "{{ s.split(none, none) }}",
         "{{ 'aB cÉ'.swapcase() }} {{ 'a\tbc\td'.expandtabs() }} {{ 'a\tb'.expandtabs(3) }} {{ 'é'.isascii() }} {{ ''.isascii() }} {{ 'a\nb\r\n'.splitlines(true) }} {{ '½'.isnumeric() }} {{ '你'.isalpha() }} {{ 'a→b c'|wordcount }}",
+        "{{ 'ΑΣ ΟΔΟΣ, ΣΑΣ. Σ'.lower() }} {{ 'ΑΣ ΟΔΟΣ'.title() }} {{ 'ΟΔΟΣ'|capitalize }} {{ 'İ'|lower|length }} {{ 'ß x'|title }} {{ 'ß'.title() }} {{ 'ΣΑΣ ẞ ß'.casefold() }} {{ l|batch(2)|reverse }}",
         "{{ 5 is divisibleby(0) }}",
     ],
     "tests": [
