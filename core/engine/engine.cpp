@@ -62,6 +62,15 @@ std::vector<std::string> kernel_names() {
   return names;
 }
 
+KvType choose_kv_type(std::optional<KvType> asked, const GgufFile& file, const Config& config) {
+  if (asked) {
+    return *asked;
+  }
+  const std::string_view format = file.main_format();
+  const bool floats = format == "F32" || format == "F16" || format == "BF16";
+  return !floats && KvCache::check(config, KvType::kQ16).ok() ? KvType::kQ16 : KvType::kF32;
+}
+
 Engine::Engine() = default;
 Engine::~Engine() = default;
 
@@ -87,6 +96,7 @@ Result<std::unique_ptr<Engine>> Engine::load(std::vector<std::shared_ptr<const B
   if (!context_size) {
     return context_size.error();
   }
+  const KvType kv_type = choose_kv_type(options.kv_type, *file, *config);
   Result<std::unique_ptr<TextModel>> text = TextModel::from_gguf(*file);
   if (!text) {
     return text.error();
@@ -99,7 +109,7 @@ Result<std::unique_ptr<Engine>> Engine::load(std::vector<std::shared_ptr<const B
   }
   engine->text_ = std::move(*text);
   engine->model_ = std::make_unique<Model>(Model{std::move(*config), std::move(*weights), kernels.value()});
-  engine->describe(*file, context_size.value(), options.kv_type);
+  engine->describe(*file, context_size.value(), kv_type);
   engine->info_.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   return engine;
 }

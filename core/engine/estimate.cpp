@@ -24,7 +24,7 @@ Result<Estimate> refused(Estimate estimate, const Error& error) {
 
 }  // namespace
 
-Result<Estimate> estimate(std::shared_ptr<const ByteSource> source, int context_size, KvType kv_type) {
+Result<Estimate> estimate(std::shared_ptr<const ByteSource> source, int context_size, std::optional<KvType> asked) {
   Estimate found;
   const Result<GgufFile> file = GgufFile::open_header(std::move(source));
   if (!file) {
@@ -38,6 +38,7 @@ Result<Estimate> estimate(std::shared_ptr<const ByteSource> source, int context_
   if (!context) {
     return context.error();
   }
+  const KvType kv_type = choose_kv_type(asked, file.value(), config.value());
   found.kv_bytes = KvCache::bytes(config.value(), context.value(), kv_type);
   found.workspace_bytes = Workspace::bytes(config.value());
   if (const Result<void> fits = KvCache::check(config.value(), kv_type); !fits) {

@@ -25,9 +25,9 @@ struct Estimate {
   bool fits_wasm32() const { return total_bytes() + (64ull << 20) <= 4ull << 30; }
 };
 
-/// `source`: a GGUF, or as much of its beginning as metadata and tensor directory take. `context_size` as in EngineOptions. Errors of
-/// GgufFile::open_header (kIo or kBadFile when there are too few bytes), Config and choose_context but for kUnsupported.
-Result<Estimate> estimate(std::shared_ptr<const ByteSource> source, int context_size, KvType kv_type);
+/// `source`: a GGUF, or as much of its beginning as metadata and tensor directory take. `context_size` and `kv_type` as in EngineOptions.
+/// Errors of GgufFile::open_header (kIo or kBadFile when there are too few bytes), Config and choose_context but for kUnsupported.
+Result<Estimate> estimate(std::shared_ptr<const ByteSource> source, int context_size, std::optional<KvType> kv_type);
 
 /// {"weights_bytes","kv_bytes","workspace_bytes","total_bytes","fits_wasm32","unsupported":[…]}
 nlohmann::ordered_json estimate_json(const Estimate& estimate);

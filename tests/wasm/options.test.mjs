@@ -31,7 +31,7 @@ test('load options have defaults and relative URLs are resolved', () => {
     lora: [],
     threads: 0,
     contextSize: 0,
-    kvType: 'f32',
+    kvType: 'auto',
     variant: 'auto',
     cache: true,
     token: '',

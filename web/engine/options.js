@@ -71,7 +71,7 @@ export function checkLoadOptions(given, base) {
     lora: adaptersOf(options.lora ?? [], base),
     threads: integer(options, 'threads', { from: 1, to: kMostThreads, otherwise: 0 }),
     contextSize: integer(options, 'contextSize', { from: 1, to: 0x7fffffff, otherwise: 0 }),
-    kvType: oneOf(options, 'kvType', /** @type {const} */ (['f32', 'f16', 'q8_0'])),
+    kvType: oneOf(options, 'kvType', /** @type {const} */ (['auto', 'q16', 'f32', 'f16', 'q8_0'])),
     variant: oneOf(options, 'variant', /** @type {const} */ (['auto', 'relaxed', 'simd128'])),
     cache: boolean(options, 'cache', true),
     token: options.token === undefined ? '' : text(options.token, 'token'),

@@ -8,7 +8,7 @@
  * @property {string | File | File[]} model absolute URL of a .gguf or a manifest.json, hf:owner/repo/file.gguf, or files
  * @property {number} threads 0 = as many as the device offers
  * @property {number} contextSize tokens; 0 = the engine's own choice
- * @property {'f32' | 'f16' | 'q8_0'} kvType
+ * @property {'auto' | 'q16' | 'f32' | 'f16' | 'q8_0'} kvType
  * @property {'auto' | 'relaxed' | 'simd128'} variant
  * @property {boolean} cache keep downloads in the store
  * @property {string} token for the model's server; '' = none
@@ -74,7 +74,7 @@
  * @property {number} trainedContext
  * @property {number} vocabularySize
  * @property {boolean} chatTemplate whether the file brings its own
- * @property {'f32' | 'f16' | 'q8_0'} kvType
+ * @property {'q16' | 'f32' | 'f16' | 'q8_0'} kvType
  * @property {number} threads
  * @property {'relaxed' | 'simd128'} variant
  * @property {string} kernels
