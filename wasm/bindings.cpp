@@ -39,6 +39,7 @@ Json info_json(const EngineInfo& info) {
 
 Json generation_json(const Generation& generation) {
   return Json{{"text", generation.text},
+              {"reasoning", generation.reasoning},
               {"tokens", generation.tokens},
               {"prompt_tokens", generation.prompt_tokens},
               {"reused_tokens", generation.reused_tokens},
@@ -140,10 +141,13 @@ class Runtime {
       case GenerateStep::Kind::kPrefill: return value({{"kind", "prefill"}, {"done", step.prompt_done}, {"total", step.prompt_total}});
       case GenerateStep::Kind::kWorking: return value({{"kind", "working"}});
       case GenerateStep::Kind::kDone:
-        return value({{"kind", "done"}, {"text", step.text}, {"generation", generation_json(generator_->result())}});
+        return value({{"kind", "done"},
+                      {"text", step.text},
+                      {"reasoning", step.reasoning},
+                      {"generation", generation_json(generator_->result())}});
       case GenerateStep::Kind::kToken: break;
     }
-    Json token{{"kind", "token"}, {"token", step.token}, {"text", step.text}};
+    Json token{{"kind", "token"}, {"token", step.token}, {"text", step.text}, {"reasoning", step.reasoning}};
     if (scored_) {
       token["scored"] = scored_json(*engine_, step.token, step.logprob);
       token["top"] = Json::array();

@@ -121,6 +121,7 @@ Result<AnswerRequest> parse_answer_request(const std::string& json) {
   in.read("top_logprobs", request.options.top_logprobs);
   if (!in.ok()) return in.failure();
   request.options.chat = object.contains("messages");
+  request.options.split_reasoning = request.options.chat;
   if (request.options.chat) request.messages = object["messages"];
   if (!object.contains("sampler")) return request;
   Fields sampler(object["sampler"]);

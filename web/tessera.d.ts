@@ -141,6 +141,8 @@ export interface GenerateOptions {
 export interface ChatMessage {
   role: 'system' | 'user' | 'assistant' | (string & {});
   content: string | { type: 'text'; text: string }[];
+  /** What an assistant thought before its answer, for chat templates that want it of earlier turns; the others leave it out. */
+  reasoning_content?: string;
 }
 
 export interface ChatOptions extends GenerateOptions {
@@ -205,7 +207,8 @@ export interface ChatCompletion extends Closing {
   model: string;
   choices: {
     index: 0;
-    message: { role: 'assistant'; content: string };
+    /** `reasoning_content`: what the model thought first (`<think>…</think>`), without the tags; absent where it did not. */
+    message: { role: 'assistant'; content: string; reasoning_content?: string };
     logprobs: ChatLogprobs | null;
     finish_reason: FinishReason;
   }[];
@@ -219,7 +222,8 @@ export interface ChatChunk extends Partial<Closing> {
   model: string;
   choices: {
     index: 0;
-    delta: { role?: 'assistant'; content?: string };
+    /** All of `reasoning_content` comes before the first `content`. */
+    delta: { role?: 'assistant'; content?: string; reasoning_content?: string };
     logprobs: ChatLogprobs | null;
     finish_reason: FinishReason | null;
   }[];

@@ -205,15 +205,20 @@ function biasOf(bias) {
 
 /**
  * @param {unknown} messages
- * @returns {{ role: string, content: string }[]}
+ * @returns {import('./protocol.js').ChatMessage[]}
  */
 function messagesOf(messages) {
   if (!Array.isArray(messages) || messages.length === 0)
     throw invalid('messages', messages, 'a non-empty array of {role, content}');
   return messages.map((message, index) => {
     const where = `messages[${index}]`;
-    const { role, content } = knownOptions(message, new Set(['role', 'content']), where);
-    return { role: text(role, `${where}.role`), content: contentOf(content, `${where}.content`) };
+    const given = knownOptions(message, new Set(['role', 'content', 'reasoning_content']), where);
+    const { role, content, reasoning_content: reasoning } = given;
+    return {
+      role: text(role, `${where}.role`),
+      content: contentOf(content, `${where}.content`),
+      ...(reasoning !== undefined && { reasoning_content: text(reasoning, `${where}.reasoning_content`) }),
+    };
   });
 }
 

@@ -26,10 +26,12 @@
  * @typedef {{ stage: 'download' | 'verify' | 'load' | 'warmup', loadedBytes: number, totalBytes: number, note?: string }} LoadProgress
  */
 
+/** `reasoning_content`: what an assistant thought first, for templates that want it. @typedef {{ role: string, content: string, reasoning_content?: string }} ChatMessage */
+
 /**
  * One answer to generate, in the core's names (wasm/request.cpp reads it).
  * @typedef {object} GenerateRequest
- * @property {{ role: string, content: string }[]} [messages] a chat; else `prompt`
+ * @property {ChatMessage[]} [messages] a chat; else `prompt`
  * @property {string} [prompt] raw text, special tokens parsed
  * @property {number} max_tokens -1 = until the context is full
  * @property {string[]} stop
@@ -44,16 +46,17 @@
  */
 
 /**
- * What one step of the generator brought.
+ * What one step of the generator brought. `reasoning`, of a chat, comes before `text`.
  * @typedef {{ kind: 'prefill', done: number, total: number }
  *   | { kind: 'working' }
- *   | { kind: 'token', token: number, text: string, scored?: ScoredToken, top?: ScoredToken[] }
- *   | { kind: 'done', text: string, generation: GenerationSummary }} GenerateStep
+ *   | { kind: 'token', token: number, text: string, reasoning: string, scored?: ScoredToken, top?: ScoredToken[] }
+ *   | { kind: 'done', text: string, reasoning: string, generation: GenerationSummary }} GenerateStep
  */
 
 /**
  * @typedef {object} GenerationSummary
  * @property {string} text
+ * @property {string} reasoning
  * @property {number[]} tokens
  * @property {number} prompt_tokens
  * @property {number} reused_tokens

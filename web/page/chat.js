@@ -76,7 +76,7 @@ export class Chat {
     const { messages } = conversation;
     const last = messages.at(-1);
     if (last?.role === 'assistant' && last.finish === undefined) {
-      if (last.content === '') messages.pop();
+      if (last.content === '' && !last.reasoning) messages.pop();
       else last.finish = 'lost';
     }
     this.#conversation = conversation;
@@ -178,7 +178,7 @@ export class Chat {
    */
   #finish(conversation, message, { before, failure }) {
     const { view, store } = this.#parts;
-    const nothing = message.content === '' && (failure || message.finish === 'stopped');
+    const nothing = message.content === '' && !message.reasoning && (failure || message.finish === 'stopped');
     if (nothing) conversation.messages.splice(-1, 1, ...(before ? [before] : []));
     if (failure) message.finish = 'stopped';
     conversation.updated = Date.now();

@@ -13,12 +13,18 @@ const kSettleSeconds = 0.3;
  */
 export async function streamAnswer(engine, request, message, figures, onGrow) {
   const chunks = await engine.chat.completions.create({ ...request, stream: true });
+  const startedAt = performance.now();
   let firstAt = 0;
   let pieces = 0;
   for await (const { choices, usage, timings } of chunks) {
     const [{ delta, finish_reason }] = choices;
-    if (delta.content) {
-      message.content += delta.content;
+    if (delta.reasoning_content) {
+      message.reasoning = (message.reasoning ?? '') + delta.reasoning_content;
+      message.reasoningTokens = (message.reasoningTokens ?? 0) + 1;
+      message.reasoningMs = Math.round(performance.now() - (firstAt || startedAt));
+    }
+    message.content += delta.content ?? '';
+    if (delta.content || delta.reasoning_content) {
       firstAt ||= performance.now();
       const seconds = (performance.now() - firstAt) / 1000;
       if (seconds > kSettleSeconds) figures.decodeRate = pieces / seconds;
