@@ -34,7 +34,8 @@ Json info_json(const EngineInfo& info) {
               {"kv_bytes", info.kv_bytes},
               {"workspace_bytes", info.workspace_bytes},
               {"load_ms", info.load_ms},
-              {"has_chat_template", info.has_chat_template}};
+              {"has_chat_template", info.has_chat_template},
+              {"template_error", info.template_error}};
 }
 
 Json generation_json(const Generation& generation) {
@@ -141,10 +142,8 @@ class Runtime {
       case GenerateStep::Kind::kPrefill: return value({{"kind", "prefill"}, {"done", step.prompt_done}, {"total", step.prompt_total}});
       case GenerateStep::Kind::kWorking: return value({{"kind", "working"}});
       case GenerateStep::Kind::kDone:
-        return value({{"kind", "done"},
-                      {"text", step.text},
-                      {"reasoning", step.reasoning},
-                      {"generation", generation_json(generator_->result())}});
+        return value(
+            {{"kind", "done"}, {"text", step.text}, {"reasoning", step.reasoning}, {"generation", generation_json(generator_->result())}});
       case GenerateStep::Kind::kToken: break;
     }
     Json token{{"kind", "token"}, {"token", step.token}, {"text", step.text}, {"reasoning", step.reasoning}};
@@ -188,7 +187,7 @@ class Runtime {
 
   Result<std::vector<int32_t>> prompt_of(const AnswerRequest& request) const {
     if (!request.options.chat) return engine_->raw_prompt(request.prompt);
-    return engine_->chat_prompt(Json{{"messages", request.messages}});
+    return engine_->chat_prompt(Json{{"messages", request.messages}}, request.options.template_override);
   }
 
   std::unique_ptr<Engine> engine_;

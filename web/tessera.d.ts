@@ -50,6 +50,13 @@ export interface LoraAdapter {
 /** One adapter or several (at most 8), in the order in which their terms are added; a source alone has scale 1. */
 export type Lora = string | URL | File | LoraAdapter | (string | URL | File | LoraAdapter)[];
 
+/**
+ * A built-in chat template by name, or the source of one in Jinja (it has `{{` or `{%` in it). A name that is not known is an error
+ * ('invalid_argument') that lists the names; a source that does not parse is one ('template') with line and column.
+ */
+export type ChatTemplate =
+  'chatml' | 'llama2' | 'llama3' | 'gemma' | 'mistral' | 'phi3' | 'alpaca' | 'zephyr' | (string & {});
+
 export interface LoadOptions {
   /**
    * URL of a .gguf (any part of a split one will do) or of a manifest.json, 'hf:owner/repo/file.gguf' on the model hub, a File, or
@@ -67,6 +74,8 @@ export interface LoadOptions {
    * stages of its own, between 'load' and 'warmup'.
    */
   lora?: Lora;
+  /** In place of the file's chat template: see ChatTemplate. */
+  chatTemplate?: ChatTemplate;
   /** The WebAssembly module; 'auto' takes the best that the browser runs. */
   variant?: 'auto' | 'relaxed' | 'simd128';
   /** Keep downloads in the store; true by default. */
@@ -92,8 +101,10 @@ export interface EngineInfo {
   /** Tokens the model was trained for. */
   readonly trainedContext: number;
   readonly vocabularySize: number;
-  /** Whether the file brings a chat template. */
+  /** Whether there is a chat template: the file's, or the one given to load. Without one, chats need `chat_template`. */
   readonly chatTemplate: boolean;
+  /** Why the file's chat template cannot be used, with line and column; '' when it can, or there is none. */
+  readonly chatTemplateError: string;
   readonly kvType: 'f32' | 'f16' | 'q8_0';
   readonly threads: number;
   readonly variant: 'relaxed' | 'simd128';
@@ -147,6 +158,8 @@ export interface ChatMessage {
 
 export interface ChatOptions extends GenerateOptions {
   messages: ChatMessage[];
+  /** For this answer, in place of the engine's chat template. */
+  chat_template?: ChatTemplate | null;
   logprobs?: boolean | null;
   /** 0…20 alternatives a token; needs logprobs. */
   top_logprobs?: number | null;
@@ -305,6 +318,8 @@ export interface Engine {
 export interface StoredModel {
   /** For remove, verify and exportFiles. */
   id: string;
+  /** 'adapter' for what was fetched by `lora` or setLora. */
+  kind: 'model' | 'adapter';
   name: string;
   url: string;
   /** Of the whole model; null while unknown. */
@@ -318,7 +333,7 @@ export interface StoredModel {
 
 export interface Tessera {
   load(options: LoadOptions): Promise<Engine>;
-  /** The models kept in this browser. */
+  /** The models kept in this browser, and the adapters. */
   readonly models: {
     list(): Promise<StoredModel[]>;
     remove(id: string): Promise<void>;

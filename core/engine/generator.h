@@ -44,10 +44,10 @@ struct GenerateStep {
   Kind kind = Kind::kDone;
   int prompt_done = 0;  ///< kPrefill: prompt tokens computed or reused so far, of prompt_total; parts of a batch count in part
   int prompt_total = 0;
-  int32_t token = -1;  ///< kToken: the drawn token
-  std::string text;    ///< kToken, kDone: new, certain, valid UTF-8; "" while a character or a stop string may be incomplete
+  int32_t token = -1;     ///< kToken: the drawn token
+  std::string text;       ///< kToken, kDone: new, certain, valid UTF-8; "" while a character or a stop string may be incomplete
   std::string reasoning;  ///< with split_reasoning: the same for the reasoning, which comes before `text`
-  float logprob = 0;   ///< kToken with logprobs: natural log, of the model's own distribution (before the sampler)
+  float logprob = 0;      ///< kToken with logprobs: natural log, of the model's own distribution (before the sampler)
   std::vector<std::pair<int32_t, float>> top;  ///< kToken with top_logprobs: best first
 };
 

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  markLost,
   newConversation,
+  promptText,
   requestMessages,
   shortenedStart,
   titleOf,
@@ -34,6 +36,33 @@ test('a request has the system prompt first, and the roles take turns', () => {
   ]);
   assert.deepEqual(requestMessages({ ...chat, sentFrom: 4 }, ''), [{ role: 'user', content: 'four' }]);
   assert.equal(chat.messages[0].content, 'one', 'the conversation itself is not changed');
+});
+
+test('what a model thought goes along as a field of its own, and into the exports', () => {
+  const chat = conversation('u:one a:two u:three');
+  chat.messages[1].reasoning = 'hm';
+  assert.deepEqual(requestMessages(chat, '')[1], { role: 'assistant', content: 'two', reasoning_content: 'hm' });
+  assert.match(toMarkdown(chat), /## Answer\n\n<details><summary>Thinking<\/summary>\n\nhm\n\n<\/details>\n\ntwo\n/);
+  assert.equal(JSON.parse(toJson(chat)).messages[1].reasoning, 'hm');
+});
+
+test('a model without a template continues the whole text', () => {
+  const chat = conversation('u:Once a:_upon u:Then a:');
+  assert.equal(promptText(chat), 'Once_upon\n\nThen');
+  assert.equal(promptText({ ...chat, sentFrom: 2 }), 'Then');
+});
+
+test('an answer that was cut off says so, unless there was nothing of it', () => {
+  const chat = conversation('u:one a:two');
+  markLost(chat);
+  assert.equal(chat.messages[1].finish, 'lost');
+  const silent = conversation('u:one a:');
+  markLost(silent);
+  assert.equal(silent.messages.length, 1);
+  const thinking = conversation('u:one a:');
+  thinking.messages[1].reasoning = 'hm';
+  markLost(thinking);
+  assert.equal(thinking.messages[1].finish, 'lost');
 });
 
 test('shortening keeps the newest messages, begins with the reader and never drops the last', () => {

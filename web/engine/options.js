@@ -1,7 +1,7 @@
 // Owns what a caller may ask for: the options of load and of completions, and their translation into requests to the worker.
 // What is unknown or not supported is an error, never ignored.
 import { TesseraError } from '../base/errors.js';
-import { boolean, integer, invalid, knownOptions, oneOf, signalOf, text, urlOf } from './option-checks.js';
+import { boolean, integer, invalid, knownOptions, oneOf, signalOf, text, textOr, urlOf } from './option-checks.js';
 import { adaptersOf, sourceOf } from './sources.js';
 
 /** @typedef {import('./protocol.js').LoadRequest} LoadRequest */
@@ -36,7 +36,7 @@ const generateFields = [
   'response_format',
   'tools',
 ];
-const chatFields = new Set([...generateFields, 'messages', 'top_logprobs']);
+const chatFields = new Set([...generateFields, 'messages', 'top_logprobs', 'chat_template']);
 const promptFields = new Set([...generateFields, 'prompt']);
 const loadFields = new Set([
   ...[
@@ -45,6 +45,7 @@ const loadFields = new Set([
     'contextSize',
     'kvType',
     'lora',
+    'chatTemplate',
     'variant',
     'cache',
     'token',
@@ -74,7 +75,8 @@ export function checkLoadOptions(given, base) {
     kvType: oneOf(options, 'kvType', /** @type {const} */ (['f32', 'f16', 'q8_0'])),
     variant: oneOf(options, 'variant', /** @type {const} */ (['auto', 'relaxed', 'simd128'])),
     cache: boolean(options, 'cache', true),
-    token: options.token === undefined ? '' : text(options.token, 'token'),
+    chatTemplate: textOr(options, 'chatTemplate', ''),
+    token: textOr(options, 'token', ''),
     wasmUrl: urlOf(options, 'wasmUrl', base),
   };
   return {
@@ -112,7 +114,9 @@ export function checkGenerateOptions(kind, given) {
   );
   refuseUnsupported(options);
   const input =
-    kind === 'chat' ? { messages: messagesOf(options.messages) } : { prompt: text(options.prompt, 'prompt') };
+    kind === 'chat'
+      ? { messages: messagesOf(options.messages), chat_template: textOr(options, 'chat_template', '') }
+      : { prompt: text(options.prompt, 'prompt') };
   const stop = typeof options.stop === 'string' ? [options.stop] : (options.stop ?? []);
   if (!Array.isArray(stop)) throw invalid('stop', stop, 'a string or an array of strings');
   const alternatives = alternativesOf(kind, options);

@@ -13,6 +13,7 @@
  * @property {boolean} cache keep downloads in the store
  * @property {string} token for the model's server; '' = none
  * @property {AdapterRequest[]} lora
+ * @property {string} chatTemplate a built-in one's name or a Jinja source; '' = the file's
  * @property {string} wasmUrl folder of the tessera-<variant>.js files; '' = beside the worker
  */
 
@@ -32,6 +33,7 @@
  * One answer to generate, in the core's names (wasm/request.cpp reads it).
  * @typedef {object} GenerateRequest
  * @property {ChatMessage[]} [messages] a chat; else `prompt`
+ * @property {string} [chat_template] of a chat: a built-in one's name or a Jinja source; '' = the engine's
  * @property {string} [prompt] raw text, special tokens parsed
  * @property {number} max_tokens -1 = until the context is full
  * @property {string[]} stop
@@ -76,7 +78,8 @@
  * @property {number} contextSize
  * @property {number} trainedContext
  * @property {number} vocabularySize
- * @property {boolean} chatTemplate whether the file brings its own
+ * @property {boolean} chatTemplate whether there is one: the file's, or what was given to load
+ * @property {string} chatTemplateError why the file's cannot be used; '' when it can, or there is none
  * @property {'f32' | 'f16' | 'q8_0'} kvType
  * @property {number} threads
  * @property {'relaxed' | 'simd128'} variant

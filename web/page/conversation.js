@@ -26,6 +26,14 @@ export function newConversation() {
   return { id: crypto.randomUUID(), created: now, updated: now, model: '', sentFrom: 0, messages: [] };
 }
 
+/** An answer that was being written when the page was closed says so; one without a word goes. @param {Conversation} conversation */
+export function markLost({ messages }) {
+  const last = messages.at(-1);
+  if (last?.role !== 'assistant' || last.finish !== undefined) return;
+  if (last.content === '' && !last.reasoning) messages.pop();
+  else last.finish = 'lost';
+}
+
 /** @param {Conversation} conversation */
 export function titleOf(conversation) {
   const first =
@@ -54,6 +62,15 @@ export function requestMessages(conversation, system) {
     else request.push({ role, content, ...(reasoning && { reasoning_content: reasoning }) });
   }
   return request;
+}
+
+/**
+ * The text that a model without a chat template continues: all of it, each new piece of the reader's as a paragraph of its own.
+ * @param {Conversation} conversation
+ */
+export function promptText({ messages, sentFrom }) {
+  const written = messages.slice(sentFrom).filter(({ content }) => content !== '');
+  return written.map(({ role, content }, i) => (role === 'user' && i > 0 ? `\n\n${content}` : content)).join('');
 }
 
 /**

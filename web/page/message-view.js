@@ -40,7 +40,7 @@ export class AnswerView {
   constructor(message) {
     this.#message = message;
     const title = h('h2.visually-hidden', {}, 'Answer');
-    this.node = h('article.message.message-answer', {}, title, this.#reasoning.node, this.#prose, this.#foot);
+    this.node = h('article.message.message-answer', {}, title, this.#prose, this.#foot);
   }
 
   /** @param {string} text what the engine does before the first word */
@@ -52,7 +52,10 @@ export class AnswerView {
   update() {
     const { content, reasoning, finish } = this.#message;
     this.#thinking.remove();
-    this.#reasoning.update(this.#message);
+    if (reasoning) {
+      if (!this.#reasoning.node.parentNode) this.#prose.before(this.#reasoning.node);
+      this.#reasoning.update(this.#message);
+    }
     if (content === '' && !reasoning && finish === undefined) this.#prose.before(this.#thinking);
     else this.#markdown.update(content);
   }

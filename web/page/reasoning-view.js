@@ -15,17 +15,15 @@ export class ReasoningView {
   #touched = false;
 
   constructor() {
-    this.node = /** @type {HTMLDetailsElement} */ (h('details.reasoning', { hidden: true }, this.#summary, this.#text));
+    this.node = /** @type {HTMLDetailsElement} */ (h('details.reasoning', {}, this.#summary, this.#text));
     this.#summary.addEventListener('click', () => (this.#touched = true));
   }
 
-  /** Draws what there is so far; nothing for a model that does not think. @param {Message} message */
+  /** Draws what there is so far. @param {Message} message */
   update({ content, reasoning = '', reasoningMs = 0, reasoningTokens = 0, finish }) {
-    if (reasoning === '') return;
     const thinking = content === '' && finish === undefined;
     if (thinking && !this.#announced) announce('Thinking');
     this.#announced = true;
-    this.node.hidden = false;
     if (!this.#touched) this.node.open = content === '';
     const time = formatDuration(reasoningMs / 1000);
     const size = `${reasoningTokens.toLocaleString('en')} ${reasoningTokens === 1 ? 'token' : 'tokens'}`;

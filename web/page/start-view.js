@@ -1,5 +1,6 @@
 /** Owns the first view: one card a model with its one button, the progress of loading, and what went wrong. */
 
+import { isAdapter } from './adapters.js';
 import { byId } from './dom.js';
 import { loadCatalog, withStored } from './catalog.js';
 import { formatBytes } from './format.js';
@@ -10,6 +11,7 @@ import { crashedLoad, forgetLoading, noteLoading } from './crash-guard.js';
 import { EngineElsewhere } from './engine-lock.js';
 import { elsewhereNotice, errorNotice, isAbort, notice } from './notices.js';
 import { askToKeep, showStorage } from './storage-line.js';
+import { showStoredAdapters } from './stored-adapters.js';
 
 /**
  * @typedef {import('./catalog.js').CatalogModel} CatalogModel
@@ -34,7 +36,7 @@ export class StartView {
     input.addEventListener('change', () => {
       const files = [...(input.files ?? [])];
       input.value = '';
-      if (files.length > 0) this.openFiles(files);
+      if (files.length > 0) void this.openFiles(files);
     });
     byId('address-form').addEventListener('submit', (event) => {
       event.preventDefault();
@@ -85,8 +87,13 @@ export class StartView {
    * Opens a model from the reader's device; parts of a split model come together.
    * @param {File[]} files
    */
-  openFiles(files) {
+  async openFiles(files) {
     if (this.#running) return;
+    const adapters = await Promise.all(files.map(isAdapter));
+    if (adapters.includes(true)) {
+      const text = 'It adds to a model. Start the model it was made for, then drop the adapter on the chat.';
+      return this.say(notice({ kind: 'warn', title: 'This is a LoRA adapter, not a model.', text }));
+    }
     const wrong = files.find((file) => !file.name.toLowerCase().endsWith('.gguf'));
     if (wrong) {
       const text = `“${wrong.name}” does not end in .gguf. Choose a model in the GGUF format.`;
@@ -120,6 +127,7 @@ export class StartView {
     this.#list.replaceChildren(...cards);
     this.#list.setAttribute('aria-busy', 'false');
     void showStorage(byId('storage'));
+    void showStoredAdapters(byId('stored-adapters'));
   }
 
   /** @param {Node[]} notices in place of those that are shown */
