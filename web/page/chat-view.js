@@ -23,7 +23,7 @@ const kInvitations = {
   },
   text: {
     title: 'How does your text begin?',
-    placeholder: 'Write a beginning; the model goes on',
+    placeholder: 'Write a beginning',
     suggestions: [
       'Once upon a time there was a lighthouse keeper who',
       'A mosaic is a picture that',
