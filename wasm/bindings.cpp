@@ -1,6 +1,7 @@
 // Owns the Embind surface of the module: one class whose methods take and give JSON; translation only.
 #include <emscripten/bind.h>
 
+#include "core/engine/estimate.h"
 #include "core/engine/evaluate.h"
 #include "core/engine/session.h"
 #include "wasm/js_byte_source.h"
@@ -98,6 +99,24 @@ class Runtime {
     }
     const Result<void> taken = session_->set_adapters(std::move(loaded));
     return taken ? value(nullptr) : failure(taken.error());
+  }
+
+  /// What loading will take, from the first bytes of each file; needs no model. `readers`: as in sources_of, `options` as for load.
+  std::string estimate(emscripten::val readers, const std::string& options_json) const {
+    const Result<EngineOptions> options = parse_engine_options(options_json);
+    if (!options) return failure(options.error());
+    const Result<Estimate> found = tessera::estimate(sources_of(readers), options->context_size, options->kv_type);
+    if (!found) return failure(found.error());
+    const Estimate& estimate = found.value();
+    Json object{{"name", estimate.name},
+                {"architecture", estimate.architecture},
+                {"quantization", estimate.quantization},
+                {"parameters", estimate.parameters},
+                {"bits_per_weight", estimate.bits_per_weight()},
+                {"context_size", estimate.context_size},
+                {"trained_context", estimate.trained_context}};
+    object.update(estimate_json(estimate));
+    return value(std::move(object));
   }
 
   /// Computes a short batch and a single token, then forgets them: the browser compiles the hot loops meanwhile.
@@ -204,6 +223,7 @@ EMSCRIPTEN_BINDINGS(tessera) {
   emscripten::class_<Runtime>("Runtime")
       .constructor<>()
       .function("load", &Runtime::load)
+      .function("estimate", &Runtime::estimate)
       .function("setAdapters", &Runtime::set_adapters)
       .function("warmup", &Runtime::warmup)
       .function("tokenize", &Runtime::tokenize)

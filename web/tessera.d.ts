@@ -90,6 +90,54 @@ export interface LoadOptions {
   wasmUrl?: string | URL;
 }
 
+export interface EstimateOptions {
+  /** As in LoadOptions: what the KV cache depends on. */
+  contextSize?: number;
+  kvType?: 'f32' | 'f16' | 'q8_0';
+  token?: string;
+  signal?: AbortSignal;
+  workerUrl?: string | URL;
+  wasmUrl?: string | URL;
+}
+
+/** Sizes in bytes; null where nobody says. The first six are those of `tessera estimate --json`. */
+export interface ModelEstimate {
+  /** Weights as they lie in memory, once loaded. */
+  weights_bytes: number;
+  /** Keys and values of a full context. */
+  kv_bytes: number;
+  workspace_bytes: number;
+  total_bytes: number;
+  /** Whether it fits a memory of 4 GiB, with 64 MB for all else. */
+  fits_wasm32: boolean;
+  /** Why this version will refuse the model; empty if it runs it. What cannot be said then is 0. */
+  unsupported: string[];
+  name: string;
+  architecture: string;
+  /** The format that holds most weights: "Q4_1". */
+  quantization: string;
+  parameters: number;
+  /** Of the file: bits of all tensors by the number of weights. */
+  bitsPerWeight: number;
+  /** Tokens that the KV cache above is for. */
+  contextSize: number;
+  trainedContext: number;
+  kvType: 'f32' | 'f16' | 'q8_0';
+  /** What a download takes. */
+  fileBytes: number | null;
+  /** Whether this browser can be expected to load it: supported, within `memoryLimit` and `deviceMemory`. */
+  fits: boolean;
+  device: {
+    /** The most that one memory of this browser can hold: 4 GiB, less where it grants less. */
+    memoryLimit: number;
+    /** What the device has, roughly; browsers report no more than a few steps, some nothing. */
+    deviceMemory: number | null;
+    /** What this site may store, and how much of that is free. */
+    storageQuota: number | null;
+    storageFree: number | null;
+  };
+}
+
 export interface EngineInfo {
   readonly architecture: string;
   readonly name: string;
@@ -333,6 +381,11 @@ export interface StoredModel {
 
 export interface Tessera {
   load(options: LoadOptions): Promise<Engine>;
+  /**
+   * What a model is and what it will take, from its first megabytes (at most twice its header's length; nothing is stored). Of a
+   * model that is in the store no request is made.
+   */
+  estimate(model: LoadOptions['model'], options?: EstimateOptions): Promise<ModelEstimate>;
   /** The models kept in this browser, and the adapters. */
   readonly models: {
     list(): Promise<StoredModel[]>;

@@ -21,6 +21,8 @@ import { kMostModelBytes, WasmRuntime } from './wasm-runtime.js';
  * @typedef {object} LoadPorts
  * @property {(source: string | File | File[], options: { cache: boolean, token?: string, mostBytes: number, kind?: 'adapter' } & Watch) => Promise<OpenedModel>} openModel
  * @property {(id: string) => Promise<unknown>} verifyModel
+ * @property {(source: string | File | File[], enough: import('../store/header-bytes.js').Enough,
+ *   options: { token?: string, signal: AbortSignal }) => Promise<import('../store/header-bytes.js').ModelHeaders>} readHeaders
  * @property {(variant: 'relaxed' | 'simd128', wasmUrl: string) => Promise<ModuleFactory>} importModule
  */
 
@@ -43,7 +45,7 @@ export async function loadEngine(request, ports, { signal, onProgress }) {
   const stop = new AbortController();
   signal.addEventListener('abort', () => stop.abort());
   // The module compiles while the model downloads; the first failure of the two is the answer.
-  const starting = startModule(ports, variant, request.wasmUrl, threads);
+  const starting = startModule(ports, variant, request.wasmUrl, { threads });
   const opening = ports.openModel(request.model, {
     cache: request.cache,
     token: request.token,
@@ -98,9 +100,9 @@ export async function setAdapters(runtime, { lora, cache }, ports, watch) {
  * @param {LoadPorts} ports
  * @param {'relaxed' | 'simd128'} variant
  * @param {string} wasmUrl
- * @param {number} threads
+ * @param {{ threads: number, memory?: WebAssembly.Memory }} how
  */
-async function startModule(ports, variant, wasmUrl, threads) {
+export async function startModule(ports, variant, wasmUrl, { threads, memory }) {
   /** @type {ModuleFactory} */
   let factory;
   try {
@@ -110,7 +112,7 @@ async function startModule(ports, variant, wasmUrl, threads) {
     throw new TesseraError('network', `The engine's module could not be loaded: ${cause}`, hint, cause);
   }
   try {
-    return await WasmRuntime.start(factory, threads);
+    return await WasmRuntime.start(factory, threads, memory);
   } catch (cause) {
     if (cause instanceof TesseraError) throw cause;
     const hint =

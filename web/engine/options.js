@@ -38,22 +38,16 @@ const generateFields = [
 ];
 const chatFields = new Set([...generateFields, 'messages', 'top_logprobs', 'chat_template']);
 const promptFields = new Set([...generateFields, 'prompt']);
+const estimateFields = new Set(['contextSize', 'kvType', 'token', 'signal', 'workerUrl', 'wasmUrl']);
 const loadFields = new Set([
-  ...[
-    'model',
-    'threads',
-    'contextSize',
-    'kvType',
-    'lora',
-    'chatTemplate',
-    'variant',
-    'cache',
-    'token',
-    'signal',
-    'onProgress',
-    'workerUrl',
-    'wasmUrl',
-  ],
+  'model',
+  'threads',
+  'lora',
+  'chatTemplate',
+  'variant',
+  'cache',
+  'onProgress',
+  ...estimateFields,
 ]);
 
 /** Ids of one token's alternatives that may be asked for. */
@@ -68,22 +62,44 @@ const kMostThreads = 64;
 export function checkLoadOptions(given, base) {
   const options = knownOptions(given, loadFields, 'Tessera.load');
   const request = {
-    model: sourceOf(options.model, 'model', base),
+    ...modelOptions(options.model, options, base),
     lora: adaptersOf(options.lora ?? [], base),
     threads: integer(options, 'threads', { from: 1, to: kMostThreads, otherwise: 0 }),
-    contextSize: integer(options, 'contextSize', { from: 1, to: 0x7fffffff, otherwise: 0 }),
-    kvType: oneOf(options, 'kvType', /** @type {const} */ (['f32', 'f16', 'q8_0'])),
     variant: oneOf(options, 'variant', /** @type {const} */ (['auto', 'relaxed', 'simd128'])),
     cache: boolean(options, 'cache', true),
     chatTemplate: textOr(options, 'chatTemplate', ''),
-    token: textOr(options, 'token', ''),
-    wasmUrl: urlOf(options, 'wasmUrl', base),
   };
   return {
     request,
     signal: signalOf(options),
     onProgress: progressOf(options),
     workerUrl: urlOf(options, 'workerUrl', base) || undefined,
+  };
+}
+
+/**
+ * @param {unknown} model
+ * @param {unknown} given
+ * @param {string} base
+ */
+export function checkEstimateOptions(model, given, base) {
+  const options = knownOptions(given, estimateFields, 'Tessera.estimate');
+  const workerUrl = urlOf(options, 'workerUrl', base) || undefined;
+  return { request: modelOptions(model, options, base), signal: signalOf(options), workerUrl };
+}
+
+/**
+ * @param {unknown} model
+ * @param {Options} options
+ * @param {string} base
+ */
+function modelOptions(model, options, base) {
+  return {
+    model: sourceOf(model, 'model', base),
+    contextSize: integer(options, 'contextSize', { from: 1, to: 0x7fffffff, otherwise: 0 }),
+    kvType: oneOf(options, 'kvType', /** @type {const} */ (['f32', 'f16', 'q8_0'])),
+    token: textOr(options, 'token', ''),
+    wasmUrl: urlOf(options, 'wasmUrl', base),
   };
 }
 

@@ -18,6 +18,33 @@
  */
 
 /**
+ * A model that is only asked about; fields as in LoadRequest.
+ * @typedef {Pick<LoadRequest, 'model' | 'contextSize' | 'kvType' | 'token' | 'wasmUrl'>} EstimateRequest
+ */
+
+/**
+ * What `tessera estimate --json` says, and what the model and this browser are; sizes in bytes, null where nobody says.
+ * @typedef {object} ModelEstimate
+ * @property {number} weights_bytes
+ * @property {number} kv_bytes
+ * @property {number} workspace_bytes
+ * @property {number} total_bytes
+ * @property {boolean} fits_wasm32
+ * @property {string[]} unsupported why this version will refuse the model
+ * @property {string} name
+ * @property {string} architecture
+ * @property {string} quantization
+ * @property {number} parameters
+ * @property {number} bitsPerWeight
+ * @property {number} contextSize tokens
+ * @property {number} trainedContext tokens
+ * @property {'f32' | 'f16' | 'q8_0'} kvType
+ * @property {number | null} fileBytes
+ * @property {boolean} fits
+ * @property {{ memoryLimit: number, deviceMemory: number | null, storageQuota: number | null, storageFree: number | null }} device
+ */
+
+/**
  * A LoRA adapter to be added to the model, times `scale`.
  * @typedef {{ source: string | File | File[], scale: number, token: string }} AdapterRequest
  */
@@ -110,6 +137,7 @@
  *   | { type: 'generate', id: number, request: GenerateRequest }
  *   | { type: 'logits', id: number, ids: number[], top: number }
  *   | { type: 'bench', id: number, options: Record<string, number> }
+ *   | { type: 'estimate', id: number, request: EstimateRequest }
  *   | { type: 'verify', id: number, model: string }
  *   | { type: 'abort', id: number, target: number }
  *   | { type: 'dispose', id: number }} ToCall
@@ -138,6 +166,7 @@ const callTypes = new Set([
   'generate',
   'logits',
   'bench',
+  'estimate',
   'verify',
   'abort',
   'dispose',

@@ -1,9 +1,8 @@
 /** From what the caller names (a URL, a file, several files) to readers of GGUF bytes, downloading and storing what is missing. */
 import { TesseraError } from '../base/errors.js';
-import { modelAddress, partAddresses } from './addresses.js';
+import { modelAddress, modelId, partAddresses } from './addresses.js';
 import { chooseBackend } from './choose-backend.js';
 import { downloadModel, knownBytes } from './download.js';
-import { hashText } from './hash.js';
 import { openFiles } from './local-files.js';
 import { withModelLock } from './locks.js';
 import { parseManifest, shardUrls } from './manifest.js';
@@ -99,7 +98,7 @@ function openLocal(source, { mostBytes }) {
 async function openUrl(url, options, environment) {
   const { cache, token, signal = new AbortController().signal, onProgress, mostBytes, kind } = options;
   const backend = environment.backend ?? (await chooseBackend({ cache }));
-  const id = (await hashText(url)).slice(0, 16);
+  const id = await modelId(url);
   const authorization = token ? { origin: new URL(url).origin, value: `Bearer ${token}` } : undefined;
   const network = { ...environment.network, authorization };
   const action = async () => {
