@@ -47,6 +47,7 @@ export function modelCard({ model, entry, state }, main, ports) {
       ),
     ),
     h('p.model-description', {}, model.description),
+    h('div', { 'data-needs': '' }),
     h('div.button-row', {}, model.manifest !== '' && start),
     entry && storedTools(model, entry, ports),
   );

@@ -5,6 +5,7 @@ import { byId } from './dom.js';
 import { loadCatalog, withStored } from './catalog.js';
 import { formatBytes } from './format.js';
 import { LoadProgress } from './load-progress.js';
+import { estimateOf, headline, needsView, showNeeds } from './memory-needs.js';
 import { modelCard } from './model-card.js';
 import { Mosaic } from './mosaic.js';
 import { crashedLoad, forgetLoading, noteLoading } from './crash-guard.js';
@@ -27,6 +28,8 @@ export class StartView {
   #models = [];
   /** @type {AbortController | null} */
   #running = null;
+  /** Ends what is being found out about the models. */
+  #estimating = new AbortController();
 
   /** @param {(job: LoadJob) => Promise<void>} load resolves when the engine is ready and the chat is on screen */
   constructor(load) {
@@ -41,7 +44,7 @@ export class StartView {
     byId('address-form').addEventListener('submit', (event) => {
       event.preventDefault();
       const address = /** @type {HTMLInputElement} */ (byId('address')).value.trim();
-      if (address !== '') void this.#start({ model: address, name: address.split('/').pop() || address, bytes: 0 });
+      if (address !== '') void this.#openAddress(address);
     });
   }
 
@@ -125,9 +128,36 @@ export class StartView {
     );
     this.#mosaic.set(Math.max(0, ...parts.slice(0, this.#models.length)));
     this.#list.replaceChildren(...cards);
+    this.#estimate(choices.map(({ model: { manifest, bytes } }) => ({ url: manifest, bytes })));
     this.#list.setAttribute('aria-busy', 'false');
     void showStorage(byId('storage'));
     void showStoredAdapters(byId('stored-adapters'));
+  }
+
+  /** @param {{ url: string, bytes: number }[]} models in the order of the cards */
+  #estimate(models) {
+    this.#estimating.abort();
+    this.#estimating = new AbortController();
+    const places = [...this.#list.querySelectorAll('[data-needs]')];
+    const cards = models.map((model, i) => ({ ...model, place: places[i] })).filter(({ url }) => url !== '');
+    void showNeeds(cards, this.#estimating.signal);
+  }
+
+  /**
+   * A model that this device cannot be expected to run is not downloaded unasked. Whatever else may be wrong with it, starting says.
+   * @param {string} model
+   */
+  async #openAddress(model) {
+    const start = () => void this.#start({ model, name: model.split('/').pop() || model, bytes: 0 });
+    if (this.#running) return;
+    this.say(
+      notice({ kind: 'info', title: 'Reading the beginning of the file.', text: 'It says what the model needs.' }),
+    );
+    const estimate = await estimateOf(model, 0).catch(() => null);
+    if (!estimate || estimate.fits) return start();
+    const title = 'This device can probably not run this model.';
+    const actions = [{ label: 'Download and try', run: start }];
+    this.say(notice({ kind: 'warn', title, text: headline(estimate), controls: [needsView(estimate)], actions }));
   }
 
   /** @param {Node[]} notices in place of those that are shown */
@@ -141,6 +171,7 @@ export class StartView {
     if (this.#running) return;
     const running = new AbortController();
     this.#running = running;
+    this.#estimating.abort();
     this.say();
     const local = typeof model !== 'string';
     if (!local) void askToKeep();
