@@ -103,7 +103,7 @@ class Runtime {
 
   /// What loading will take, from the first bytes of each file; needs no model. `readers`: as in sources_of, `options` as for load.
   std::string estimate(emscripten::val readers, const std::string& options_json) const {
-    const Result<EngineOptions> options = parse_engine_options(options_json);
+    Result<EngineOptions> options = parse_engine_options(options_json);
     if (!options) return failure(options.error());
     const Result<Estimate> found = tessera::estimate(sources_of(readers), options->context_size, options->kv_type);
     if (!found) return failure(found.error());
