@@ -104,7 +104,7 @@ async function takeOwn(page, shoot) {
   await shoot('thinking');
   await open('golden/architectures/llama.gguf');
   await shoot('template');
-  await page.click('.problem .button-quiet');
+  await page.click('.problem .button-main');
   await shoot('continue');
   await page.click('#open-engine');
   await choose('.adapters input[type=file]', 'golden/architectures/llama.lora.gguf');

@@ -136,7 +136,7 @@ test('a model without a usable chat template', kOptions, async (t) => {
     await openModel(page, kBase);
     assert.match(await textOf(page, '.problem'), /This model has no chat template/);
     await checkView(page, 'no template');
-    await page.click('.problem .button-quiet');
+    await page.click('.problem .button-main');
     await page.waitForSelector('.problem', { hidden: true });
     assert.match(await textOf(page, '#empty-title'), /begin/);
     await ask(page, 'Once');
@@ -189,7 +189,7 @@ test('LoRA adapters', kOptions, async (t) => {
     return messages[1].content;
   };
   await openModel(page, kBase);
-  await page.click('.problem .button-quiet');
+  await page.click('.problem .button-main');
   await page.click('#open-engine');
   const plain = await answer();
 

@@ -121,6 +121,11 @@ export class PromptFormat {
       onChosen();
     };
     const base = !this.#info.chatTemplate;
+    const kinds = base ? ['quiet', 'main'] : ['main', 'quiet'];
+    const button = (/** @type {string} */ kind, /** @type {string} */ text, /** @type {() => void} */ onclick) =>
+      h(`button.button.button-${kind}`, { type: 'button', onclick }, text);
+    const stand = button(kinds[0], 'Use this template', () => use(select.value)());
+    const go = button(kinds[1], 'Continue my text', use(kContinue));
     const title = base
       ? 'This model has no chat template.'
       : 'The chat template of this model cannot be used for this conversation.';
@@ -133,12 +138,7 @@ export class PromptFormat {
       title,
       text,
       detail: failure?.message || this.#info.chatTemplateError,
-      controls: [
-        h('label.visually-hidden', { for: 'offered-template' }, 'Chat template'),
-        select,
-        h('button.button.button-main', { type: 'button', onclick: () => use(select.value)() }, 'Use this template'),
-        h('button.button.button-quiet', { type: 'button', onclick: use(kContinue) }, 'Continue my text'),
-      ],
+      controls: [h('label.visually-hidden', { for: 'offered-template' }, 'Chat template'), select, stand, go],
     });
   }
 }

@@ -134,12 +134,16 @@ export class StartView {
     void showStoredAdapters(byId('stored-adapters'));
   }
 
-  /** @param {{ url: string, bytes: number }[]} models in the order of the cards */
+  /** @param {{ url: string, bytes: number }[]} models */
   #estimate(models) {
     this.#estimating.abort();
     this.#estimating = new AbortController();
     const places = [...this.#list.querySelectorAll('[data-needs]')];
-    const cards = models.map((model, i) => ({ ...model, place: places[i] })).filter(({ url }) => url !== '');
+    const bytesOf = new Map(models.map(({ url, bytes }) => [url, bytes]));
+    const cards = places.map((place) => {
+      const url = place.getAttribute('data-needs') ?? '';
+      return { place, url, bytes: bytesOf.get(url) ?? 0 };
+    });
     void showNeeds(cards, this.#estimating.signal);
   }
 
