@@ -50,6 +50,13 @@ export interface LoraAdapter {
 /** One adapter or several (at most 8), in the order in which their terms are added; a source alone has scale 1. */
 export type Lora = string | URL | File | LoraAdapter | (string | URL | File | LoraAdapter)[];
 
+/**
+ * A built-in chat template by name, or the source of one in Jinja (it has `{{` or `{%` in it). A name that is not known is an error
+ * ('invalid_argument') that lists the names; a source that does not parse is one ('template') with line and column.
+ */
+export type ChatTemplate =
+  'chatml' | 'llama2' | 'llama3' | 'gemma' | 'mistral' | 'phi3' | 'alpaca' | 'zephyr' | (string & {});
+
 export interface LoadOptions {
   /**
    * URL of a .gguf (any part of a split one will do) or of a manifest.json, 'hf:owner/repo/file.gguf' on the model hub, a File, or
@@ -70,6 +77,8 @@ export interface LoadOptions {
    * stages of its own, between 'load' and 'warmup'.
    */
   lora?: Lora;
+  /** In place of the file's chat template: see ChatTemplate. */
+  chatTemplate?: ChatTemplate;
   /** The WebAssembly module; 'auto' takes the best that the browser runs. */
   variant?: 'auto' | 'relaxed' | 'simd128';
   /** Keep downloads in the store; true by default. */
@@ -87,7 +96,7 @@ export interface LoadOptions {
 export interface EstimateOptions {
   /** As in LoadOptions: what the KV cache depends on. */
   contextSize?: number;
-  kvType?: 'f32' | 'f16' | 'q8_0';
+  kvType?: LoadOptions['kvType'];
   token?: string;
   signal?: AbortSignal;
   workerUrl?: string | URL;
@@ -116,7 +125,7 @@ export interface ModelEstimate {
   /** Tokens that the KV cache above is for. */
   contextSize: number;
   trainedContext: number;
-  kvType: 'f32' | 'f16' | 'q8_0';
+  kvType: EngineInfo['kvType'];
   /** What a download takes. */
   fileBytes: number | null;
   /** Whether this browser can be expected to load it: supported, within `memoryLimit` and `deviceMemory`. */
@@ -143,8 +152,10 @@ export interface EngineInfo {
   /** Tokens the model was trained for. */
   readonly trainedContext: number;
   readonly vocabularySize: number;
-  /** Whether the file brings a chat template. */
+  /** Whether there is a chat template: the file's, or the one given to load. Without one, chats need `chat_template`. */
   readonly chatTemplate: boolean;
+  /** Why the file's chat template cannot be used, with line and column; '' when it can, or there is none. */
+  readonly chatTemplateError: string;
   readonly kvType: 'q16' | 'f32' | 'f16' | 'q8_0';
   readonly threads: number;
   readonly variant: 'relaxed' | 'simd128';
@@ -192,10 +203,14 @@ export interface GenerateOptions {
 export interface ChatMessage {
   role: 'system' | 'user' | 'assistant' | (string & {});
   content: string | { type: 'text'; text: string }[];
+  /** What an assistant thought before its answer, for chat templates that want it of earlier turns; the others leave it out. */
+  reasoning_content?: string;
 }
 
 export interface ChatOptions extends GenerateOptions {
   messages: ChatMessage[];
+  /** For this answer, in place of the engine's chat template. */
+  chat_template?: ChatTemplate | null;
   logprobs?: boolean | null;
   /** 0…20 alternatives a token; needs logprobs. */
   top_logprobs?: number | null;
@@ -256,7 +271,8 @@ export interface ChatCompletion extends Closing {
   model: string;
   choices: {
     index: 0;
-    message: { role: 'assistant'; content: string };
+    /** `reasoning_content`: what the model thought first (`<think>…</think>`), without the tags; absent where it did not. */
+    message: { role: 'assistant'; content: string; reasoning_content?: string };
     logprobs: ChatLogprobs | null;
     finish_reason: FinishReason;
   }[];
@@ -270,7 +286,8 @@ export interface ChatChunk extends Partial<Closing> {
   model: string;
   choices: {
     index: 0;
-    delta: { role?: 'assistant'; content?: string };
+    /** All of `reasoning_content` comes before the first `content`. */
+    delta: { role?: 'assistant'; content?: string; reasoning_content?: string };
     logprobs: ChatLogprobs | null;
     finish_reason: FinishReason | null;
   }[];
@@ -352,6 +369,8 @@ export interface Engine {
 export interface StoredModel {
   /** For remove, verify and exportFiles. */
   id: string;
+  /** 'adapter' for what was fetched by `lora` or setLora. */
+  kind: 'model' | 'adapter';
   name: string;
   url: string;
   /** Of the whole model; null while unknown. */
@@ -370,7 +389,7 @@ export interface Tessera {
    * model that is in the store no request is made.
    */
   estimate(model: LoadOptions['model'], options?: EstimateOptions): Promise<ModelEstimate>;
-  /** The models kept in this browser. */
+  /** The models kept in this browser, and the adapters. */
   readonly models: {
     list(): Promise<StoredModel[]>;
     remove(id: string): Promise<void>;

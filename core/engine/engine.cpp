@@ -101,6 +101,15 @@ Result<std::unique_ptr<Engine>> Engine::load(std::vector<std::shared_ptr<const B
   if (!text) {
     return text.error();
   }
+  if (!options.chat_template.empty()) {
+    Result<std::string> source = chat_template_source(options.chat_template, "chat_template");
+    if (!source) {
+      return source.error();
+    }
+    if (const Result<void> usable = (*text)->set_chat_template(std::move(*source)); !usable) {
+      return usable.error();
+    }
+  }
   std::unique_ptr<Engine> engine(new Engine);
   engine->pool_ = std::make_unique<ThreadPool>(threads.value());
   Result<Weights> weights = load_weights(*file, *config, *kernels.value(), *engine->pool_, options.on_progress);
@@ -144,6 +153,7 @@ void Engine::describe(const GgufFile& file, int context_size, KvType kv_type) {
   info_.kv_bytes = KvCache::bytes(config, context_size, kv_type);
   info_.workspace_bytes = Workspace::bytes(config);
   info_.has_chat_template = text_->has_chat_template();
+  info_.template_error = text_->template_error();
 }
 
 std::vector<int32_t> Engine::tokenize(std::string_view text, bool parse_special, bool bos) const {

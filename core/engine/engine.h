@@ -26,10 +26,11 @@ class ThreadPool;  // core/parallel
 
 /// How to load a model.
 struct EngineOptions {
-  int threads = 0;                ///< 0 = all processors; else 1…64
-  int context_size = 0;           ///< tokens; 0 = min(what the model was trained for, 4096); more than the trained length is an error
+  int threads = 0;                     ///< 0 = all processors; else 1…64
+  int context_size = 0;                ///< tokens; 0 = min(what the model was trained for, 4096); more than the trained length is an error
   std::optional<KvType> kv_type = {};  ///< nothing: choose_kv_type
-  std::string kernels;            ///< "" = the best this machine runs, else a name of kernel_names()
+  std::string kernels;                 ///< "" = the best this machine runs, else a name of kernel_names()
+  std::string chat_template{};         ///< instead of the file's: what chat_template_source takes; "" = the file's
   /// Called while loading with bytes done and bytes in all, on the calling thread; return false to abort (kAborted).
   std::function<bool(uint64_t done, uint64_t total)> on_progress;
 };
@@ -51,6 +52,7 @@ struct EngineInfo {
   uint64_t workspace_bytes = 0;  ///< activations of one session
   double load_ms = 0;
   bool has_chat_template = false;
+  std::string template_error;  ///< why the file's chat template cannot be used, with line and column; "" when it can, or there is none
 };
 
 /// Names of the kernel tables this machine can run, best first.

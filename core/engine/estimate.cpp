@@ -54,12 +54,12 @@ Result<Estimate> estimate(std::vector<std::shared_ptr<const ByteSource>> parts, 
   if (!context) {
     return context.error();
   }
-  const KvType kv_type = choose_kv_type(asked, file.value(), config.value());
+  found.kv_type = choose_kv_type(asked, file.value(), config.value());
   found.context_size = context.value();
   found.trained_context = config.value().trained_context;
-  found.kv_bytes = KvCache::bytes(config.value(), context.value(), kv_type);
+  found.kv_bytes = KvCache::bytes(config.value(), context.value(), found.kv_type);
   found.workspace_bytes = Workspace::bytes(config.value());
-  if (const Result<void> fits = KvCache::check(config.value(), kv_type); !fits) {
+  if (const Result<void> fits = KvCache::check(config.value(), found.kv_type); !fits) {
     found.unsupported.push_back(fits.error().message);
   }
   const Result<uint64_t> weights = weight_bytes(file.value(), config.value(), find_kernels("")->tile_rows);

@@ -22,6 +22,7 @@ struct Estimate {
   uint64_t tensor_bytes = 0;   ///< what they take in the file
   int context_size = 0;        ///< tokens
   int trained_context = 0;     ///< tokens
+  KvType kv_type = KvType::kF32;
   uint64_t weights_bytes = 0;  ///< packed for the best kernels of this machine
   uint64_t kv_bytes = 0;
   uint64_t workspace_bytes = 0;

@@ -19,7 +19,7 @@ import { kMostModelBytes, WasmRuntime } from './wasm-runtime.js';
 /**
  * What loading needs from its surroundings.
  * @typedef {object} LoadPorts
- * @property {(source: string | File | File[], options: { cache: boolean, token?: string, mostBytes: number } & Watch) => Promise<OpenedModel>} openModel
+ * @property {(source: string | File | File[], options: { cache: boolean, token?: string, mostBytes: number, kind?: 'adapter' } & Watch) => Promise<OpenedModel>} openModel
  * @property {(id: string) => Promise<unknown>} verifyModel
  * @property {(source: string | File | File[], enough: import('../store/header-bytes.js').Enough,
  *   options: { token?: string, signal: AbortSignal }) => Promise<import('../store/header-bytes.js').ModelHeaders>} readHeaders
@@ -56,7 +56,8 @@ export async function loadEngine(request, ports, { signal, onProgress }) {
   try {
     const [runtime, model] = await Promise.all([starting, opening]);
     if (signal.aborted) throw abortedError();
-    const options = { threads, context_size: request.contextSize, kv_type: request.kvType };
+    const { contextSize: context_size, kvType: kv_type, chatTemplate: chat_template } = request;
+    const options = { threads, context_size, kv_type, chat_template };
     const report = inIntervals((done, total) => onProgress({ stage: 'load', loadedBytes: done, totalBytes: total }));
     const core = runtime.load(model.parts, options, report);
     if (request.lora.length > 0) await setAdapters(runtime, request, ports, { signal, onProgress });
@@ -84,7 +85,8 @@ export async function setAdapters(runtime, { lora, cache }, ports, watch) {
   const opened = [];
   try {
     for (const { source, scale, token } of lora) {
-      const adapter = await ports.openModel(source, { cache, token, mostBytes: kMostModelBytes, ...watch });
+      const options = { cache, token, mostBytes: kMostModelBytes, kind: /** @type {const} */ ('adapter'), ...watch };
+      const adapter = await ports.openModel(source, options);
       opened.push({ ...adapter, scale });
     }
     if (watch.signal.aborted) throw abortedError();
@@ -149,6 +151,7 @@ function describe(core, heap, around) {
     trainedContext: core.trained_context,
     vocabularySize: core.vocab_size,
     chatTemplate: core.has_chat_template,
+    chatTemplateError: core.template_error,
     kvType: core.kv_type,
     threads: core.threads,
     kernels: core.kernels,

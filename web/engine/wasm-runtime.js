@@ -98,7 +98,7 @@ export class WasmRuntime {
 
   /**
    * @param {SyncReader[]} parts
-   * @param {{ threads: number, context_size: number, kv_type: string }} options
+   * @param {{ threads: number, context_size: number, kv_type: string, chat_template?: string }} options
    * @param {(done: number, total: number) => void} onProgress
    * @returns {Record<string, any>} the core's EngineInfo
    */
