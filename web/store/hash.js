@@ -1,14 +1,43 @@
 /** SHA-256: of a whole buffer by the browser's own code where it may be used; of bytes in pieces by @noble/hashes, as WebCrypto cannot. */
 import { sha256 as noble } from '@noble/hashes/sha2.js';
-import { bytesToHex } from '@noble/hashes/utils.js';
+import { bytesToHex, concatBytes } from '@noble/hashes/utils.js';
 
 /**
- * @param {Uint8Array<ArrayBuffer>} bytes not to be changed before the promise resolves
+ * @param {Uint8Array<ArrayBuffer>} bytes
  * @returns {Promise<string>} 64 lower-case hex digits
  */
 export async function sha256(bytes) {
+  return bytesToHex(await rawSha256(bytes));
+}
+
+/** @param {Uint8Array<ArrayBuffer>} bytes copied before this returns: WebCrypto's own rule */
+async function rawSha256(bytes) {
   const { subtle } = globalThis.crypto ?? {}; // not on plain http pages
-  return bytesToHex(subtle ? new Uint8Array(await subtle.digest('SHA-256', bytes)) : noble(bytes));
+  return subtle ? new Uint8Array(await subtle.digest('SHA-256', bytes)) : noble(bytes);
+}
+
+/**
+ * The hash of a chunk whose blocks arrive one after another: the SHA-256 of their SHA-256s, or of the only one, if the chunk is not
+ * cut. The browser hashes a block on a thread of its own while the next one arrives; of a large block it first makes a copy in fresh
+ * memory, which takes about as long as to hash it.
+ */
+export class ChunkHash {
+  /** @type {Promise<Uint8Array>[]} */
+  #blocks = [];
+
+  /** @param {Uint8Array<ArrayBuffer>} block may change as soon as this returns */
+  add(block) {
+    this.#blocks.push(rawSha256(block));
+  }
+
+  /**
+   * @param {boolean} cut whether the chunk is hashed in blocks
+   * @returns {Promise<string>} 64 lower-case hex digits
+   */
+  async finish(cut) {
+    const hashes = await Promise.all(this.#blocks);
+    return cut ? bytesToHex(await rawSha256(concatBytes(...hashes))) : bytesToHex(hashes[0]);
+  }
 }
 
 /** @returns {{update: (bytes: Uint8Array<ArrayBuffer>) => unknown, digest: () => string}} digest: 64 lower-case hex digits, once */

@@ -133,7 +133,7 @@ async function manifestRecord({ url, backend, folder, network, signal, mostBytes
   await folder.keepOnly(
     (key, index) => wanted.get(key)?.bytes != null && folder.has(/** @type {any} */ (wanted.get(key)), index),
   );
-  for (const source of record.sources) source.pins = folder.pinsOf(source);
+  for (const source of record.sources) folder.recall(source);
   const missing = record.sources.reduce((sum, source) => sum + Number(source.bytes) - folder.storedBytesOf(source), 0);
   if (backend.persistent) await checkSpace(missing);
   await folder.save(record);
