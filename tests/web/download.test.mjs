@@ -102,6 +102,16 @@ test('a stopped download keeps its chunks and fetches only the rest', async () =
   assert.equal(progress[0].loadedBytes, 12 * kChunk);
 });
 
+test('a thread that was busy for longer than the stall limit fetches nothing twice', async () => {
+  server.faults.set(kPath, ['slow']);
+  const blocked = new Promise((resolve) => {
+    setTimeout(() => resolve(Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * kNetwork.stallMs)), 60);
+  });
+  await checkBytes(await open());
+  await blocked;
+  assert.equal(server.sentBytes, kFile.length);
+});
+
 test('a file that changed between two visits begins anew, and this is said', async () => {
   server.faults.set(kPath, [...new Array(8).fill('ok'), ...new Array(20).fill('not-found')]);
   await assert.rejects(open(), { code: 'http' });
