@@ -12,7 +12,7 @@ import { pattern } from './store-contract.mjs';
 const kChunk = 50_000;
 const kFile = pattern(980_000, 7);
 kFile.set(new TextEncoder().encode('GGUF'));
-const kNetwork = { retries: 3, backoffMs: 2, stallMs: 300, parallel: 3, chunkBytes: kChunk, chunksPerRequest: 1 };
+const kNetwork = { retries: 3, backoffMs: 2, stallMs: 1000, parallel: 3, chunkBytes: kChunk, chunksPerRequest: 1 };
 const kPath = '/model.gguf';
 
 /** @type {FaultyServer} */
@@ -89,7 +89,9 @@ test('a stopped download keeps its chunks and fetches only the rest', async () =
   server.faults.set(kPath, [...new Array(12).fill('ok'), ...new Array(12).fill('stall')]);
   const opening = open(kPath, { signal: controller.signal });
   const stored = async () => (await models.list(backend))[0]?.storedBytes;
-  while ((await stored()) !== 12 * kChunk) await new Promise((resolve) => setTimeout(resolve, 5));
+  // All lanes wait for the server: no request is still on its way to it.
+  const waiting = () => server.requests.length === 12 + kNetwork.parallel;
+  while (!waiting() || (await stored()) !== 12 * kChunk) await new Promise((resolve) => setTimeout(resolve, 5));
   controller.abort();
   await assert.rejects(opening, { code: 'aborted' });
   const [entry] = await models.list(backend);
