@@ -1,33 +1,28 @@
 /** SHA-256: of a whole buffer by the browser's own code where it may be used; of bytes in pieces by @noble/hashes, as WebCrypto cannot. */
 import { sha256 as noble } from '@noble/hashes/sha2.js';
-import { bytesToHex, concatBytes } from '@noble/hashes/utils.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
 
 /**
- * @param {Uint8Array<ArrayBuffer>} bytes
+ * @param {Uint8Array<ArrayBuffer>} bytes may change as soon as this returns: WebCrypto's own rule
  * @returns {Promise<string>} 64 lower-case hex digits
  */
 export async function sha256(bytes) {
-  return bytesToHex(await rawSha256(bytes));
-}
-
-/** @param {Uint8Array<ArrayBuffer>} bytes copied before this returns: WebCrypto's own rule */
-async function rawSha256(bytes) {
   const { subtle } = globalThis.crypto ?? {}; // not on plain http pages
-  return subtle ? new Uint8Array(await subtle.digest('SHA-256', bytes)) : noble(bytes);
+  return bytesToHex(subtle ? new Uint8Array(await subtle.digest('SHA-256', bytes)) : noble(bytes));
 }
 
 /**
- * The hash of a chunk whose blocks arrive one after another: the SHA-256 of their SHA-256s, or of the only one, if the chunk is not
- * cut. The browser hashes a block on a thread of its own while the next one arrives; of a large block it first makes a copy in fresh
+ * The hash of a chunk whose blocks arrive one after another: the SHA-256 of the text of their SHA-256s (64 hex digits each), or,
+ * where the chunk is not cut, of its bytes. The browser hashes a block on a thread of its own while the next one arrives; of a large block it first makes a copy in fresh
  * memory, which takes about as long as to hash it.
  */
 export class ChunkHash {
-  /** @type {Promise<Uint8Array>[]} */
+  /** @type {Promise<string>[]} */
   #blocks = [];
 
   /** @param {Uint8Array<ArrayBuffer>} block may change as soon as this returns */
   add(block) {
-    this.#blocks.push(rawSha256(block));
+    this.#blocks.push(sha256(block));
   }
 
   /**
@@ -36,7 +31,7 @@ export class ChunkHash {
    */
   async finish(cut) {
     const hashes = await Promise.all(this.#blocks);
-    return cut ? bytesToHex(await rawSha256(concatBytes(...hashes))) : bytesToHex(hashes[0]);
+    return cut ? hashText(hashes.join('')) : hashes[0];
   }
 }
 

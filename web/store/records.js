@@ -12,7 +12,7 @@
  * @property {string} path its name for people: the shard's path in the manifest, or the file name
  * @property {string[]} urls absolute; mirrors of one file, the preferred one first
  * @property {number | null} bytes null until learned
- * @property {string | null} sha256 of the whole source; null when nobody announced it
+ * @property {string | null} sha256 of the whole source, or of its one chunk's blocks; null when nobody announced it
  * @property {number} chunkBytes size of all chunks but the last
  * @property {number} [blockBytes] of what a chunk's hash is made (hash.js); 0, or none in old records: the chunk's own SHA-256
  * @property {string} validator ETag or Last-Modified of the file that the chunks are of; '' when unknown
@@ -44,10 +44,12 @@ const kShaBytes = 64; // what SHA-256 works on
  * @returns {ModelRecord}
  */
 export function recordOfManifest(url, manifest, shardUrls, chunkBytes) {
-  const sources = manifest.shards.map(({ path, bytes, sha256 }, i) => {
+  const sources = manifest.shards.map(({ path, bytes, sha256, blocks_sha256: ofBlocks }, i) => {
     const size = chunkBytes ?? Math.min(bytes, kChunkBytes);
     const source = { ...emptySource(sha256.slice(0, 32), path, shardUrls[i], size), bytes, sha256 };
-    return chunkCount(source) === 1 ? { ...source, blockBytes: 0 } : source; // the hash of one chunk is the announced one
+    if (chunkCount(source) > 1) return source;
+    // The hash of its one chunk is announced, in one of two ways.
+    return { ...source, sha256: ofBlocks ?? sha256, blockBytes: manifest.block_bytes ?? 0 };
   });
   return { version: kVersion, url, name: manifest.name, split: false, sources };
 }
