@@ -3,6 +3,7 @@
 
 #include "core/engine/evaluate.h"
 #include "core/engine/session.h"
+#include "core/engine/tune.h"
 #include "wasm/js_byte_source.h"
 #include "wasm/request.h"
 
@@ -13,46 +14,63 @@ using Json = nlohmann::ordered_json;
 
 std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
-std::string value(Json json) { return dump(Json{{"value", std::move(json)}}); }
+// Objects are filled field by field: nlohmann's initialiser lists take three times the code, and every byte is downloaded.
+std::string value(Json json) {
+  Json object;
+  object["value"] = std::move(json);
+  return dump(object);
+}
 
 std::string failure(const Error& error) {
-  return dump(Json{{"error", {{"code", error_code_name(error.code)}, {"message", error.message}, {"hint", error.hint}}}});
+  Json object;
+  Json& fields = object["error"];
+  fields["code"] = error_code_name(error.code);
+  fields["message"] = error.message;
+  fields["hint"] = error.hint;
+  return dump(object);
 }
 
 Json info_json(const EngineInfo& info) {
-  return Json{{"name", info.name},
-              {"architecture", info.architecture},
-              {"quantization", info.quantization},
-              {"parameters", info.parameters},
-              {"context_size", info.context_size},
-              {"trained_context", info.trained_context},
-              {"vocab_size", info.vocab_size},
-              {"threads", info.threads},
-              {"kernels", info.kernels},
-              {"kv_type", kv_type_name(info.kv_type)},
-              {"weight_bytes", info.weight_bytes},
-              {"kv_bytes", info.kv_bytes},
-              {"workspace_bytes", info.workspace_bytes},
-              {"load_ms", info.load_ms},
-              {"has_chat_template", info.has_chat_template}};
+  Json object;
+  object["name"] = info.name;
+  object["architecture"] = info.architecture;
+  object["quantization"] = info.quantization;
+  object["parameters"] = info.parameters;
+  object["context_size"] = info.context_size;
+  object["trained_context"] = info.trained_context;
+  object["vocab_size"] = info.vocab_size;
+  object["threads"] = info.threads;
+  object["kernels"] = info.kernels;
+  object["kv_type"] = kv_type_name(info.kv_type);
+  object["weight_bytes"] = info.weight_bytes;
+  object["kv_bytes"] = info.kv_bytes;
+  object["workspace_bytes"] = info.workspace_bytes;
+  object["load_ms"] = info.load_ms;
+  object["has_chat_template"] = info.has_chat_template;
+  return object;
 }
 
 Json generation_json(const Generation& generation) {
-  return Json{{"text", generation.text},
-              {"tokens", generation.tokens},
-              {"prompt_tokens", generation.prompt_tokens},
-              {"reused_tokens", generation.reused_tokens},
-              {"finish_reason", finish_reason_name(generation.finish_reason)},
-              {"prefill_ms", generation.prefill_ms},
-              {"prefill_tps", generation.prefill_tps()},
-              {"decode_tps", generation.decode_tps()}};
+  Json object;
+  object["text"] = generation.text;
+  object["tokens"] = generation.tokens;
+  object["prompt_tokens"] = generation.prompt_tokens;
+  object["reused_tokens"] = generation.reused_tokens;
+  object["finish_reason"] = finish_reason_name(generation.finish_reason);
+  object["prefill_ms"] = generation.prefill_ms;
+  object["prefill_tps"] = generation.prefill_tps();
+  object["decode_tps"] = generation.decode_tps();
+  return object;
 }
 
 // A token as web/engine/protocol.js knows it; the bytes as numbers, because a token may be part of a character.
 Json scored_json(const Engine& engine, int32_t id, float logprob) {
-  Json bytes = Json::array();
+  Json object;
+  object["id"] = id;
+  Json& bytes = object["bytes"] = Json::array();
   for (const char byte : engine.token_bytes(id)) bytes.push_back(static_cast<uint8_t>(byte));
-  return Json{{"id", id}, {"bytes", std::move(bytes)}, {"logprob", logprob}};
+  object["logprob"] = logprob;
+  return object;
 }
 
 /// `readers`: array of JavaScript objects as in JsByteSource.
@@ -109,6 +127,16 @@ class Runtime {
     return value(nullptr);
   }
 
+  /// `kernels` and `threads` as in TuneOptions. Returns {"kernels", "threads"} in use.
+  std::string tune(const std::string& kernels, int threads) {
+    const Result<void> done = tessera::tune(*engine_, *session_, {kernels, threads});
+    if (!done) return failure(done.error());
+    Json object;
+    object["kernels"] = engine_->info().kernels;
+    object["threads"] = engine_->info().threads;
+    return value(std::move(object));
+  }
+
   std::string tokenize(const std::string& text, bool special, bool bos) const { return value(engine_->tokenize(text, special, bos)); }
 
   std::string detokenize(const std::string& ids_json) const {
@@ -136,20 +164,30 @@ class Runtime {
     const Result<GenerateStep> result = generator_->step();
     if (!result) return failure(result.error());
     const GenerateStep& step = result.value();
+    Json object;
     switch (step.kind) {
-      case GenerateStep::Kind::kPrefill: return value({{"kind", "prefill"}, {"done", step.prompt_done}, {"total", step.prompt_total}});
-      case GenerateStep::Kind::kWorking: return value({{"kind", "working"}});
+      case GenerateStep::Kind::kPrefill:
+        object["kind"] = "prefill";
+        object["done"] = step.prompt_done;
+        object["total"] = step.prompt_total;
+        return value(std::move(object));
+      case GenerateStep::Kind::kWorking: object["kind"] = "working"; return value(std::move(object));
       case GenerateStep::Kind::kDone:
-        return value({{"kind", "done"}, {"text", step.text}, {"generation", generation_json(generator_->result())}});
+        object["kind"] = "done";
+        object["text"] = step.text;
+        object["generation"] = generation_json(generator_->result());
+        return value(std::move(object));
       case GenerateStep::Kind::kToken: break;
     }
-    Json token{{"kind", "token"}, {"token", step.token}, {"text", step.text}};
+    object["kind"] = "token";
+    object["token"] = step.token;
+    object["text"] = step.text;
     if (scored_) {
-      token["scored"] = scored_json(*engine_, step.token, step.logprob);
-      token["top"] = Json::array();
-      for (const auto& [id, logprob] : step.top) token["top"].push_back(scored_json(*engine_, id, logprob));
+      object["scored"] = scored_json(*engine_, step.token, step.logprob);
+      Json& top = object["top"] = Json::array();
+      for (const auto& [id, logprob] : step.top) top.push_back(scored_json(*engine_, id, logprob));
     }
-    return value(std::move(token));
+    return value(std::move(object));
   }
 
   void stop() { generator_.reset(); }
@@ -164,7 +202,10 @@ class Runtime {
     if (!report) return failure(report.error());
     Json tops = Json::array();
     for (const LogitsReport::Position& position : report.value().positions) tops.push_back(position.top);
-    return value({{"hash", report.value().hash}, {"top", std::move(tops)}});
+    Json object;
+    object["hash"] = report.value().hash;
+    object["top"] = std::move(tops);
+    return value(std::move(object));
   }
 
   /// As `tessera bench --json`, but for the model's name and the peak, which JavaScript knows.
@@ -174,7 +215,10 @@ class Runtime {
     const Result<BenchReport> report = run_bench(*session_, options.value());
     if (!report) return failure(report.error());
     const EngineInfo& info = engine_->info();
-    Json object = {{"kernels", info.kernels}, {"threads", info.threads}, {"load_ms", info.load_ms}};
+    Json object;
+    object["kernels"] = info.kernels;
+    object["threads"] = info.threads;
+    object["load_ms"] = info.load_ms;
     object.update(bench_json(options.value(), report.value()));
     return value(std::move(object));
   }
@@ -184,7 +228,9 @@ class Runtime {
 
   Result<std::vector<int32_t>> prompt_of(const AnswerRequest& request) const {
     if (!request.options.chat) return engine_->raw_prompt(request.prompt);
-    return engine_->chat_prompt(Json{{"messages", request.messages}});
+    Json context;
+    context["messages"] = request.messages;
+    return engine_->chat_prompt(context);
   }
 
   std::unique_ptr<Engine> engine_;
@@ -203,6 +249,7 @@ EMSCRIPTEN_BINDINGS(tessera) {
       .function("load", &Runtime::load)
       .function("setAdapters", &Runtime::set_adapters)
       .function("warmup", &Runtime::warmup)
+      .function("tune", &Runtime::tune)
       .function("tokenize", &Runtime::tokenize)
       .function("detokenize", &Runtime::detokenize)
       .function("start", &Runtime::start)
