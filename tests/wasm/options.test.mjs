@@ -33,6 +33,7 @@ test('load options have defaults and relative URLs are resolved', () => {
     contextSize: 0,
     kvType: 'f32',
     variant: 'auto',
+    kernels: '',
     cache: true,
     token: '',
     wasmUrl: '',
@@ -49,6 +50,7 @@ test('load options that cannot be met are refused by name', () => {
   rejects(load({ model: 'a.gguf', contextSize: 1.5 }), 'invalid_argument', /^contextSize: found 1.5/);
   rejects(load({ model: 'a.gguf', kvType: 'q4_0' }), 'invalid_argument', /^kvType: found "q4_0"/);
   rejects(load({ model: 'a.gguf', variant: 'avx' }), 'invalid_argument', /^variant: /);
+  rejects(load({ model: 'a.gguf', kernels: 'avx2' }), 'invalid_argument', /^kernels: /);
   rejects(load({ model: 'a.gguf', cache: 'yes' }), 'invalid_argument', /^cache: /);
   rejects(load({ model: 'a.gguf', signal: {} }), 'invalid_argument', /^signal: /);
   rejects(load({ model: 'a.gguf', lora: ['b.gguf', 7] }), 'invalid_argument', /^lora\[1\]: found 7/);

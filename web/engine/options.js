@@ -46,6 +46,7 @@ const loadFields = new Set([
     'kvType',
     'lora',
     'variant',
+    'kernels',
     'cache',
     'token',
     'signal',
@@ -73,6 +74,7 @@ export function checkLoadOptions(given, base) {
     contextSize: integer(options, 'contextSize', { from: 1, to: 0x7fffffff, otherwise: 0 }),
     kvType: oneOf(options, 'kvType', /** @type {const} */ (['f32', 'f16', 'q8_0'])),
     variant: oneOf(options, 'variant', /** @type {const} */ (['auto', 'relaxed', 'simd128'])),
+    kernels: kernelsOf(options),
     cache: boolean(options, 'cache', true),
     token: options.token === undefined ? '' : text(options.token, 'token'),
     wasmUrl: urlOf(options, 'wasmUrl', base),
@@ -83,6 +85,13 @@ export function checkLoadOptions(given, base) {
     onProgress: progressOf(options),
     workerUrl: urlOf(options, 'workerUrl', base) || undefined,
   };
+}
+
+/** @param {Options} options */
+function kernelsOf(options) {
+  const names = /** @type {const} */ (['auto', 'wasm_relaxed', 'wasm_relaxed_i32', 'wasm_simd128']);
+  const kernels = oneOf(options, 'kernels', names);
+  return kernels === 'auto' ? '' : kernels;
 }
 
 /**
