@@ -149,6 +149,7 @@ Result<BenchOptions> parse_bench_options(const std::string& json) {
   in.read("depth", options.depth);
   in.read("repetitions", options.repetitions);
   in.read("profile", options.profile);
+  in.read("roofline", options.roofline);
   if (!in.ok()) return in.failure();
   return options;
 }

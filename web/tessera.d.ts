@@ -63,7 +63,10 @@ export interface LoadOptions {
    * several Files (a split GGUF, or shards of one).
    */
   model: string | URL | File | File[];
-  /** 1…64; by default as many as the device offers, at most 8. One where the page is not cross-origin isolated. */
+  /**
+   * 1…64; by default as many as help, at most 8: a trial of some milliseconds finds out, and what it found is kept for a day. One where
+   * the page is not cross-origin isolated.
+   */
   threads?: number;
   /** Tokens; by default what the model was trained for, at most 4096. */
   contextSize?: number;
@@ -81,7 +84,12 @@ export interface LoadOptions {
   chatTemplate?: ChatTemplate;
   /** The WebAssembly module; 'auto' takes the best that the browser runs. */
   variant?: 'auto' | 'relaxed' | 'simd128';
-  /** Keep downloads in the store; true by default. */
+  /**
+   * The inner loops, which must be of the variant in use. 'auto' tries for some 50 ms whether this device sums faster in 16 bits
+   * ('wasm_relaxed') or in 32 ('wasm_relaxed_i32') and keeps what it found for a day. The results are the same bits.
+   */
+  kernels?: 'auto' | 'wasm_relaxed' | 'wasm_relaxed_i32' | 'wasm_simd128';
+  /** Keep downloads and the results of trials in the store; true by default. */
   cache?: boolean;
   /** For a server that wants to know who reads: sent as a bearer token to the origin of `model`, and kept nowhere. */
   token?: string;
@@ -160,6 +168,8 @@ export interface EngineInfo {
   readonly threads: number;
   readonly variant: 'relaxed' | 'simd128';
   readonly kernels: string;
+  /** Where `kernels` and `threads` come from: the options of load, an earlier trial on this device, or a trial while loading. */
+  readonly tuned: 'given' | 'remembered' | 'tried';
   readonly addressBits: 32;
   /** Whether the page is cross-origin isolated, which threads need. */
   readonly isolated: boolean;
@@ -319,6 +329,8 @@ export interface BenchReport {
   load_ms: number;
   prefill: { tokens: number; tps: number[]; profile?: BenchProfile };
   decode: { tokens: number; depth: number; tps: number[]; profile?: BenchProfile };
+  /** Passes a second over the weights that one token reads: multiplied, and only read, with nothing in between. */
+  roofline?: { products_tps: number; reading_tps: number; token_bytes: number };
   peak_bytes: number;
 }
 
@@ -361,6 +373,7 @@ export interface Engine {
     repetitions?: number;
     /** Also measure milliseconds per kind of work and token. */
     profile?: boolean;
+    roofline?: boolean;
   }): Promise<BenchReport>;
   /** Workers gone, memory free. Calls that wait reject with 'disposed'. */
   dispose(): Promise<void>;

@@ -7,6 +7,7 @@
 
 #include "core/cli/console.h"
 #include "core/cli/model_files.h"
+#include "core/engine/tune.h"
 
 namespace tessera::cli {
 
@@ -111,7 +112,9 @@ void add_session_size(CLI::App& command, ModelOptions& options) {
 
 void add_model_options(CLI::App& command, ModelOptions& options) {
   add_model_file(command, options);
-  command.add_option("-t,--threads", options.threads, "Threads, 1 to 64; 0 = all processors")->type_name("N")->capture_default_str();
+  command.add_option("-t,--threads", options.threads, "Threads, 1 to 64; 0 = as many as help, which a short trial finds out")
+      ->type_name("N")
+      ->capture_default_str();
   add_session_size(command, options);
   std::string names;
   for (const std::string& name : kernel_names()) {
@@ -189,6 +192,9 @@ Result<Loaded> load(const ModelOptions& options) {
     return session.error();
   }
   loaded.session = std::move(*session);
+  if (Result<void> tuned = tune(*loaded.engine, *loaded.session, {options.kernels, options.threads}); !tuned) {
+    return tuned.error();
+  }
   if (Result<void> adapted = add_adapters(options.lora, loaded); !adapted) {
     return adapted.error();
   }

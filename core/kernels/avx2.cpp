@@ -30,7 +30,7 @@ struct Avx2 {
   // One product of a pair is at most 2·127·max_code; an i16 holds kSumLimit / max_code of them.
   static constexpr int kSumLimit = 32767 / (2 * 127);
   static constexpr int kGemmTokens = 4;
-  static constexpr int kRareGemmTokens = 4;
+  static constexpr int kSmallGemmTokens = 4;
 
   static F32 zero_f32() { return _mm256_setzero_ps(); }
   static I32 zero_i32() { return _mm256_setzero_si256(); }

@@ -26,7 +26,7 @@ struct Avx512Vnni {
   // The first operand of a dot is unsigned: signed codes are moved up by 128, which leaves as 128 · Σ activations.
   static constexpr int kSignedOffset = 128;
   static constexpr int kGemmTokens = 8;
-  static constexpr int kRareGemmTokens = 8;
+  static constexpr int kSmallGemmTokens = 8;
 
   static F32 zero_f32() { return _mm512_setzero_ps(); }
   static I32 zero_i32() { return _mm512_setzero_si512(); }

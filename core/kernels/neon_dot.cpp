@@ -27,7 +27,7 @@ struct NeonDot {
   // SDOT takes two signed operands: every code as it is.
   static constexpr int kSignedOffset = 0;
   static constexpr int kGemmTokens = 8;
-  static constexpr int kRareGemmTokens = 8;
+  static constexpr int kSmallGemmTokens = 8;
 
   static F32 zero_f32() { return vdupq_n_f32(0.0f); }
   static I32 zero_i32() { return vdupq_n_s32(0); }

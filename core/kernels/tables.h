@@ -14,6 +14,7 @@ extern const KernelTable kAvx2Kernels;
 extern const KernelTable kNeonDotKernels;
 extern const KernelTable kWasmSimd128Kernels;
 extern const KernelTable kWasmRelaxedKernels;
+extern const KernelTable kWasmRelaxedI32Kernels;
 
 /// Every loop instantiated for one Isa.
 template <class Isa>

@@ -33,16 +33,19 @@ std::array<uint64_t, kBuffers> buffer_floats(const Config& c) {
 }
 
 uint64_t input_values(const Config& c) {
-  const uint64_t widest = std::max({c.width, c.q_width(), dense_width(c)});
+  const uint64_t widest = std::max(c.width, c.q_width());
   return std::max(Workspace::kMaxBatch * widest, ExpertBuffers::input_values(c));
 }
+
+uint64_t hidden_values(const Config& c) { return static_cast<uint64_t>(Workspace::kMaxBatch) * dense_width(c); }
 
 }  // namespace
 
 uint64_t Workspace::bytes(const Config& config) {
   uint64_t floats = 0;
   for (uint64_t size : buffer_floats(config)) floats += size;
-  return floats * sizeof(float) + InputBuffer::bytes(input_values(config)) + ExpertBuffers::bytes(config);
+  return floats * sizeof(float) + InputBuffer::bytes(input_values(config)) + InputBuffer::bytes(hidden_values(config)) +
+         ExpertBuffers::bytes(config);
 }
 
 Result<Workspace> Workspace::create(const Config& config) {
@@ -56,6 +59,9 @@ Result<Workspace> Workspace::create(const Config& config) {
   auto input = InputBuffer::create(input_values(config));
   if (!input) return input.error();
   workspace.input = std::move(*input);
+  auto hidden = InputBuffer::create(hidden_values(config));
+  if (!hidden) return hidden.error();
+  workspace.hidden = std::move(*hidden);
   auto experts = ExpertBuffers::create(config);
   if (!experts) return experts.error();
   workspace.experts = std::move(*experts);

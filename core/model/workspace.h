@@ -36,7 +36,8 @@ class Workspace {
   float* logits = nullptr;                     ///< [kMaxLogits][vocab]
   AttentionScratch attention_scratch;          ///< kMaxBatch rows
   AttentionState* attention_states = nullptr;  ///< [B][heads]
-  InputBuffer input;
+  InputBuffer input;                           ///< of all products but the FFN's last
+  InputBuffer hidden;  ///< of the FFN's last product: it is filled while `input` is still being read; none with experts
   ExpertBuffers experts;
   AdapterSet adapters;         ///< LoRA terms of this session
   Profile* profile = nullptr;  ///< not owned; when set, the forward pass adds its times
