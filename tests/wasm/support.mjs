@@ -18,6 +18,7 @@ const wasmUrl = process.env.TESSERA_WASM_DIR
 /** @param {string} path relative to the repository */
 export const inRepository = (path) => fileURLToPath(new URL(path, root));
 export const tinyModel = inRepository('tests/data/tiny-llama.gguf');
+export const thinkingModel = inRepository('tests/data/tiny-thinker.gguf');
 export const formatsModel = inRepository('tests/data/tiny-formats.gguf');
 export const realModel = inRepository('build/models/smollm2-135m-instruct-q4_1.gguf');
 export const cli = process.env.TESSERA_CLI ?? inRepository('build/native/tessera');
