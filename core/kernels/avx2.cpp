@@ -17,7 +17,7 @@ struct Avx2 {
   using F32 = __m256;
   using I32 = __m256i;
   using Bytes = __m256i;
-  using Pairs = __m256i;
+  using CodePairs = __m256i;
   using Codes = __m256i;
   using Act = __m256i;
   using Sum = __m256i;        // i16x16: two partial sums a row
@@ -107,13 +107,13 @@ struct Avx2 {
   static F32 load_any_f16(const std::byte* at) { return load_f16(at); }
   static void store(float* at, F32 a) { _mm256_storeu_ps(at, a); }
 
-  static Pairs load_pairs(const int16_t* at) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)); }
-  static Pairs splat_pair(const int16_t* at) {
+  static CodePairs load_pairs(const int16_t* at) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)); }
+  static CodePairs splat_pair(const int16_t* at) {
     int32_t word;
     __builtin_memcpy(&word, at, sizeof word);
     return _mm256_set1_epi32(word);
   }
-  static I32 dot_pairs(I32 sum, Pairs a, Pairs b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+  static I32 dot_pairs(I32 sum, CodePairs a, CodePairs b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
   // Adding the rounding magic leaves the integer in the low bits.
   static I32 round(const float* x, F32 factor) {
     const __m256 magic = splat_f32(kRoundMagic);

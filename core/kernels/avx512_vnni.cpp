@@ -16,7 +16,7 @@ struct Avx512Vnni {
   using F32 = __m512;
   using I32 = __m512i;
   using Bytes = __m512i;
-  using Pairs = __m512i;
+  using CodePairs = __m512i;
   using Codes = __m512i;
   using Signed = __m512i;
   using Act = __m512i;
@@ -100,13 +100,13 @@ struct Avx512Vnni {
   static I32 load_i8(const std::byte* at) { return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at))); }
   static void store(float* at, F32 a) { _mm512_storeu_ps(at, a); }
 
-  static Pairs load_pairs(const int16_t* at) { return _mm512_loadu_si512(at); }
-  static Pairs splat_pair(const int16_t* at) {
+  static CodePairs load_pairs(const int16_t* at) { return _mm512_loadu_si512(at); }
+  static CodePairs splat_pair(const int16_t* at) {
     int32_t word;
     __builtin_memcpy(&word, at, sizeof word);
     return _mm512_set1_epi32(word);
   }
-  static I32 dot_pairs(I32 sum, Pairs a, Pairs b) { return _mm512_dpwssd_epi32(sum, a, b); }
+  static I32 dot_pairs(I32 sum, CodePairs a, CodePairs b) { return _mm512_dpwssd_epi32(sum, a, b); }
   // Adding the rounding magic leaves the integer in the low bits.
   static I32 round(const float* x, F32 factor) {
     const __m512 magic = splat_f32(kRoundMagic);

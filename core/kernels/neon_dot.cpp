@@ -17,7 +17,7 @@ struct NeonDot {
   using F32 = float32x4_t;
   using I32 = int32x4_t;
   using Bytes = uint8x16_t;
-  using Pairs = int16x8_t;
+  using CodePairs = int16x8_t;
   using Codes = int8x16_t;
   using Signed = int8x16_t;
   using Act = int8x16_t;
@@ -100,13 +100,13 @@ struct NeonDot {
   static F32 load_power(const std::byte* at) { return vreinterpretq_f32_u32(vshlq_n_u32(load_four(at), 23)); }
   static void store(float* at, F32 a) { vst1q_f32(at, a); }
 
-  static Pairs load_pairs(const int16_t* at) { return vld1q_s16(at); }
-  static Pairs splat_pair(const int16_t* at) {
+  static CodePairs load_pairs(const int16_t* at) { return vld1q_s16(at); }
+  static CodePairs splat_pair(const int16_t* at) {
     int32_t word;
     __builtin_memcpy(&word, at, sizeof word);
     return vreinterpretq_s16_s32(vdupq_n_s32(word));
   }
-  static I32 dot_pairs(I32 sum, Pairs a, Pairs b) {
+  static I32 dot_pairs(I32 sum, CodePairs a, CodePairs b) {
     return vaddq_s32(sum, vpaddq_s32(vmull_s16(vget_low_s16(a), vget_low_s16(b)), vmull_high_s16(a, b)));
   }
   // Four values. Adding the rounding magic leaves the integer in the low bits.

@@ -1,6 +1,6 @@
 // Owns attention over a cache of 16-bit codes, written once over the Isa vocabulary of matmul_loops.h and
-//   Pairs            two 16-bit codes per lane           load_pairs(int16_t*), splat_pair(int16_t*): the same two in each lane
-//   dot_pairs(I32 sum, Pairs, Pairs)                     sum + the dot of each lane's two codes, modulo 2^32
+//   CodePairs        two 16-bit codes per lane           load_pairs(int16_t*), splat_pair(int16_t*): the same two in each lane
+//   dot_pairs(I32 sum, CodePairs, CodePairs)                     sum + the dot of each lane's two codes, modulo 2^32
 //   round_to_words(float*, F32 factor, int16_t*)         16 values · factor, rounded to codes
 // Sums of codes are exact, so their order is free: what kernels.h writes down is the f32 part.
 #pragma once
@@ -37,7 +37,7 @@ struct QuantizedAttention {
       for (I32& sum : row) sum = Isa::zero_i32();
     }
     for (int k = 0; k < pairs; ++k) {
-      typename Isa::Pairs row[kWide];
+      typename Isa::CodePairs row[kWide];
       for (int v = 0; v < kWide; ++v) row[v] = Isa::load_pairs(b + k * kPairWords + 2 * v * kLanes);
       for (int h = 0; h < kHeads; ++h) {
         const auto code = Isa::splat_pair(a + h * a_stride + 2 * k);

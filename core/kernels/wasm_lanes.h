@@ -19,7 +19,7 @@ struct WasmLanes {
   using F32 = v128_t;
   using I32 = v128_t;
   using Bytes = v128_t;
-  using Pairs = v128_t;
+  using CodePairs = v128_t;
 
   static F32 zero_f32() { return wasm_f32x4_const_splat(0.0f); }
   static I32 zero_i32() { return wasm_i32x4_const_splat(0); }
@@ -89,9 +89,9 @@ struct WasmLanes {
     return wasm_i32x4_sub(wasm_f32x4_add(wasm_f32x4_mul(load_floats(x), factor), magic), magic);
   }
 
-  static Pairs load_pairs(const int16_t* at) { return wasm_v128_load(at); }
-  static Pairs splat_pair(const int16_t* at) { return wasm_v128_load32_splat(at); }
-  static I32 dot_pairs(I32 sum, Pairs a, Pairs b) { return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(a, b)); }
+  static CodePairs load_pairs(const int16_t* at) { return wasm_v128_load(at); }
+  static CodePairs splat_pair(const int16_t* at) { return wasm_v128_load32_splat(at); }
+  static I32 dot_pairs(I32 sum, CodePairs a, CodePairs b) { return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(a, b)); }
   static void round_to_words(const float* x, F32 factor, int16_t* words) {
     for (int i = 0; i < 16; i += 8) wasm_v128_store(words + i, wasm_i16x8_narrow_i32x4(round(x + i, factor), round(x + i + 4, factor)));
   }
