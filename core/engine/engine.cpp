@@ -66,6 +66,15 @@ std::vector<std::string> kernel_names() {
   return names;
 }
 
+KvType choose_kv_type(std::optional<KvType> asked, const GgufFile& file, const Config& config) {
+  if (asked) {
+    return *asked;
+  }
+  const std::string_view format = file.main_format();
+  const bool floats = format == "F32" || format == "F16" || format == "BF16";
+  return !floats && KvCache::check(config, KvType::kQ16).ok() ? KvType::kQ16 : KvType::kF32;
+}
+
 Engine::Engine() = default;
 Engine::~Engine() = default;
 
@@ -91,9 +100,19 @@ Result<std::unique_ptr<Engine>> Engine::load(std::vector<std::shared_ptr<const B
   if (!context_size) {
     return context_size.error();
   }
+  const KvType kv_type = choose_kv_type(options.kv_type, *file, *config);
   Result<std::unique_ptr<TextModel>> text = TextModel::from_gguf(*file);
   if (!text) {
     return text.error();
+  }
+  if (!options.chat_template.empty()) {
+    Result<std::string> source = chat_template_source(options.chat_template, "chat_template");
+    if (!source) {
+      return source.error();
+    }
+    if (const Result<void> usable = (*text)->set_chat_template(std::move(*source)); !usable) {
+      return usable.error();
+    }
   }
   std::unique_ptr<Engine> engine(new Engine);
   engine->pool_ = std::make_unique<ThreadPool>(threads.value());
@@ -104,7 +123,7 @@ Result<std::unique_ptr<Engine>> Engine::load(std::vector<std::shared_ptr<const B
   }
   engine->text_ = std::move(*text);
   engine->model_ = std::make_unique<Model>(Model{std::move(*config), std::move(*weights), kernels.value()});
-  engine->describe(*file, context_size.value(), options.kv_type);
+  engine->describe(*file, context_size.value(), kv_type);
   engine->info_.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   return engine;
 }
@@ -161,6 +180,7 @@ void Engine::describe(const GgufFile& file, int context_size, KvType kv_type) {
   info_.kv_bytes = KvCache::bytes(config, context_size, kv_type);
   info_.workspace_bytes = Workspace::bytes(config);
   info_.has_chat_template = text_->has_chat_template();
+  info_.template_error = text_->template_error();
   for (const TensorInfo& tensor : file.tensors()) {
     if (std::ranges::find(formats_, tensor.dtype) == formats_.end()) formats_.push_back(tensor.dtype);
   }

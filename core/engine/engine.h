@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,16 +20,19 @@
 namespace tessera {
 
 class Adapter;       // core/model
+class GgufFile;      // core/gguf
+struct Config;       // core/model
 struct KernelTable;  // core/kernels
 struct Model;        // core/model
 class ThreadPool;    // core/parallel
 
 /// How to load a model.
 struct EngineOptions {
-  int threads = 0;       ///< 0 = all processors (tune.h finds out how many of them help); else 1…64
-  int context_size = 0;  ///< tokens; 0 = min(what the model was trained for, 4096); more than the trained length is an error
-  KvType kv_type = KvType::kF32;
-  std::string kernels;  ///< "" = the best this machine runs, else a name of kernel_names()
+  int threads = 0;                     ///< 0 = all processors (tune.h finds out how many help); else 1…64
+  int context_size = 0;                ///< tokens; 0 = min(what the model was trained for, 4096); more than the trained length is an error
+  std::optional<KvType> kv_type = {};  ///< nothing: choose_kv_type
+  std::string kernels;                 ///< "" = the best this machine runs, else a name of kernel_names()
+  std::string chat_template{};         ///< instead of the file's: what chat_template_source takes; "" = the file's
   /// Called while loading with bytes done and bytes in all, on the calling thread; return false to abort (kAborted).
   std::function<bool(uint64_t done, uint64_t total)> on_progress;
 };
@@ -50,6 +54,7 @@ struct EngineInfo {
   uint64_t workspace_bytes = 0;  ///< activations of one session
   double load_ms = 0;
   bool has_chat_template = false;
+  std::string template_error;  ///< why the file's chat template cannot be used, with line and column; "" when it can, or there is none
 };
 
 /// Names of the kernel tables this machine can run, best first.
@@ -58,6 +63,10 @@ std::vector<std::string> kernel_names();
 /// Tokens that a session will hold: `context_size`, or for 0 what the model was trained for, at most 4096. kInvalidArgument for more than
 /// it was trained for.
 Result<int> choose_context(int context_size, int trained);
+
+/// The asked type, or for nothing Q16 where most weights are quantised, since its error is far below that of their 8-bit activations, and
+/// F32 where they are floats or the heads do not fit Q16.
+KvType choose_kv_type(std::optional<KvType> asked, const GgufFile& file, const Config& config);
 
 /// A loaded model. Thread-safe to read, but for use(); its thread pool runs one session's work at a time (callers serialise).
 class Engine {

@@ -116,6 +116,11 @@ void place_token(const Pass& p, const LayerWeights& layer, int index, int t) {
     for (int i = 0; i < c.q_width(); ++i) q[i] = q[i] * scale;
   }
   p.cache.write(p.kernels, index, p.first + t, k, v);
+  if (p.cache.type() != KvType::kQ16) return;
+  for (int h = 0; h < c.heads; ++h) {
+    const int64_t at = static_cast<int64_t>(t) * c.q_width() + h * c.head_dim;
+    p.ws.q_scales[t * c.heads + h] = p.kernels.quantize_words(p.ws.q + at, c.head_dim, p.cache.score_code(), p.ws.q_codes + at);
+  }
 }
 
 void place_heads(const Pass& p, const LayerWeights& layer, int index) {
@@ -139,6 +144,7 @@ Activations attend(const Pass& p, int index) {
                              .tokens = p.batch,
                              .window = c.is_local(index) ? c.window : 0,
                              .queries = p.ws.q,
+                             .quantized = {p.ws.q_codes, p.ws.q_scales},
                              .out = p.ws.attended,
                              .states = p.ws.attention_states};
   attention(p.pool, p.kernels, c, p.cache, p.ws.attention_scratch, batch);

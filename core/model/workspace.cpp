@@ -6,7 +6,7 @@
 namespace tessera {
 namespace {
 
-constexpr size_t kBuffers = 12;
+constexpr size_t kBuffers = 14;
 constexpr uint64_t kStateFloats = sizeof(AttentionState) / sizeof(float);
 
 int dense_width(const Config& c) { return c.experts.count > 0 ? 0 : c.ffn_width; }
@@ -25,7 +25,9 @@ std::array<uint64_t, kBuffers> buffer_floats(const Config& c) {
                                           batch * 2 * c.head_dim,
                                           static_cast<uint64_t>(Workspace::kMaxLogits) * c.vocab_size,
                                           batch * c.heads * c.head_dim,
-                                          2 * states};
+                                          2 * states,
+                                          batch * c.heads,
+                                          batch * c.heads * c.head_dim / 2};
   for (uint64_t& size : sizes) size = (size + 15) / 16 * 16;
   return sizes;
 }
@@ -74,6 +76,10 @@ Result<Workspace> Workspace::create(const Config& config) {
   workspace.attention_scratch.rows = kMaxBatch;
   workspace.attention_scratch.states = reinterpret_cast<AttentionState*>(next);
   workspace.attention_states = workspace.attention_scratch.states + kMaxBatch * config.heads;
+  next += sizes[i++];
+  workspace.q_scales = next;
+  next += sizes[i++];
+  workspace.q_codes = reinterpret_cast<int16_t*>(next);
   return workspace;
 }
 

@@ -27,6 +27,8 @@ class Workspace {
   float* q = nullptr;                          ///< [B][heads · head_dim]
   float* k = nullptr;                          ///< [B][kv_heads · head_dim]
   float* v = nullptr;                          ///< [B][kv_heads · head_dim]
+  int16_t* q_codes = nullptr;                  ///< [B][heads · head_dim], for a Q16 cache
+  float* q_scales = nullptr;                   ///< [B][heads]
   float* attended = nullptr;                   ///< [B][heads · head_dim]
   float* gate = nullptr;                       ///< [B][ffn_width]; none with experts
   float* up = nullptr;                         ///< [B][ffn_width]; none with experts

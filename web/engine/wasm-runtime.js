@@ -13,6 +13,7 @@ import { TesseraError } from '../base/errors.js';
  * The Embind class of wasm/bindings.cpp. Every string it returns is {"value": …} or {"error": {code, message, hint}}.
  * @typedef {object} NativeRuntime
  * @property {(readers: object[], options: string, onProgress: (done: number, total: number) => void) => string} load
+ * @property {(readers: object[], options: string) => string} estimate
  * @property {(adapters: { readers: object[], scale: number }[]) => string} setAdapters
  * @property {() => string} warmup
  * @property {(kernels: string, threads: number) => string} tune
@@ -98,12 +99,22 @@ export class WasmRuntime {
 
   /**
    * @param {SyncReader[]} parts
-   * @param {{ threads: number, context_size: number, kv_type: string }} options
+   * @param {{ threads: number, context_size: number, kv_type: string, chat_template?: string }} options
    * @param {(done: number, total: number) => void} onProgress
    * @returns {Record<string, any>} the core's EngineInfo
    */
   load(parts, options, onProgress) {
     return this.#call((readers) => this.#native.load(readers(parts), JSON.stringify(options), onProgress));
+  }
+
+  /**
+   * What loading will take; the parts need to hold only their headers.
+   * @param {SyncReader[]} parts
+   * @param {{ context_size: number, kv_type: string }} options
+   * @returns {Record<string, any>} the core's Estimate
+   */
+  estimate(parts, options) {
+    return this.#call((readers) => this.#native.estimate(readers(parts), JSON.stringify(options)));
   }
 
   /** From now on these adapters are part of the model, and no others. @param {{ parts: SyncReader[], scale: number }[]} adapters */

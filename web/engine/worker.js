@@ -1,4 +1,5 @@
 // Owns the engine worker's entry: joins the engine host to this worker's message port, the model store and the module files.
+import { readHeaders } from '../store/header-bytes.js';
 import { openModel } from '../store/open-model.js';
 import { verify } from '../store/verify-model.js';
 import { EngineHost } from './host.js';
@@ -27,6 +28,7 @@ const host = new EngineHost({
     }),
   openModel,
   notes: cachedNotes(),
+  readHeaders,
   verifyModel: (id) => verify(id),
   importModule: async (variant, wasmUrl) => {
     const beside = (/** @type {string} */ name) => new URL(name, wasmUrl || import.meta.url).href;
