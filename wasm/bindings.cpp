@@ -156,7 +156,10 @@ class Runtime {
   std::string tune(const std::string& kernels, int threads) {
     const Result<void> done = tessera::tune(*engine_, *session_, {kernels, threads});
     if (!done) return failure(done.error());
-    return value(Object().add("kernels", engine_->info().kernels).add("threads", engine_->info().threads).json());
+    Json object;
+    object["kernels"] = engine_->info().kernels;
+    object["threads"] = engine_->info().threads;
+    return value(std::move(object));
   }
 
   std::string tokenize(const std::string& text, bool special, bool bos) const { return value(engine_->tokenize(text, special, bos)); }

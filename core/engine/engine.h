@@ -28,7 +28,7 @@ class ThreadPool;    // core/parallel
 
 /// How to load a model.
 struct EngineOptions {
-  int threads = 0;                     ///< 0 = all processors (tune.h finds out how many help); else 1…64
+  int threads = 0;                     ///< 0 = all processors (tune.h finds out how many of them help); else 1…64
   int context_size = 0;                ///< tokens; 0 = min(what the model was trained for, 4096); more than the trained length is an error
   std::optional<KvType> kv_type = {};  ///< nothing: choose_kv_type
   std::string kernels;                 ///< "" = the best this machine runs, else a name of kernel_names()

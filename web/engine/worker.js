@@ -27,8 +27,8 @@ const host = new EngineHost({
       turns.port2.postMessage(null);
     }),
   openModel,
-  notes: cachedNotes(),
   readHeaders,
+  notes: cachedNotes(),
   verifyModel: (id) => verify(id),
   importModule: async (variant, wasmUrl) => {
     const beside = (/** @type {string} */ name) => new URL(name, wasmUrl || import.meta.url).href;
