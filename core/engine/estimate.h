@@ -15,13 +15,13 @@ namespace tessera {
 
 /// What a model is and the bytes of an engine and one session, as EngineInfo will say them after loading.
 struct Estimate {
-  std::string name;            ///< general.name, or ""
-  std::string architecture;    ///< general.architecture
-  std::string quantization;    ///< the format that holds most weights: "Q4_1"
-  uint64_t parameters = 0;     ///< weights in all tensors
-  uint64_t tensor_bytes = 0;   ///< what they take in the file
-  int context_size = 0;        ///< tokens
-  int trained_context = 0;     ///< tokens
+  std::string name;           ///< general.name, or ""
+  std::string architecture;   ///< general.architecture
+  std::string quantization;   ///< the format that holds most weights: "Q4_1"
+  uint64_t parameters = 0;    ///< weights in all tensors
+  uint64_t tensor_bytes = 0;  ///< what they take in the file
+  int context_size = 0;       ///< tokens
+  int trained_context = 0;    ///< tokens
   KvType kv_type = KvType::kF32;
   uint64_t weights_bytes = 0;  ///< packed for the best kernels of this machine
   uint64_t kv_bytes = 0;
