@@ -25,6 +25,7 @@
  * @property {2} version
  * @property {string} url the manifest or GGUF file it came from
  * @property {string} name
+ * @property {'adapter'} [kind] what else than a model it was fetched as
  * @property {boolean} split whether each source is a GGUF file of its own; else they make one, laid end to end
  * @property {Source[]} sources in file order
  */
