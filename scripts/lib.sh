@@ -83,7 +83,7 @@ python_tools() {
     (
       lock python
       [ -e "$dir/.ready" ] && exit 0
-      say "downloading the Python tools of scripts/requirements.txt (about 60 MB, once) into $dir"
+      say "downloading the Python tools of scripts/requirements.txt (about 80 MB, once) into $dir"
       rm -rf "$dir"
       python3 -m venv "$dir" >&2
       "$dir/bin/pip" install --quiet --disable-pip-version-check -r "$list" >&2

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """An independent float32 oracle: the forward pass of llama and gemma3 in plain numpy over the dequantised weights of a GGUF.
 
-  oracle.py logits MODEL --tokens 1,2,3 [--top K]   log-probabilities as JSON
+  oracle.py logits MODEL --tokens 1,2,3 [--top K]   log-probabilities as JSON; a line for each --tokens
   oracle.py check MODEL REFERENCE.json [NAME]       compares with log-probabilities made by transformers
   oracle.py tiny                                    writes tests/golden/tiny-{llama,gemma3,formats}.json
   oracle.py quality MODEL OUT.bin [--full F]        writes a quality golden (layout: tests/golden/README.md); --full keeps all log-probabilities
@@ -232,13 +232,15 @@ def quality_chunks(m):
 
 
 def command_logits(args):
-    ids = [int(i) for i in args.tokens.split(",")]
-    positions = []
-    for i, logits in forward(Model(args.model), ids):
-        lp = log_softmax(logits)
-        following = round(float(lp[ids[i + 1]]), 5) if i + 1 < len(ids) else None
-        positions.append({"top": [[int(t), round(float(lp[t]), 5)] for t in top_of(lp, args.top)], "next": following})
-    print(json.dumps({"positions": positions}))
+    m = Model(args.model)
+    for tokens in args.tokens:
+        ids = [int(i) for i in tokens.split(",")]
+        positions = []
+        for i, logits in forward(m, ids):
+            lp = log_softmax(logits)
+            following = round(float(lp[ids[i + 1]]), 5) if i + 1 < len(ids) else None
+            positions.append({"top": [[int(t), round(float(lp[t]), 5)] for t in top_of(lp, args.top)], "next": following})
+        print(json.dumps({"positions": positions}))
 
 
 def command_check(args):
@@ -383,7 +385,7 @@ def main():
     commands = parser.add_subparsers(required=True)
     logits = commands.add_parser("logits")
     logits.add_argument("model")
-    logits.add_argument("--tokens", required=True)
+    logits.add_argument("--tokens", required=True, action="append")
     logits.add_argument("--top", type=int, default=10)
     logits.set_defaults(run=command_logits)
     check = commands.add_parser("check")

@@ -4,6 +4,7 @@
 #include "core/engine/estimate.h"
 #include "core/engine/evaluate.h"
 #include "core/engine/session.h"
+#include "core/engine/tune.h"
 #include "wasm/js_byte_source.h"
 #include "wasm/request.h"
 
@@ -134,6 +135,7 @@ class Runtime {
                       .add("bits_per_weight", estimate.bits_per_weight())
                       .add("context_size", estimate.context_size)
                       .add("trained_context", estimate.trained_context)
+                      .add("kv_type", kv_type_name(estimate.kv_type))
                       .json();
     object.update(estimate_json(estimate));
     return value(std::move(object));
@@ -148,6 +150,16 @@ class Runtime {
     }
     session_->truncate(0);
     return value(nullptr);
+  }
+
+  /// `kernels` and `threads` as in TuneOptions. Returns {"kernels", "threads"} in use.
+  std::string tune(const std::string& kernels, int threads) {
+    const Result<void> done = tessera::tune(*engine_, *session_, {kernels, threads});
+    if (!done) return failure(done.error());
+    Json object;
+    object["kernels"] = engine_->info().kernels;
+    object["threads"] = engine_->info().threads;
+    return value(std::move(object));
   }
 
   std::string tokenize(const std::string& text, bool special, bool bos) const { return value(engine_->tokenize(text, special, bos)); }
@@ -247,6 +259,7 @@ EMSCRIPTEN_BINDINGS(tessera) {
       .function("estimate", &Runtime::estimate)
       .function("setAdapters", &Runtime::set_adapters)
       .function("warmup", &Runtime::warmup)
+      .function("tune", &Runtime::tune)
       .function("tokenize", &Runtime::tokenize)
       .function("detokenize", &Runtime::detokenize)
       .function("start", &Runtime::start)

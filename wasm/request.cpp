@@ -100,15 +100,16 @@ Result<EngineOptions> parse_engine_options(const std::string& json) {
   const Json object = parse_json(json);
   Fields in(object);
   EngineOptions options;
-  std::string kv_type(kv_type_name(options.kv_type));
+  std::string kv_type = "auto";
   in.read("threads", options.threads);
   in.read("context_size", options.context_size);
   in.read("kv_type", kv_type);
   in.read("chat_template", options.chat_template);
   if (!in.ok()) return in.failure();
-  const auto type = kv_type_from_name(kv_type);
-  if (!type) return Error{ErrorCode::kInvalidArgument, "kvType: found '" + kv_type + "', expected f32, f16 or q8_0", ""};
-  options.kv_type = *type;
+  options.kv_type = kv_type_from_name(kv_type);
+  if (!options.kv_type && kv_type != "auto") {
+    return Error{ErrorCode::kInvalidArgument, "kvType: found '" + kv_type + "', expected auto, q16, f32, f16 or q8_0", ""};
+  }
   return options;
 }
 
@@ -148,6 +149,7 @@ Result<BenchOptions> parse_bench_options(const std::string& json) {
   in.read("depth", options.depth);
   in.read("repetitions", options.repetitions);
   in.read("profile", options.profile);
+  in.read("roofline", options.roofline);
   if (!in.ok()) return in.failure();
   return options;
 }

@@ -63,12 +63,18 @@ export interface LoadOptions {
    * several Files (a split GGUF, or shards of one).
    */
   model: string | URL | File | File[];
-  /** 1…64; by default as many as the device offers, at most 8. One where the page is not cross-origin isolated. */
+  /**
+   * 1…64; by default as many as help, at most 8: a trial of some milliseconds finds out, and what it found is kept for a day. One where
+   * the page is not cross-origin isolated.
+   */
   threads?: number;
   /** Tokens; by default what the model was trained for, at most 4096. */
   contextSize?: number;
-  /** Number format of the KV cache; 'f32' by default. */
-  kvType?: 'f32' | 'f16' | 'q8_0';
+  /**
+   * Number format of the KV cache. 'auto', the default: 'q16' (16-bit codes, faster than 'f32' and half its bytes) for quantised
+   * models, 'f32' for others.
+   */
+  kvType?: 'auto' | 'q16' | 'f32' | 'f16' | 'q8_0';
   /**
    * LoRA adapters in GGUF to begin with; see Engine.setLora. They are read after the weights: `onProgress` tells their download in
    * stages of its own, between 'load' and 'warmup'.
@@ -78,7 +84,12 @@ export interface LoadOptions {
   chatTemplate?: ChatTemplate;
   /** The WebAssembly module; 'auto' takes the best that the browser runs. */
   variant?: 'auto' | 'relaxed' | 'simd128';
-  /** Keep downloads in the store; true by default. */
+  /**
+   * The inner loops, which must be of the variant in use. 'auto' tries for some 50 ms whether this device sums faster in 16 bits
+   * ('wasm_relaxed') or in 32 ('wasm_relaxed_i32') and keeps what it found for a day. The results are the same bits.
+   */
+  kernels?: 'auto' | 'wasm_relaxed' | 'wasm_relaxed_i32' | 'wasm_simd128';
+  /** Keep downloads and the results of trials in the store; true by default. */
   cache?: boolean;
   /** For a server that wants to know who reads: sent as a bearer token to the origin of `model`, and kept nowhere. */
   token?: string;
@@ -93,7 +104,7 @@ export interface LoadOptions {
 export interface EstimateOptions {
   /** As in LoadOptions: what the KV cache depends on. */
   contextSize?: number;
-  kvType?: 'f32' | 'f16' | 'q8_0';
+  kvType?: LoadOptions['kvType'];
   token?: string;
   signal?: AbortSignal;
   workerUrl?: string | URL;
@@ -122,7 +133,7 @@ export interface ModelEstimate {
   /** Tokens that the KV cache above is for. */
   contextSize: number;
   trainedContext: number;
-  kvType: 'f32' | 'f16' | 'q8_0';
+  kvType: EngineInfo['kvType'];
   /** What a download takes. */
   fileBytes: number | null;
   /** Whether this browser can be expected to load it: supported, within `memoryLimit` and `deviceMemory`. */
@@ -153,10 +164,12 @@ export interface EngineInfo {
   readonly chatTemplate: boolean;
   /** Why the file's chat template cannot be used, with line and column; '' when it can, or there is none. */
   readonly chatTemplateError: string;
-  readonly kvType: 'f32' | 'f16' | 'q8_0';
+  readonly kvType: 'q16' | 'f32' | 'f16' | 'q8_0';
   readonly threads: number;
   readonly variant: 'relaxed' | 'simd128';
   readonly kernels: string;
+  /** Where `kernels` and `threads` come from: the options of load, an earlier trial on this device, or a trial while loading. */
+  readonly tuned: 'given' | 'remembered' | 'tried';
   readonly addressBits: 32;
   /** Whether the page is cross-origin isolated, which threads need. */
   readonly isolated: boolean;
@@ -316,6 +329,8 @@ export interface BenchReport {
   load_ms: number;
   prefill: { tokens: number; tps: number[]; profile?: BenchProfile };
   decode: { tokens: number; depth: number; tps: number[]; profile?: BenchProfile };
+  /** Passes a second over the weights that one token reads: multiplied, and only read, with nothing in between. */
+  roofline?: { products_tps: number; reading_tps: number; token_bytes: number };
   peak_bytes: number;
 }
 
@@ -358,6 +373,7 @@ export interface Engine {
     repetitions?: number;
     /** Also measure milliseconds per kind of work and token. */
     profile?: boolean;
+    roofline?: boolean;
   }): Promise<BenchReport>;
   /** Workers gone, memory free. Calls that wait reject with 'disposed'. */
   dispose(): Promise<void>;

@@ -77,7 +77,7 @@ int estimate_model(const ModelOptions& options) {
   if (!parts) {
     return fail(parts.error());
   }
-  const Result<Estimate> found = estimate(std::move(*parts), options.context, kv_type_from_name(options.kv).value_or(KvType::kF32));
+  const Result<Estimate> found = estimate(std::move(*parts), options.context, kv_type_from_name(options.kv));
   if (!found) {
     return fail(found.error());
   }

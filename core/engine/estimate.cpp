@@ -39,7 +39,7 @@ void describe(const GgufFile& file, Estimate& found) {
 
 }  // namespace
 
-Result<Estimate> estimate(std::vector<std::shared_ptr<const ByteSource>> parts, int context_size, KvType kv_type) {
+Result<Estimate> estimate(std::vector<std::shared_ptr<const ByteSource>> parts, int context_size, std::optional<KvType> asked) {
   Estimate found;
   const Result<GgufFile> file = GgufFile::open_headers(std::move(parts));
   if (!file) {
@@ -54,11 +54,12 @@ Result<Estimate> estimate(std::vector<std::shared_ptr<const ByteSource>> parts, 
   if (!context) {
     return context.error();
   }
+  found.kv_type = choose_kv_type(asked, file.value(), config.value());
   found.context_size = context.value();
   found.trained_context = config.value().trained_context;
-  found.kv_bytes = KvCache::bytes(config.value(), context.value(), kv_type);
+  found.kv_bytes = KvCache::bytes(config.value(), context.value(), found.kv_type);
   found.workspace_bytes = Workspace::bytes(config.value());
-  if (const Result<void> fits = KvCache::check(config.value(), kv_type); !fits) {
+  if (const Result<void> fits = KvCache::check(config.value(), found.kv_type); !fits) {
     found.unsupported.push_back(fits.error().message);
   }
   const Result<uint64_t> weights = weight_bytes(file.value(), config.value(), find_kernels("")->tile_rows);

@@ -22,6 +22,7 @@ struct Estimate {
   uint64_t tensor_bytes = 0;   ///< what they take in the file
   int context_size = 0;        ///< tokens
   int trained_context = 0;     ///< tokens
+  KvType kv_type = KvType::kF32;
   uint64_t weights_bytes = 0;  ///< packed for the best kernels of this machine
   uint64_t kv_bytes = 0;
   uint64_t workspace_bytes = 0;
@@ -34,9 +35,9 @@ struct Estimate {
 };
 
 /// `parts`: a GGUF or the parts of a split one, or as much of the beginning of each as metadata and tensor directory take. `context_size`
-/// as in EngineOptions. Errors of GgufFile::open_headers (kIo or kBadFile when there are too few bytes), Config and choose_context but
-/// for kUnsupported.
-Result<Estimate> estimate(std::vector<std::shared_ptr<const ByteSource>> parts, int context_size, KvType kv_type);
+/// and `kv_type` as in EngineOptions. Errors of GgufFile::open_headers (kIo or kBadFile when there are too few bytes), Config and
+/// choose_context but for kUnsupported.
+Result<Estimate> estimate(std::vector<std::shared_ptr<const ByteSource>> parts, int context_size, std::optional<KvType> kv_type);
 
 /// {"weights_bytes","kv_bytes","workspace_bytes","total_bytes","fits_wasm32","unsupported":[…]}
 nlohmann::ordered_json estimate_json(const Estimate& estimate);

@@ -225,10 +225,16 @@ TurnEnds TextModel::find_turn_ends(std::string_view template_override) const {
 
 std::string TextModel::between_turns(std::string_view template_override) const {
   constexpr std::string_view kAnswer = "tessera-answer", kQuestion = "tessera-question";
-  const Json messages = {{{"role", "user"}, {"content", "tessera-first"}},
-                         {{"role", "assistant"}, {"content", kAnswer}},
-                         {{"role", "user"}, {"content", kQuestion}}};
-  const Result<std::string> rendered = render({{"messages", messages}, {"add_generation_prompt", false}}, template_override);
+  Json context;
+  context["add_generation_prompt"] = false;
+  Json& messages = context["messages"];
+  for (const std::string_view content : {std::string_view("tessera-first"), kAnswer, kQuestion}) {
+    Json message;
+    message["role"] = content == kAnswer ? "assistant" : "user";
+    message["content"] = content;
+    messages.push_back(std::move(message));
+  }
+  const Result<std::string> rendered = render(context, template_override);
   if (!rendered) {
     return "";
   }

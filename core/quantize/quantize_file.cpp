@@ -9,6 +9,7 @@
 #include "core/gguf/raw_metadata.h"
 #include "core/parallel/thread_pool.h"
 #include "core/quantize/search_row.h"
+#include "core/quantize/value_columns.h"
 #include "core/tensor/dequantize.h"
 
 namespace tessera {
@@ -26,6 +27,9 @@ class TensorConverter {
  public:
   TensorConverter(const GgufFile& file, const TensorInfo& tensor, DType format, const std::vector<float>* importance, ThreadPool& pool)
       : file_(file), tensor_(tensor), format_(format), importance_(importance), pool_(pool) {}
+
+  /// Where no importance is known: how much more than usual each column counts (value_columns.h).
+  void set_emphasis(std::vector<float> emphasis) { emphasis_ = std::move(emphasis); }
 
   /// `advance` is called with the bytes of input that were used up; its error ends the work.
   Result<void> run(const ByteSink& sink, const std::function<Result<void>(uint64_t bytes)>& advance) {
@@ -62,7 +66,12 @@ class TensorConverter {
       fault_ = finite ? Fault::kTooLarge : Fault::kNotFinite;
       return;
     }
-    search_row(format_, weights, width, importance_of(first + static_cast<uint64_t>(row)), out_.data() + row * row_bytes(format_, width));
+    std::byte* out = out_.data() + row * row_bytes(format_, width);
+    if (emphasis_.empty()) {
+      search_row(format_, weights, width, importance_of(first + static_cast<uint64_t>(row)), out);
+    } else {
+      search_row_with_emphasis(format_, weights, width, emphasis_.data(), out);
+    }
   }
 
   /// A tensor of several experts holds their matrices one after another, each with an importance of its own.
@@ -86,6 +95,7 @@ class TensorConverter {
   const TensorInfo& tensor_;
   DType format_;
   const std::vector<float>* importance_;
+  std::vector<float> emphasis_;
   ThreadPool& pool_;
   std::vector<std::byte> in_, out_;
   std::vector<float> weights_;
@@ -205,8 +215,14 @@ Result<QuantizeReport> Quantizer::write(const ByteSink& sink) {
     report.unweighted += converted && importance_ && importance == nullptr ? 1 : 0;
     report.bytes_per_format[std::string(traits(format).name)] += tensor.rows() * row_bytes(format, tensor.width());
     const auto produce = [&, importance, format, converted](const ByteSink& out) -> Result<void> {
-      return converted ? TensorConverter(file_, tensor, format, importance, pool).run(out, advance)
-                       : copy_through(file_, tensor, out, advance);
+      if (!converted) return copy_through(file_, tensor, out, advance);
+      TensorConverter converter(file_, tensor, format, importance, pool);
+      if (importance == nullptr && is_value_matrix(tensor)) {
+        auto emphasis = value_column_emphasis(file_, tensor);
+        if (!emphasis) return emphasis.error();
+        converter.set_emphasis(std::move(*emphasis));
+      }
+      return converter.run(out, advance);
     };
     if (auto done = writer.add_tensor(tensor.name, format, tensor.shape, produce); !done) return done.error();
   }

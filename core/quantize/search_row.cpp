@@ -179,15 +179,24 @@ void default_importance(const float* x, int count, float equal_share, float* w) 
   for (int i = 0; i < count; ++i) w[i] = equal_share * typical + std::fabs(x[i]);
 }
 
+/// What is known of a row's columns [width]; either may be nullptr, and `emphasis` is ignored where there is an importance.
+struct ColumnWeights {
+  const float* importance;
+  const float* emphasis;
+};
+
 template <class Block, int weights>
-void each_block(const float* in, uint64_t width, const float* importance, std::byte* out, float equal_share = kEqualShare) {
+void each_block(const float* in, uint64_t width, const ColumnWeights& columns, std::byte* out, float equal_share = kEqualShare) {
   alignas(16) float w[weights];
   for (uint64_t i = 0; i < width / weights; ++i) {
     const float* x = in + i * weights;
-    if (importance != nullptr) {
-      std::memcpy(w, importance + i * weights, sizeof(w));
+    if (columns.importance != nullptr) {
+      std::memcpy(w, columns.importance + i * weights, sizeof(w));
     } else {
       default_importance(x, weights, equal_share, w);
+      if (columns.emphasis != nullptr) {
+        for (int k = 0; k < weights; ++k) w[k] *= columns.emphasis[i * weights + static_cast<uint64_t>(k)];
+      }
     }
     Block block;
     search(x, w, block);
@@ -195,24 +204,32 @@ void each_block(const float* in, uint64_t width, const float* importance, std::b
   }
 }
 
+void search_blocks(DType dtype, const float* in, uint64_t width, const ColumnWeights& columns, std::byte* out) {
+  switch (dtype) {
+    case DType::kQ4_0: each_block<BlockQ4_0, 32>(in, width, columns, out); return;
+    case DType::kQ4_1: each_block<BlockQ4_1, 32>(in, width, columns, out); return;
+    case DType::kQ5_0: each_block<BlockQ5_0, 32>(in, width, columns, out); return;
+    case DType::kQ5_1: each_block<BlockQ5_1, 32>(in, width, columns, out); return;
+    case DType::kQ8_0: each_block<BlockQ8_0, 32>(in, width, columns, out); return;
+    case DType::kQ2_K: each_block<BlockQ2_K, 256>(in, width, columns, out, kEqualShareQ2K); return;
+    case DType::kQ3_K: each_block<BlockQ3_K, 256>(in, width, columns, out); return;
+    case DType::kQ4_K: each_block<BlockQ4_K, 256>(in, width, columns, out); return;
+    case DType::kQ5_K: each_block<BlockQ5_K, 256>(in, width, columns, out); return;
+    case DType::kQ6_K: each_block<BlockQ6_K, 256>(in, width, columns, out); return;
+    case DType::kIQ4_NL: each_block<BlockIQ4_NL, 32>(in, width, columns, out); return;
+    case DType::kIQ4_XS: each_block<BlockIQ4_XS, 256>(in, width, columns, out); return;
+    default: quantize_row(dtype, in, width, out); return;
+  }
+}
+
 }  // namespace
 
 void search_row(DType dtype, const float* in, uint64_t width, const float* importance, std::byte* out) {
-  switch (dtype) {
-    case DType::kQ4_0: each_block<BlockQ4_0, 32>(in, width, importance, out); return;
-    case DType::kQ4_1: each_block<BlockQ4_1, 32>(in, width, importance, out); return;
-    case DType::kQ5_0: each_block<BlockQ5_0, 32>(in, width, importance, out); return;
-    case DType::kQ5_1: each_block<BlockQ5_1, 32>(in, width, importance, out); return;
-    case DType::kQ8_0: each_block<BlockQ8_0, 32>(in, width, importance, out); return;
-    case DType::kQ2_K: each_block<BlockQ2_K, 256>(in, width, importance, out, kEqualShareQ2K); return;
-    case DType::kQ3_K: each_block<BlockQ3_K, 256>(in, width, importance, out); return;
-    case DType::kQ4_K: each_block<BlockQ4_K, 256>(in, width, importance, out); return;
-    case DType::kQ5_K: each_block<BlockQ5_K, 256>(in, width, importance, out); return;
-    case DType::kQ6_K: each_block<BlockQ6_K, 256>(in, width, importance, out); return;
-    case DType::kIQ4_NL: each_block<BlockIQ4_NL, 32>(in, width, importance, out); return;
-    case DType::kIQ4_XS: each_block<BlockIQ4_XS, 256>(in, width, importance, out); return;
-    default: quantize_row(dtype, in, width, out); return;
-  }
+  search_blocks(dtype, in, width, {importance, nullptr}, out);
+}
+
+void search_row_with_emphasis(DType dtype, const float* in, uint64_t width, const float* emphasis, std::byte* out) {
+  search_blocks(dtype, in, width, {nullptr, emphasis}, out);
 }
 
 }  // namespace tessera

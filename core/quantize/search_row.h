@@ -14,4 +14,7 @@ namespace tessera {
 /// bytes on every machine. Thread-safe.
 void search_row(DType dtype, const float* in, uint64_t width, const float* importance, std::byte* out);
 
+/// The same where no importance is known, but that an error in a column counts `emphasis` [width] times as much as it else would.
+void search_row_with_emphasis(DType dtype, const float* in, uint64_t width, const float* emphasis, std::byte* out);
+
 }  // namespace tessera

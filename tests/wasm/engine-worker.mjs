@@ -5,7 +5,10 @@ import { EngineHost } from '../../web/engine/host.js';
 import { readHeaders } from '../../web/store/header-bytes.js';
 import { openFile } from './model-file.mjs';
 
+/** @type {Map<string, string>} */
+const notes = new Map();
 const host = new EngineHost({
+  notes: { read: async (key) => notes.get(key), write: async (key, text) => void notes.set(key, text) },
   post: (message) => parentPort?.postMessage(message),
   // node's message ports let their own messages pass before those of other ports.
   nextTurn: () => new Promise((resolve) => setImmediate(resolve)),

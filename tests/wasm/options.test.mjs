@@ -32,8 +32,9 @@ test('load options have defaults and relative URLs are resolved', () => {
     chatTemplate: '',
     threads: 0,
     contextSize: 0,
-    kvType: 'f32',
+    kvType: 'auto',
     variant: 'auto',
+    kernels: '',
     cache: true,
     token: '',
     wasmUrl: '',
@@ -50,6 +51,7 @@ test('load options that cannot be met are refused by name', () => {
   rejects(load({ model: 'a.gguf', contextSize: 1.5 }), 'invalid_argument', /^contextSize: found 1.5/);
   rejects(load({ model: 'a.gguf', kvType: 'q4_0' }), 'invalid_argument', /^kvType: found "q4_0"/);
   rejects(load({ model: 'a.gguf', variant: 'avx' }), 'invalid_argument', /^variant: /);
+  rejects(load({ model: 'a.gguf', kernels: 'avx2' }), 'invalid_argument', /^kernels: /);
   rejects(load({ model: 'a.gguf', cache: 'yes' }), 'invalid_argument', /^cache: /);
   rejects(load({ model: 'a.gguf', signal: {} }), 'invalid_argument', /^signal: /);
   rejects(load({ model: 'a.gguf', chatTemplate: 7 }), 'invalid_argument', /^chatTemplate: found 7/);

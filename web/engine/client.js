@@ -148,14 +148,15 @@ export class Engine {
   }
 
   /**
-   * @param {{ promptTokens?: number, generateTokens?: number, depth?: number, repetitions?: number, profile?: boolean }} [given]
+   * @param {{ promptTokens?: number, generateTokens?: number, depth?: number, repetitions?: number, profile?: boolean, roofline?: boolean }} [given]
    * @returns {Promise<Record<string, any>>} as `tessera bench --json`
    */
   async bench(given) {
     const fields = ['promptTokens', 'generateTokens', 'depth', 'repetitions'];
-    const options = knownOptions(given, new Set([...fields, 'profile']), 'bench');
+    const options = knownOptions(given, new Set([...fields, 'profile', 'roofline']), 'bench');
     for (const field of fields) integer(options, field, { to: 0x7fffffff, otherwise: 0 });
     boolean(options, 'profile', false);
+    boolean(options, 'roofline', false);
     const report = await this.#connection.call({
       type: 'bench',
       options: /** @type {Record<string, number>} */ (options),

@@ -39,7 +39,7 @@ export async function estimateModel(request, ports, signal) {
   );
   const core = runtime.estimate(model.parts, options);
   const device = { memoryLimit, ...(await currentOffer()) };
-  const { name, bits_per_weight, context_size, trained_context, ...rest } = core;
+  const { name, bits_per_weight, context_size, trained_context, kv_type, ...rest } = core;
   const fits =
     rest.unsupported.length === 0 &&
     rest.total_bytes + kBesideBytes <= memoryLimit &&
@@ -50,7 +50,7 @@ export async function estimateModel(request, ports, signal) {
     bitsPerWeight: bits_per_weight,
     contextSize: context_size,
     trainedContext: trained_context,
-    kvType: request.kvType,
+    kvType: kv_type,
     fileBytes: model.fileBytes,
     fits,
     device,

@@ -1,5 +1,6 @@
 // Owns the way from a model source to a warm engine inside the worker: open, start the module, load, warm up, describe.
 import { TesseraError } from '../base/errors.js';
+import { tuneHere } from './tuning.js';
 import { chooseThreads, chooseVariant, currentDevice } from './variant.js';
 import { kMostModelBytes, WasmRuntime } from './wasm-runtime.js';
 
@@ -24,6 +25,7 @@ import { kMostModelBytes, WasmRuntime } from './wasm-runtime.js';
  * @property {(source: string | File | File[], enough: import('../store/header-bytes.js').Enough,
  *   options: { token?: string, signal: AbortSignal }) => Promise<import('../store/header-bytes.js').ModelHeaders>} readHeaders
  * @property {(variant: 'relaxed' | 'simd128', wasmUrl: string) => Promise<ModuleFactory>} importModule
+ * @property {import('./tuning.js').Notes} notes
  */
 
 const kProgressIntervalMs = 50;
@@ -63,6 +65,10 @@ export async function loadEngine(request, ports, { signal, onProgress }) {
     if (request.lora.length > 0) await setAdapters(runtime, request, ports, { signal, onProgress });
     onProgress({ stage: 'warmup', loadedBytes: 0, totalBytes: 0 });
     runtime.warmup();
+    const wanted = { kernels: request.kernels, threads: request.threads === 0 && threads > 1 ? 0 : threads };
+    const subject = [variant, threads, core.quantization, core.parameters, globalThis.navigator?.userAgent].join(' ');
+    const tune = runtime.tune.bind(runtime);
+    Object.assign(core, await tuneHere(tune, wanted, subject, request.cache ? ports.notes : undefined));
     const fallbackReason = [threadReason, variantReason].filter(Boolean).join(' ');
     const around = { name: core.name || model.name, variant, isolated: device.isolated, fallbackReason };
     return { runtime, info: describe(core, runtime.heapBytes, around) };
@@ -155,6 +161,7 @@ function describe(core, heap, around) {
     kvType: core.kv_type,
     threads: core.threads,
     kernels: core.kernels,
+    tuned: core.tuned,
     addressBits: 32,
     loadMs: core.load_ms,
     memory: { weights: core.weight_bytes, kv: core.kv_bytes, heap },

@@ -46,6 +46,7 @@ const loadFields = new Set([
   'lora',
   'chatTemplate',
   'variant',
+  'kernels',
   'cache',
   'onProgress',
   ...estimateFields,
@@ -67,6 +68,7 @@ export function checkLoadOptions(given, base) {
     lora: adaptersOf(options.lora ?? [], base),
     threads: integer(options, 'threads', { from: 1, to: kMostThreads, otherwise: 0 }),
     variant: oneOf(options, 'variant', /** @type {const} */ (['auto', 'relaxed', 'simd128'])),
+    kernels: kernelsOf(options),
     cache: boolean(options, 'cache', true),
     chatTemplate: textOr(options, 'chatTemplate', ''),
   };
@@ -76,6 +78,13 @@ export function checkLoadOptions(given, base) {
     onProgress: progressOf(options),
     workerUrl: urlOf(options, 'workerUrl', base) || undefined,
   };
+}
+
+/** @param {Options} options */
+function kernelsOf(options) {
+  const names = /** @type {const} */ (['auto', 'wasm_relaxed', 'wasm_relaxed_i32', 'wasm_simd128']);
+  const kernels = oneOf(options, 'kernels', names);
+  return kernels === 'auto' ? '' : kernels;
 }
 
 /**
@@ -98,7 +107,7 @@ function modelOptions(model, options, base) {
   return {
     model: sourceOf(model, 'model', base),
     contextSize: integer(options, 'contextSize', { from: 1, to: 0x7fffffff, otherwise: 0 }),
-    kvType: oneOf(options, 'kvType', /** @type {const} */ (['f32', 'f16', 'q8_0'])),
+    kvType: oneOf(options, 'kvType', /** @type {const} */ (['auto', 'q16', 'f32', 'f16', 'q8_0'])),
     token: textOr(options, 'token', ''),
     wasmUrl: urlOf(options, 'wasmUrl', base),
   };

@@ -6,10 +6,11 @@
  * What the worker needs to load a model.
  * @typedef {object} LoadRequest
  * @property {string | File | File[]} model absolute URL of a .gguf or a manifest.json, hf:owner/repo/file.gguf, or files
- * @property {number} threads 0 = as many as the device offers
+ * @property {number} threads 0 = as many as help, which a trial finds out
  * @property {number} contextSize tokens; 0 = the engine's own choice
- * @property {'f32' | 'f16' | 'q8_0'} kvType
+ * @property {'auto' | 'q16' | 'f32' | 'f16' | 'q8_0'} kvType
  * @property {'auto' | 'relaxed' | 'simd128'} variant
+ * @property {string} kernels '' = what a trial finds
  * @property {boolean} cache keep downloads in the store
  * @property {string} token for the model's server; '' = none
  * @property {AdapterRequest[]} lora
@@ -38,7 +39,7 @@
  * @property {number} bitsPerWeight
  * @property {number} contextSize tokens
  * @property {number} trainedContext tokens
- * @property {'f32' | 'f16' | 'q8_0'} kvType
+ * @property {'q16' | 'f32' | 'f16' | 'q8_0'} kvType
  * @property {number | null} fileBytes
  * @property {boolean} fits
  * @property {{ memoryLimit: number, deviceMemory: number | null, storageQuota: number | null, storageFree: number | null }} device
@@ -107,10 +108,11 @@
  * @property {number} vocabularySize
  * @property {boolean} chatTemplate whether there is one: the file's, or what was given to load
  * @property {string} chatTemplateError why the file's cannot be used; '' when it can, or there is none
- * @property {'f32' | 'f16' | 'q8_0'} kvType
+ * @property {'q16' | 'f32' | 'f16' | 'q8_0'} kvType
  * @property {number} threads
  * @property {'relaxed' | 'simd128'} variant
  * @property {string} kernels
+ * @property {'given' | 'remembered' | 'tried'} tuned where `kernels` and `threads` come from
  * @property {32} addressBits
  * @property {boolean} isolated whether the page may share memory with threads
  * @property {string} fallbackReason why one thread or plain SIMD128 is in use; '' when nothing is held back

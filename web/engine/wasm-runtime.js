@@ -16,6 +16,7 @@ import { TesseraError } from '../base/errors.js';
  * @property {(readers: object[], options: string) => string} estimate
  * @property {(adapters: { readers: object[], scale: number }[]) => string} setAdapters
  * @property {() => string} warmup
+ * @property {(kernels: string, threads: number) => string} tune
  * @property {(text: string, special: boolean, bos: boolean) => string} tokenize
  * @property {(ids: string) => string} detokenize
  * @property {(request: string) => string} start
@@ -126,6 +127,15 @@ export class WasmRuntime {
   /** Runs the model a little, so that the browser has compiled it well before the first question. */
   warmup() {
     this.#call(() => this.#native.warmup());
+  }
+
+  /**
+   * Sets what is given and tries out the rest; returns what is in use.
+   * @param {import('./tuning.js').Settings} settings
+   * @returns {import('./tuning.js').Settings}
+   */
+  tune({ kernels, threads }) {
+    return this.#call(() => this.#native.tune(kernels, threads));
   }
 
   /** @returns {number[]} */

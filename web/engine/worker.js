@@ -4,6 +4,7 @@ import { openModel } from '../store/open-model.js';
 import { verify } from '../store/verify-model.js';
 import { EngineHost } from './host.js';
 import { ThreadOrders } from './threads.js';
+import { cachedNotes } from './tuning.js';
 import { TesseraError } from '../base/errors.js';
 
 /**
@@ -27,6 +28,7 @@ const host = new EngineHost({
     }),
   openModel,
   readHeaders,
+  notes: cachedNotes(),
   verifyModel: (id) => verify(id),
   importModule: async (variant, wasmUrl) => {
     const beside = (/** @type {string} */ name) => new URL(name, wasmUrl || import.meta.url).href;

@@ -82,8 +82,8 @@ function chatNotices(info) {
 
 /** Another tab runs a model now. */
 async function loseEngine() {
-  if (!chat.engine) return;
-  await leaveChat();
+  await start.stop(); // it may be loading still
+  if (chat.engine) await leaveChat();
   const text = 'The conversation is kept. Start the model here to take it back.';
   start.say(notice({ kind: 'info', title: 'Another tab has taken over.', text }));
 }

@@ -17,6 +17,7 @@ import { showStoredAdapters } from './stored-adapters.js';
 /**
  * @typedef {import('./catalog.js').CatalogModel} CatalogModel
  * @typedef {{model: string | File | File[], name: string, takeOver: boolean, onProgress: (event: import('../tessera.js').LoadProgress) => void, signal: AbortSignal}} LoadJob
+ * @typedef {{model: string | File | File[], name: string, bytes: number, takeOver?: boolean}} Choice
  */
 
 export class StartView {
@@ -30,6 +31,8 @@ export class StartView {
   #running = null;
   /** Ends what is being found out about the models. */
   #estimating = new AbortController();
+  /** Of the last loading. @type {Promise<void>} */
+  #ended = Promise.resolve();
 
   /** @param {(job: LoadJob) => Promise<void>} load resolves when the engine is ready and the chat is on screen */
   constructor(load) {
@@ -106,7 +109,7 @@ export class StartView {
     files.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
     const bytes = files.reduce((sum, file) => sum + file.size, 0);
     const name = files[0].name.replace(/\.gguf$/i, '');
-    void this.#start({ model: files.length === 1 ? files[0] : files, name, bytes });
+    this.#start({ model: files.length === 1 ? files[0] : files, name, bytes });
   }
 
   async #renderCards() {
@@ -114,7 +117,7 @@ export class StartView {
     const cards = choices.map((choice, index) => {
       const { model } = choice;
       return modelCard(choice, index === 0, {
-        start: () => void this.#start({ model: model.manifest, name: model.name, bytes: model.bytes }),
+        start: () => this.#start({ model: model.manifest, name: model.name, bytes: model.bytes }),
         say: (title, text, good) => this.say(notice({ kind: good ? 'info' : 'warn', title, text })),
         fail: (error) => this.say(errorNotice(error)),
         refresh: async () => {
@@ -170,9 +173,19 @@ export class StartView {
     this.#notices.firstElementChild?.scrollIntoView({ block: 'nearest' });
   }
 
-  /** @param {{model: string | File | File[], name: string, bytes: number, takeOver?: boolean}} choice */
-  async #start({ model, name, bytes, takeOver = false }) {
-    if (this.#running) return;
+  /** Ends the loading of a model, if there is any; resolves when nothing of it is left. */
+  async stop() {
+    this.#running?.abort();
+    await this.#ended;
+  }
+
+  /** @param {Choice} choice */
+  #start(choice) {
+    if (!this.#running) this.#ended = this.#run(choice);
+  }
+
+  /** @param {Choice} choice */
+  async #run({ model, name, bytes, takeOver = false }) {
     const running = new AbortController();
     this.#running = running;
     this.#estimating.abort();
@@ -209,7 +222,7 @@ export class StartView {
     await this.#renderCards();
     if (isAbort(failure)) this.say(this.#pausedNotice(progress, local));
     else if (!(failure instanceof EngineElsewhere)) this.say(errorNotice(failure));
-    else this.say(elsewhereNotice(() => void this.#start({ model, name, bytes, takeOver: true })));
+    else this.say(elsewhereNotice(() => this.#start({ model, name, bytes, takeOver: true })));
     this.#list.querySelector('button')?.focus();
   }
 

@@ -135,11 +135,11 @@ async function manifestRecord({ url, backend, folder, network, signal, mostBytes
     ...recordOfManifest(url, manifest, shardUrls(manifest, url), network.chunkBytes),
     ...(kind && { kind }),
   };
+  for (const source of record.sources) folder.recall(source);
   const wanted = new Map(record.sources.map((source) => [source.key, source]));
   await folder.keepOnly(
     (key, index) => wanted.get(key)?.bytes != null && folder.has(/** @type {any} */ (wanted.get(key)), index),
   );
-  for (const source of record.sources) source.pins = folder.pinsOf(source);
   const missing = record.sources.reduce((sum, source) => sum + Number(source.bytes) - folder.storedBytesOf(source), 0);
   if (backend.persistent) await checkSpace(missing);
   await folder.save(record);

@@ -1,0 +1,239 @@
+/**
+ * Checks Tessera against llama.cpp: each opens the GGUF files that the other writes, and their greedy texts.
+ *
+ *   node scripts/check-peer.mjs [files] [greedy] [--tokens 32] [--types Q4_0,Q8_0] [--model NAME]
+ *
+ * files: in every type of `tessera quantize`, ours and llama-quantize's file of SmolLM2 are opened by both programs, which must go on alike with
+ * a prompt. greedy: ten prompts for each real model; where the two texts part, how close the two tokens are for each engine, and which of
+ * them float32 takes (scripts/oracle.py). Nobody's sampler has a say: both get the same token ids, and the likeliest token is taken.
+ * Needs llama-server and llama-quantize 0.7.0 on the PATH, build/native/tessera, the models of scripts/get-model, and for float32 a Python with
+ * numpy and gguf (TESSERA_CONVERT_PYTHON names another than python3). Exit 1 when a file is not opened or not understood alike.
+ */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { parseArgs, promisify } from 'node:util';
+
+import { json, modelPath, realModels, root, tessera } from '../tests/golden/cli.mjs';
+import { LlamaServer, kThreads } from './llama-server.mjs';
+
+const run = promisify(execFile);
+const kLimitMs = 600_000;
+const python = process.env.TESSERA_CONVERT_PYTHON ?? 'python3';
+const folder = mkdtempSync(path.join(tmpdir(), 'tessera-peer-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+
+const chatPrompts = [
+  'Write a short story about a lighthouse keeper who finds a letter in a bottle.',
+  'Explain how a bicycle stays upright while it is moving.',
+  'What are the main causes of the French Revolution?',
+  'Give me a recipe for a simple vegetable soup.',
+  'Describe the water cycle to a ten-year-old child.',
+  'Write a Python function that returns the n-th Fibonacci number.',
+  'Write an email to my landlord about a broken heater.',
+  'What should I see in Rome if I have only one day?',
+  'Compare cats and dogs as pets.',
+  'Why do leaves change their colour in autumn?',
+];
+const plainPrompts = [
+  'The history of the Roman Empire begins with',
+  'In order to bake good bread, you need',
+  'The three laws of thermodynamics state that',
+  'Once upon a time, in a small village by the sea, there lived',
+  'The capital of France is Paris. The capital of Germany is',
+  'def binary_search(items, target):\n',
+  'Photosynthesis is the process by which',
+  'Dear Sir or Madam,\n\nI am writing to',
+  'The first computers were built in the 1940s. They',
+  'The main difference between a virus and a bacterium is',
+];
+
+/** @typedef {{text: string, prompt: {text: string, ids: number[]}, ours: number[], theirs: number[], logprobs: Map<number, number>[], common: number}} Row */
+
+/** Text of a prompt as the model is meant to read it, and its ids. @param {string} model @param {string} prompt @param {boolean} chat */
+async function promptOf(model, prompt, chat) {
+  let text = prompt;
+  if (chat) {
+    const context = path.join(folder, 'context.json');
+    writeFileSync(
+      context,
+      JSON.stringify({ messages: [{ role: 'user', content: prompt }], add_generation_prompt: true }),
+    );
+    text = (await json(['render', '-m', model, '--context', context])).text;
+  }
+  /** @type {number[]} */
+  const ids = (await json(['tokenize', '-m', model, '--special', ...(chat ? [] : ['--bos'])], { input: text })).ids;
+  return { text, ids };
+}
+
+/** @param {string} model @param {{text: string, ids: number[]}} prompt @param {number} count @param {string} kv @returns {Promise<number[]>} */
+async function ourGreedy(model, prompt, count, kv) {
+  const args = ['run', '-m', model, '--raw', '-p', prompt.text, '-n', String(count), '--temp', '0', '-t', kThreads];
+  if (kv) args.push('--kv', kv);
+  const answer = await json(args);
+  if (answer.prompt_tokens !== prompt.ids.length)
+    throw new Error(`we read ${answer.prompt_tokens} of ${prompt.ids.length} tokens`);
+  return answer.tokens;
+}
+
+/** Tokens that two sequences share at their beginning. @param {number[]} a @param {number[]} b */
+function commonLength(a, b) {
+  const end = Math.min(a.length, b.length);
+  for (let i = 0; i < end; ++i) if (a[i] !== b[i]) return i;
+  return end;
+}
+
+/** Per list of ids, float32's log-probabilities after each of them. @param {string} model @param {string[]} lists @returns {Promise<Map<number, number>[][]>} */
+async function oracle(model, lists) {
+  const args = [
+    path.join(root, 'scripts/oracle.py'),
+    'logits',
+    model,
+    '--top',
+    '20',
+    ...lists.flatMap((ids) => ['--tokens', ids]),
+  ];
+  const { stdout } = await run(python, args, { timeout: kLimitMs, maxBuffer: 1 << 28 });
+  const reports = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  return reports.map(({ positions }) =>
+    positions.map((/** @type {{top: [number, number][]}} */ { top }) => new Map(top)),
+  );
+}
+
+/** log p(a) - log p(b), where both are among the listed. @param {Map<number, number>} top @param {number} a @param {number} b */
+const gap = (top, a, b) =>
+  top.has(a) && top.has(b) ? /** @type {number} */ (top.get(a)) - /** @type {number} */ (top.get(b)) : NaN;
+
+/** Tokens of `answer` that are float32's likeliest after what stands before them. @param {Map<number, number>[]} after @param {number} promptLength @param {number[]} answer */
+function followsOracle(after, promptLength, answer) {
+  const likeliest = answer.map((_, i) => /** @type {number} */ (after[promptLength + i - 1].keys().next().value));
+  return commonLength(answer, likeliest);
+}
+
+/**
+ * One line: how far the texts agree, how far float32 goes along with each, and how close the two tokens are where they part.
+ * @param {string} model @param {Row} row @param {Map<number, number>[][]} reference float32 after ours and after theirs; empty if not asked
+ */
+async function describe(model, { text, prompt, ours, theirs, logprobs, common }, reference) {
+  const parted = common < Math.max(ours.length, theirs.length);
+  const parts = [parted ? `part after ${common}` : `equal (${common})`];
+  const follows = reference.map((after, i) => followsOracle(after, prompt.ids.length, i ? theirs : ours));
+  if (follows.length) parts.push(`float32 agrees with us for ${follows[0]}, with them for ${follows[1]}`);
+  if (parted && common < ours.length && common < theirs.length) {
+    const here = prompt.ids.length + common - 1;
+    const ids = [...prompt.ids, ...ours.slice(0, common)].join(',');
+    const { positions } = await json(['logits', '-m', model, '--tokens', ids, '--top', '20']);
+    const tops = { us: new Map(positions[here].top), them: logprobs[common], float32: reference[0]?.[here] };
+    for (const [who, top] of Object.entries(tops)) {
+      if (top) parts.push(`gap for ${who} ${gap(top, ours[common], theirs[common]).toFixed(3)}`);
+    }
+  }
+  console.log(`  ${parts.join('; ')}  ${JSON.stringify(text.slice(0, 40))}`);
+  return { equal: !parted, us: follows[0] === ours.length, them: follows[1] === theirs.length };
+}
+
+/** Ten prompts with one file. @param {string} title @param {string} model @param {number} count @param {{chat: boolean, exact?: boolean, withOracle: boolean}} options */
+async function compareGreedy(title, model, count, { chat, exact, withOracle }) {
+  const peer = await LlamaServer.open(model, exact ? ['-ctk', 'f32', '-ctv', 'f32', '-fa', 'off'] : []);
+  /** @type {Row[]} */
+  const rows = [];
+  try {
+    for (const text of chat ? chatPrompts : plainPrompts) {
+      const prompt = await promptOf(model, text, chat);
+      const ours = await ourGreedy(model, prompt, count, exact ? 'f32' : '');
+      const { tokens: theirs, logprobs } = await peer.greedy(prompt.ids, count);
+      rows.push({ text, prompt, ours, theirs, logprobs, common: commonLength(ours, theirs) });
+    }
+  } finally {
+    peer.close();
+  }
+  const lists = [
+    ...new Set(
+      rows.flatMap(({ prompt, ours, theirs }) => [ours, theirs].map((answer) => [...prompt.ids, ...answer].join(','))),
+    ),
+  ];
+  const reports = withOracle ? await oracle(model, lists) : [];
+  const after = new Map(lists.map((list, i) => [list, reports[i]]));
+  console.log(`${title}:`);
+  /** @type {{equal: boolean, us: boolean, them: boolean}[]} */
+  const results = [];
+  for (const row of rows) {
+    const reference = [row.ours, row.theirs].flatMap((answer) => {
+      const report = after.get([...row.prompt.ids, ...answer].join(','));
+      return report ? [report] : [];
+    });
+    results.push(await describe(model, row, reference));
+  }
+  const counts = (/** @type {'equal' | 'us' | 'them'} */ key) => results.filter((result) => result[key]).length;
+  const summary = withOracle
+    ? `; float32 agrees throughout with us in ${counts('us')}, with them in ${counts('them')}`
+    : '';
+  console.log(`  ${counts('equal')} of ${rows.length} texts of ${count} tokens are equal${summary}`);
+}
+
+/** Both programs' files of one type, each opened by both. @param {string} type @param {number} count */
+async function compareType(type, count) {
+  const source = modelPath(realModels[0]);
+  const files = { ours: path.join(folder, 'ours.gguf'), theirs: path.join(folder, 'theirs.gguf') };
+  await json(['quantize', source, files.ours, type]);
+  await run('llama-quantize', ['--allow-requantize', source, files.theirs, type, kThreads], {
+    timeout: kLimitMs,
+    maxBuffer: 1 << 28,
+  });
+  const parts = [];
+  for (const [whose, file] of Object.entries(files)) {
+    const prompt = await promptOf(file, chatPrompts[0], true);
+    const ours = await ourGreedy(file, prompt, count, '');
+    const peer = await LlamaServer.open(file);
+    const { tokens: theirs } = await peer.greedy(prompt.ids, count).finally(() => peer.close());
+    if (ours.length === 0 || theirs.length === 0)
+      throw new Error(`${type}: ${whose} file: no token from ${ours.length ? 'llama.cpp' : 'us'}`);
+    parts.push(`${whose} file: opened by both, ${commonLength(ours, theirs)} of ${count} tokens alike`);
+    rmSync(file);
+  }
+  console.log(`  ${type.padEnd(7)} ${parts.join('; ')}`);
+}
+
+async function main() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      tokens: { type: 'string', default: '32' },
+      types: { type: 'string' },
+      model: { type: 'string', multiple: true },
+    },
+  });
+  const count = Number(values.tokens);
+  const wanted = positionals.length ? positionals : ['files', 'greedy'];
+  if (wanted.includes('files')) {
+    const { stderr } = await tessera([
+      'quantize',
+      modelPath(realModels[0]),
+      path.join(folder, 'none.gguf'),
+      'nonsense',
+    ]);
+    const types = values.types?.split(',') ?? stderr.match(/^hint: use one of (.*)$/m)?.[1].split(', ') ?? [];
+    console.log(`files of ${types.length} types, from ${realModels[0]}:`);
+    for (const type of types) await compareType(type, count);
+  }
+  if (!wanted.includes('greedy')) return;
+  const withOracle = await run(python, ['-c', 'import gguf, numpy']).then(
+    () => true,
+    () => false,
+  );
+  if (!withOracle) console.log(`${python} has no numpy and gguf: float32 is left out`);
+  for (const name of values.model ?? realModels) {
+    const chat = name.includes('instruct');
+    await compareGreedy(name, modelPath(name), count, { chat, withOracle });
+    const wide = path.join(folder, 'f32.gguf');
+    await json(['quantize', modelPath(name), wide, 'F32']);
+    await compareGreedy(`${name} as F32, caches in f32`, wide, count, { chat, exact: true, withOracle: false });
+    rmSync(wide);
+  }
+}
+
+await main();
