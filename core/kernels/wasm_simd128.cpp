@@ -12,13 +12,13 @@ namespace {
 
 struct Simd128 : WasmLanes {
   // A dot of 16-bit pairs adds neighbours, so the four codes of a row are split into (0, 2) and (1, 3): both land in the row's lane.
-  struct Pairs {
+  struct WidenedCodes {
     v128_t even;
     v128_t odd;
   };
-  using Codes = Pairs;
-  using Signed = Pairs;
-  using Act = Pairs;
+  using Codes = WidenedCodes;
+  using Signed = WidenedCodes;
+  using Act = WidenedCodes;
   using Sum = v128_t;
   using SignedSum = v128_t;
   static constexpr int kSumLimit = 0;
@@ -31,10 +31,10 @@ struct Simd128 : WasmLanes {
   static Act load_act(const int8_t* at) { return prepare_signed(wasm_v128_load32_splat(at)); }
   static Sum zero_sum() { return wasm_i32x4_const_splat(0); }
   static SignedSum zero_signed_sum() { return zero_sum(); }
-  static Sum dot(Sum sum, const Pairs& codes, const Pairs& act) {
+  static Sum dot(Sum sum, const WidenedCodes& codes, const WidenedCodes& act) {
     return wasm_i32x4_add(wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(codes.even, act.even)), wasm_i32x4_dot_i16x8(codes.odd, act.odd));
   }
-  static SignedSum dot_signed(SignedSum sum, const Pairs& codes, const Pairs& act) { return dot(sum, codes, act); }
+  static SignedSum dot_signed(SignedSum sum, const WidenedCodes& codes, const WidenedCodes& act) { return dot(sum, codes, act); }
   static I32 widen(Sum sum) { return sum; }
   static I32 widen_signed(SignedSum sum) { return sum; }
 };
