@@ -65,6 +65,22 @@ test('chat keeps the conversation, saves it and never overwrites a file', { skip
   assert.deepEqual(roles, ['system', 'user', 'assistant', 'user', 'assistant']);
 });
 
+test('a model that thinks: run keeps its text as it is unless asked, chat tells the two apart', { skip }, async () => {
+  const thinker = path.join(root, 'tests/data/tiny-thinker.gguf');
+  const [thought, answer] = ['Someone greets me; a greeting is the right answer.', 'Hello, friend!'];
+  const run = ['run', '-m', thinker, '-p', 'Hi', '--temp', '0'];
+  const whole = await json(run);
+  assert.equal(whole.text, `<think>${thought}</think>\n\n${answer}`);
+  assert.ok(!('reasoning' in whole));
+  const apart = await json([...run, '--split-reasoning']);
+  assert.deepEqual([apart.text, apart.reasoning], [answer, thought]);
+  const shown = `(thinking)\n${thought}\n(answer)\n${answer}\n`;
+  assert.equal((await tessera([...run, '--split-reasoning'])).stdout, shown);
+  const raw = await tessera([...run, '--split-reasoning', '--raw']);
+  assert.match(raw.stderr, /^error: invalid_argument: --raw does not go with .*--split-reasoning/);
+  assert.equal((await tessera(['chat', '-m', thinker, '--temp', '0'], { input: 'Hi\n' })).stdout, shown);
+});
+
 test('chat explains a full context and loses nothing', { skip }, async () => {
   const saved = path.join(folder, 'kept.md');
   const input = `Hi\n${'long '.repeat(60)}\n/save ${saved}\n`;
