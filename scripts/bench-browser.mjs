@@ -71,7 +71,10 @@ export async function tab({ model, threads, promptTokens, generateTokens, depth 
     return {
       name: `tessera in Chromium (${info.variant}, ${info.threads} threads)`,
       repeat: async () => {
-        const report = await page.evaluate(runBench, { promptTokens, generateTokens, depth, repetitions: 1 });
+        const report = await page.evaluate(runBench, {
+          ...{ promptTokens, generateTokens, depth },
+          ...{ repetitions: 1, roofline: true },
+        });
         return { ...speedOf(report), details: { ...speedOf(report).details, info } };
       },
       close,

@@ -17,7 +17,21 @@ const run = promisify(execFile);
 
 /** @param {Task} task @returns {Runner} */
 function native({ model, threads, promptTokens, generateTokens, depth }) {
-  const args = ['bench', '-m', model, '--json', '-r', '1', '-t', threads, '-p', promptTokens, '-n', generateTokens];
+  const args = [
+    'bench',
+    '-m',
+    model,
+    '--json',
+    '--roofline',
+    '-r',
+    '1',
+    '-t',
+    threads,
+    '-p',
+    promptTokens,
+    '-n',
+    generateTokens,
+  ];
   return {
     name: 'tessera native',
     repeat: async () => {
@@ -85,6 +99,8 @@ function readArguments() {
 async function measureAll(runners, repetitions) {
   const rows = runners.map(({ name }) => ({
     name,
+    /** The best of all repetitions. */
+    roofline: { products_tps: 0, reading_tps: 0 },
     prefill: /** @type {number[]} */ ([]),
     decode: /** @type {number[]} */ ([]),
     details: {},
@@ -96,6 +112,9 @@ async function measureAll(runners, repetitions) {
       rows[index].prefill.push(prefill);
       rows[index].decode.push(decode);
       rows[index].details = details;
+      const { roofline } = /** @type {{ roofline?: { products_tps: number, reading_tps: number } }} */ (details);
+      for (const rate of /** @type {const} */ (['products_tps', 'reading_tps']))
+        rows[index].roofline[rate] = Math.max(rows[index].roofline[rate], roofline?.[rate] ?? 0);
     }
   }
   return rows;
@@ -123,6 +142,14 @@ async function main() {
     );
     for (const { name, prefill, decode } of rows) {
       console.log(`${name.padEnd(44)} prefill ${figures(prefill)}  decode ${figures(decode)}`);
+    }
+    console.log('\nPasses a second over the weights of a token with nothing in between, the best of all repetitions:');
+    for (const { name, decode, roofline } of rows) {
+      if (roofline.products_tps === 0) continue;
+      const share = Math.round((100 * median(decode)) / roofline.products_tps);
+      console.log(
+        `${name.padEnd(44)} multiplied ${roofline.products_tps.toFixed(1)}  read ${roofline.reading_tps.toFixed(1)}  decode is ${share} % of the first`,
+      );
     }
   } finally {
     for (const { close } of runners) await close?.();

@@ -1,10 +1,13 @@
 /**
- * How fast a model is downloaded into a real Chromium's store, everything included (ranges, hashing, chunk files), beside what a
- * plain fetch written to one file of the same store does, by turns. Usage: node scripts/download-rate.mjs [--megabytes 1000] [--runs 5]
- * [--browser chrome|firefox]
+ * How fast a model is downloaded into a real browser's store, everything included (ranges, hashing, chunk files), beside what a
+ * plain fetch written to one file of the same store does, by turns, with the processor time of all programs that take part (Linux).
+ * Usage: node scripts/download-rate.mjs [--megabytes 1000] [--runs 5] [--browser chrome|firefox] [--manifest: in shards with hashes]
+ * The profile, and so the store, lies in the folder for temporary files: TMPDIR=/dev/shm leaves the disk out.
  */
 import { build } from 'esbuild';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -12,34 +15,81 @@ import { launch } from '../tests/browser/harness.mjs';
 import { pattern } from '../tests/web/store-contract.mjs';
 
 const kPiece = pattern(16 << 20, 1);
+const kTicks = 100; // of /proc, a second
 const kHeaders = {
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Embedder-Policy': 'require-corp',
   'Cache-Control': 'no-store',
 };
 
+const kShardBytes = 16e6; // no divisor of the piece: no two shards are equal
+const kBlockBytes = 1 << 19; // as `tessera split` has them
+
+const sha256 = (/** @type {string | Buffer} */ bytes) => createHash('sha256').update(bytes).digest('hex');
+
 /**
- * @param {number} size of /model.gguf, whose bytes are made up as they are sent
- * @param {string} workerCode
+ * The made-up model's bytes from start to end, in pieces.
+ * @param {number} start
+ * @param {number} end
  */
-async function startServer(size, workerCode) {
+function* bytesOf(start, end) {
+  for (let at = start; at < end;) {
+    const inside = at % kPiece.length;
+    const piece = kPiece.subarray(inside, Math.min(inside + (1 << 20), kPiece.length, inside + end - at));
+    yield at === 0 ? Buffer.concat([Buffer.from('GGUF'), piece.subarray(4)]) : piece;
+    at += piece.length;
+  }
+}
+
+/** @param {number} size of the whole file */
+function makeManifest(size) {
+  const shards = [];
+  for (let offset = 0; offset < size; offset += kShardBytes) {
+    const bytes = Math.min(kShardBytes, size - offset);
+    const all = Buffer.concat([...bytesOf(offset, offset + bytes)]);
+    let blocks = '';
+    for (let at = 0; at < bytes; at += kBlockBytes) blocks += sha256(all.subarray(at, at + kBlockBytes));
+    shards.push({ path: `shard-${offset}`, offset, bytes, sha256: sha256(all), blocks_sha256: sha256(blocks) });
+  }
+  const about = { name: 'made up', architecture: 'llama', quantization: 'Q4_1', license: '', chat_template: false };
+  const file = { name: 'model.gguf', bytes: size, sha256: '0'.repeat(64) };
+  return JSON.stringify({
+    format: 'tessera-shards',
+    version: 1,
+    ...about,
+    context_length: 1,
+    block_bytes: kBlockBytes,
+    file,
+    shards,
+  });
+}
+
+/**
+ * @param {number} size of /model.gguf, whose bytes are made up as they are sent; /shard-N are its parts
+ * @param {Record<string, string>} pages what lies at the other paths
+ */
+async function startServer(size, pages) {
   const server = createServer(async (request, response) => {
     const path = new URL(request.url ?? '/', 'http://host').pathname;
-    const headers = { ...kHeaders, 'Content-Type': path.endsWith('.js') ? 'text/javascript' : 'text/html' };
-    if (path !== '/model.gguf')
-      return void response.writeHead(200, headers).end(path === '/worker.js' ? workerCode : '');
+    const shard = /^\/shard-(\d+)$/.exec(path);
+    if (path !== '/model.gguf' && !shard) {
+      const headers = { ...kHeaders, 'Content-Type': path.endsWith('.js') ? 'text/javascript' : 'text/html' };
+      return void response.writeHead(200, headers).end(pages[path] ?? '');
+    }
+    const first = Number(shard?.[1] ?? 0);
+    const bytes = shard ? Math.min(kShardBytes, size - first) : size;
     const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
     const start = Number(range?.[1] ?? 0);
-    const end = range ? Math.min(size, Number(range[2]) + 1) : size;
+    const end = range ? Math.min(bytes, Number(range[2]) + 1) : bytes;
     const of = { ...kHeaders, ETag: '"1"', 'Content-Length': end - start };
-    response.writeHead(range ? 206 : 200, range ? { ...of, 'Content-Range': `bytes ${start}-${end - 1}/${size}` } : of);
+    response.writeHead(
+      range ? 206 : 200,
+      range ? { ...of, 'Content-Range': `bytes ${start}-${end - 1}/${bytes}` } : of,
+    );
     const closed = once(response, 'close');
-    for (let at = start; at < end && !response.destroyed;) {
-      const inside = at % kPiece.length;
-      const piece = kPiece.subarray(inside, Math.min(inside + (1 << 20), kPiece.length, inside + end - at));
-      const sent = at === 0 ? Buffer.concat([Buffer.from('GGUF'), piece.subarray(4)]) : piece;
-      at += sent.length;
-      if (!response.write(sent)) await Promise.race([once(response, 'drain'), closed]);
+    for (const piece of bytesOf(first + start, first + end)) {
+      if (response.destroyed) return;
+      if (!response.write(piece)) await Promise.race([once(response, 'drain'), closed]);
     }
     response.end();
   });
@@ -48,21 +98,45 @@ async function startServer(size, workerCode) {
   return { url: `http://127.0.0.1:${port}/`, close: () => (server.closeAllConnections(), server.close()) };
 }
 
+/**
+ * @param {number} root a process
+ * @returns {Promise<number>} seconds of processor time that this program, that process and its children have used
+ */
+async function processorSeconds(root) {
+  const { user, system } = process.cpuUsage();
+  let seconds = (user + system) / 1e6;
+  const family = new Set([root]);
+  const numbers = (await readdir('/proc').catch(() => [])).map(Number).filter(Boolean);
+  for (const id of numbers.sort((a, b) => a - b)) {
+    const stat = await readFile(`/proc/${id}/stat`, 'utf8').catch(() => '');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // from the third one on: proc(5)
+    if (id !== root && !family.has(Number(fields[1]))) continue;
+    family.add(id);
+    seconds += (Number(fields[11]) + Number(fields[12])) / kTicks;
+  }
+  return seconds;
+}
+
 const { values } = parseArgs({
   options: {
     megabytes: { type: 'string', default: '1000' },
     runs: { type: 'string', default: '5' },
     browser: { type: 'string', default: 'chrome' },
+    manifest: { type: 'boolean', default: false },
   },
 });
 const size = Number(values.megabytes) * 1e6;
 const worker = fileURLToPath(new URL('../tests/browser/store-worker.js', import.meta.url));
 const { outputFiles } = await build({ entryPoints: [worker], bundle: true, format: 'esm', write: false });
-const server = await startServer(size, outputFiles[0].text);
+const pages = { '/worker.js': outputFiles[0].text, '/manifest.json': values.manifest ? makeManifest(size) : '' };
+const server = await startServer(size, pages);
 /** @type {(() => Promise<void>)[]} */
 const ends = [];
 try {
-  const browser = await launch({ after: (end) => ends.push(end) }, values.browser === 'firefox' ? 'firefox' : 'chrome');
+  const name = values.browser === 'firefox' ? 'firefox' : 'chrome';
+  // Who watches the network hears of every piece of every answer.
+  const browser = await launch({ after: (end) => ends.push(end) }, name, { networkEnabled: false });
+  const root = Number(browser.process()?.pid);
   const page = await browser.newPage();
   page.setDefaultTimeout(300_000);
   await page.goto(server.url);
@@ -79,13 +153,15 @@ try {
   const rates = { plain: /** @type {number[]} */ ([]), store: /** @type {number[]} */ ([]) };
   for (let run = 0; run < Number(values.runs); ++run) {
     for (const task of /** @type {const} */ (['plain', 'store'])) {
+      const before = await processorSeconds(root);
       const { milliseconds, error } = await measure({
         task: task === 'plain' ? 'plain' : 'download',
-        url: `${server.url}model.gguf`,
+        url: server.url + (task === 'store' && values.manifest ? 'manifest.json' : 'model.gguf'),
       });
       if (error) throw new Error(JSON.stringify(error));
+      const cpu = ((await processorSeconds(root)) - before) * (1e9 / size);
       rates[task].push(size / 1e3 / milliseconds);
-      console.log(`${task.padEnd(5)} ${(size / 1e3 / milliseconds).toFixed(0)} MB/s`);
+      console.log(`${task.padEnd(5)} ${(size / 1e3 / milliseconds).toFixed(0)} MB/s, ${cpu.toFixed(1)} s of CPU a GB`);
     }
   }
   const median = (/** @type {number[]} */ all) => all.toSorted((a, b) => a - b)[all.length >> 1];

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Makes tests/data/tiny-llama.gguf and tests/data/tiny-gemma3.gguf: two small random models with every part of the real ones.
+"""Makes tests/data/tiny-llama.gguf, tiny-gemma3.gguf and tiny-thinker.gguf: small random models with every part of the real ones.
 
 Needs numpy and gguf (0.19) from PyPI. Deterministic: the committed files come out again, byte for byte.
 
 tiny-llama answers any chat with "Hello! I am a tiny model." and then ends: its output matrix maps each token to a fixed successor
 with a clear margin, while attention and feed-forward are random and move every logit. Its matrices use all tensor formats.
+tiny-thinker does the same with an answer that thinks first.
 tiny-gemma3 has a sliding window of 16 (six local layers around one global), QK norms, post norms and tied embeddings.
 """
 
@@ -24,6 +25,13 @@ GEMMA_CHAT = (
     "{{ bos_token }}{% for message in messages %}{{ '<start_of_turn>' + ('model' if message['role'] == 'assistant' else 'user') + '\n'"
     " + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
 )
+THINKER_CHAT = (
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n'}}{% if message['reasoning_content'] %}"
+    "{{'<think>\n' + message['reasoning_content'] + '\n</think>\n\n'}}{% endif %}{{message['content'] + '<|im_end|>\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+THOUGHTS = ["\n", "<think>", "Someone", " greets", " me", ";", " a", " greeting", " is", " the", " right", " answer", ".", "</think>"]
+THINKER_ANSWER = [*THOUGHTS, "\n\n", "Hello", ",", " friend", "!", "<|im_end|>"]
 ANSWER = ["\n", "Hello", "!", " I", " am", " a", " tiny", " model", ".", "<|im_end|>"]
 WORDS = [" the", " of", " and", " to", " in", " is", " that", " you", " for", "ing", "er", "on", "re", "ed", "st", "ll"]
 
@@ -93,18 +101,19 @@ def byte_letters():
     return letters
 
 
-def bpe_vocabulary():
+def bpe_vocabulary(answer=ANSWER, tags=()):
     letters = byte_letters()
-    tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] + [letters[byte] for byte in range(256)]
+    tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *tags] + [letters[byte] for byte in range(256)]
     merges = []
-    for word in [text for text in ANSWER if not text.startswith("<")] + WORDS:
+    for word in [text for text in answer if not text.startswith("<")] + WORDS:
         spelled = [letters[byte] for byte in word.encode()]
         for end in range(2, len(spelled) + 1):
             left, right = "".join(spelled[: end - 1]), spelled[end - 1]
             if left + right not in tokens:
                 merges.append(f"{left} {right}")
                 tokens.append(left + right)
-    types = [gguf.TokenType.CONTROL] * 3 + [gguf.TokenType.NORMAL] * (len(tokens) - 3)
+    types = [gguf.TokenType.CONTROL] * 3 + [gguf.TokenType.USER_DEFINED] * len(tags)
+    types += [gguf.TokenType.NORMAL] * (len(tokens) - len(types))
     return tokens, types, merges
 
 
@@ -153,10 +162,10 @@ class Maker:
         self.writer.close()
 
 
-def successors(tokens, rng):
-    """A permutation of the ids in which ANSWER is one walk."""
+def successors(tokens, rng, answer=ANSWER):
+    """A permutation of the ids in which the answer is one walk."""
     letters = byte_letters()
-    walk = [tokens.index(text if text.startswith("<") else "".join(letters[b] for b in text.encode())) for text in ANSWER]
+    walk = [tokens.index(text if text.startswith("<") else "".join(letters[b] for b in text.encode())) for text in answer]
     rest = rng.permutation([i for i in range(len(tokens)) if i not in walk])
     cycle = np.concatenate([walk, rest])
     following = np.empty(len(tokens), dtype=int)
@@ -214,6 +223,43 @@ def make_llama():
         maker.matrix(block + "ffn_gate.weight", ffn, width, gate, 1.5)
         maker.matrix(block + "ffn_up.weight", ffn, width, up, 1.5)
         maker.matrix(block + "ffn_down.weight", width, ffn, down, 1.0)
+    maker.close()
+
+
+def make_thinker():
+    tokens, types, merges = bpe_vocabulary(THINKER_ANSWER, ("<think>", "</think>"))
+    maker = Maker("tiny-thinker.gguf", "llama", 20261125)
+    writer, width, ffn = maker.writer, 64, 32
+    writer.add_name("Tiny Thinker")
+    writer.add_license("mit")
+    writer.add_block_count(1)
+    writer.add_context_length(256)
+    writer.add_embedding_length(width)
+    writer.add_feed_forward_length(ffn)
+    writer.add_head_count(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    writer.add_token_merges(merges)
+    writer.add_eos_token_id(2)
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(THINKER_CHAT)
+
+    embedding = maker.rng.standard_normal((len(tokens), width)).astype(np.float32)
+    output = 0.01 * maker.rng.standard_normal((len(tokens), width)).astype(np.float32)
+    output[successors(tokens, maker.rng, THINKER_ANSWER)] += embedding / 4
+    maker.tensor("token_embd.weight", embedding, Q.Q8_0)
+    maker.tensor("output.weight", output, Q.Q8_0)
+    maker.norm("output_norm.weight", width)
+    for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+        maker.matrix(f"blk.0.{name}.weight", width, width, Q.Q8_0, 0.5)
+    for name, rows, columns in (("gate", ffn, width), ("up", ffn, width), ("down", width, ffn)):
+        maker.matrix(f"blk.0.ffn_{name}.weight", rows, columns, Q.Q8_0, 0.5)
+    maker.norm("blk.0.attn_norm.weight", width)
+    maker.norm("blk.0.ffn_norm.weight", width)
     maker.close()
 
 
@@ -275,6 +321,7 @@ def make_gemma3():
 if __name__ == "__main__":
     DATA.mkdir(parents=True, exist_ok=True)
     make_llama()
+    make_thinker()
     make_gemma3()
     for path in sorted(DATA.glob("tiny-*.gguf")):
         print(path.name, path.stat().st_size, "bytes")

@@ -76,6 +76,41 @@ async function takeAll(name, viewport, scheme, scope) {
     await shoot(dialog);
     await page.keyboard.press('Escape');
   }
+  await takeOwn(page, shoot);
+}
+
+/**
+ * Models of the reader's own: one that thinks, one without a chat template, one with an adapter.
+ * @param {import('puppeteer-core').Page} page
+ * @param {(view: string) => Promise<unknown>} shoot
+ */
+async function takeOwn(page, shoot) {
+  const choose = async (/** @type {string} */ selector, /** @type {string} */ path) => {
+    const input = /** @type {import('puppeteer-core').ElementHandle<HTMLInputElement>} */ (await page.$(selector));
+    await input.uploadFile(`${kRoot}tests/${path}`);
+  };
+  const open = async (/** @type {string} */ path) => {
+    await page.click('#open-engine');
+    await page.click('#engine-dialog .dialog-foot .button');
+    await page.waitForSelector('#start:not([hidden])');
+    await choose('#file-input', path);
+    await page.waitForSelector('#chat:not([hidden])');
+    await page.click('#new-chat');
+  };
+  await open('data/tiny-thinker.gguf');
+  await ask(page, 'Good morning!');
+  await shoot('thought');
+  await page.click('.reasoning summary');
+  await shoot('thinking');
+  await open('golden/architectures/llama.gguf');
+  await shoot('template');
+  await page.click('.problem .button-main');
+  await shoot('continue');
+  await page.click('#open-engine');
+  await choose('.adapters input[type=file]', 'golden/architectures/llama.lora.gguf');
+  await page.waitForSelector('.adapters:not([inert]) .adapter');
+  await page.$eval('.adapters', (node) => node.scrollIntoView());
+  await shoot('adapters');
 }
 
 const missing = skipReason();

@@ -1,8 +1,10 @@
 // Owns the Embind surface of the module: one class whose methods take and give JSON; translation only.
 #include <emscripten/bind.h>
 
+#include "core/engine/estimate.h"
 #include "core/engine/evaluate.h"
 #include "core/engine/session.h"
+#include "core/engine/tune.h"
 #include "wasm/js_byte_source.h"
 #include "wasm/request.h"
 
@@ -13,46 +15,66 @@ using Json = nlohmann::ordered_json;
 
 std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
-std::string value(Json json) { return dump(Json{{"value", std::move(json)}}); }
+/// An object made field by field: lists of initialisers cost several times the code (1.6 KB gzip in each module).
+class Object {
+ public:
+  [[gnu::noinline]] Object& add(const char* key, Json value) {
+    json_[key] = std::move(value);
+    return *this;
+  }
+  Json json() { return std::move(json_); }
+
+ private:
+  Json json_ = Json::object();
+};
+
+std::string value(Json json) { return dump(Object().add("value", std::move(json)).json()); }
 
 std::string failure(const Error& error) {
-  return dump(Json{{"error", {{"code", error_code_name(error.code)}, {"message", error.message}, {"hint", error.hint}}}});
+  const auto code = error_code_name(error.code);
+  return dump(Object().add("error", Object().add("code", code).add("message", error.message).add("hint", error.hint).json()).json());
 }
 
 Json info_json(const EngineInfo& info) {
-  return Json{{"name", info.name},
-              {"architecture", info.architecture},
-              {"quantization", info.quantization},
-              {"parameters", info.parameters},
-              {"context_size", info.context_size},
-              {"trained_context", info.trained_context},
-              {"vocab_size", info.vocab_size},
-              {"threads", info.threads},
-              {"kernels", info.kernels},
-              {"kv_type", kv_type_name(info.kv_type)},
-              {"weight_bytes", info.weight_bytes},
-              {"kv_bytes", info.kv_bytes},
-              {"workspace_bytes", info.workspace_bytes},
-              {"load_ms", info.load_ms},
-              {"has_chat_template", info.has_chat_template}};
+  return Object()
+      .add("name", info.name)
+      .add("architecture", info.architecture)
+      .add("quantization", info.quantization)
+      .add("parameters", info.parameters)
+      .add("context_size", info.context_size)
+      .add("trained_context", info.trained_context)
+      .add("vocab_size", info.vocab_size)
+      .add("threads", info.threads)
+      .add("kernels", info.kernels)
+      .add("kv_type", kv_type_name(info.kv_type))
+      .add("weight_bytes", info.weight_bytes)
+      .add("kv_bytes", info.kv_bytes)
+      .add("workspace_bytes", info.workspace_bytes)
+      .add("load_ms", info.load_ms)
+      .add("has_chat_template", info.has_chat_template)
+      .add("template_error", info.template_error)
+      .json();
 }
 
 Json generation_json(const Generation& generation) {
-  return Json{{"text", generation.text},
-              {"tokens", generation.tokens},
-              {"prompt_tokens", generation.prompt_tokens},
-              {"reused_tokens", generation.reused_tokens},
-              {"finish_reason", finish_reason_name(generation.finish_reason)},
-              {"prefill_ms", generation.prefill_ms},
-              {"prefill_tps", generation.prefill_tps()},
-              {"decode_tps", generation.decode_tps()}};
+  return Object()
+      .add("text", generation.text)
+      .add("reasoning", generation.reasoning)
+      .add("tokens", generation.tokens)
+      .add("prompt_tokens", generation.prompt_tokens)
+      .add("reused_tokens", generation.reused_tokens)
+      .add("finish_reason", finish_reason_name(generation.finish_reason))
+      .add("prefill_ms", generation.prefill_ms)
+      .add("prefill_tps", generation.prefill_tps())
+      .add("decode_tps", generation.decode_tps())
+      .json();
 }
 
 // A token as web/engine/protocol.js knows it; the bytes as numbers, because a token may be part of a character.
 Json scored_json(const Engine& engine, int32_t id, float logprob) {
   Json bytes = Json::array();
   for (const char byte : engine.token_bytes(id)) bytes.push_back(static_cast<uint8_t>(byte));
-  return Json{{"id", id}, {"bytes", std::move(bytes)}, {"logprob", logprob}};
+  return Object().add("id", id).add("bytes", std::move(bytes)).add("logprob", logprob).json();
 }
 
 /// `readers`: array of JavaScript objects as in JsByteSource.
@@ -98,6 +120,27 @@ class Runtime {
     return taken ? value(nullptr) : failure(taken.error());
   }
 
+  /// What loading will take, from the first bytes of each file; needs no model. `readers`: as in sources_of, `options` as for load.
+  std::string estimate(emscripten::val readers, const std::string& options_json) const {
+    Result<EngineOptions> options = parse_engine_options(options_json);
+    if (!options) return failure(options.error());
+    const Result<Estimate> found = tessera::estimate(sources_of(readers), options->context_size, options->kv_type);
+    if (!found) return failure(found.error());
+    const Estimate& estimate = found.value();
+    Json object = Object()
+                      .add("name", estimate.name)
+                      .add("architecture", estimate.architecture)
+                      .add("quantization", estimate.quantization)
+                      .add("parameters", estimate.parameters)
+                      .add("bits_per_weight", estimate.bits_per_weight())
+                      .add("context_size", estimate.context_size)
+                      .add("trained_context", estimate.trained_context)
+                      .add("kv_type", kv_type_name(estimate.kv_type))
+                      .json();
+    object.update(estimate_json(estimate));
+    return value(std::move(object));
+  }
+
   /// Computes a short batch and a single token, then forgets them: the browser compiles the hot loops meanwhile.
   std::string warmup() {
     const std::vector<int32_t> batch(kWarmupTokens, 0);
@@ -107,6 +150,16 @@ class Runtime {
     }
     session_->truncate(0);
     return value(nullptr);
+  }
+
+  /// `kernels` and `threads` as in TuneOptions. Returns {"kernels", "threads"} in use.
+  std::string tune(const std::string& kernels, int threads) {
+    const Result<void> done = tessera::tune(*engine_, *session_, {kernels, threads});
+    if (!done) return failure(done.error());
+    Json object;
+    object["kernels"] = engine_->info().kernels;
+    object["threads"] = engine_->info().threads;
+    return value(std::move(object));
   }
 
   std::string tokenize(const std::string& text, bool special, bool bos) const { return value(engine_->tokenize(text, special, bos)); }
@@ -136,15 +189,17 @@ class Runtime {
     const Result<GenerateStep> result = generator_->step();
     if (!result) return failure(result.error());
     const GenerateStep& step = result.value();
+    Object object;
     switch (step.kind) {
-      case GenerateStep::Kind::kPrefill: return value({{"kind", "prefill"}, {"done", step.prompt_done}, {"total", step.prompt_total}});
-      case GenerateStep::Kind::kWorking: return value({{"kind", "working"}});
-      case GenerateStep::Kind::kDone:
-        return value({{"kind", "done"}, {"text", step.text}, {"generation", generation_json(generator_->result())}});
-      case GenerateStep::Kind::kToken: break;
+      case GenerateStep::Kind::kPrefill:
+        object.add("kind", "prefill").add("done", step.prompt_done).add("total", step.prompt_total);
+        return value(object.json());
+      case GenerateStep::Kind::kWorking: return value(object.add("kind", "working").json());
+      case GenerateStep::Kind::kDone: object.add("kind", "done").add("generation", generation_json(generator_->result())); break;
+      case GenerateStep::Kind::kToken: object.add("kind", "token").add("token", step.token);
     }
-    Json token{{"kind", "token"}, {"token", step.token}, {"text", step.text}};
-    if (scored_) {
+    Json token = object.add("text", step.text).add("reasoning", step.reasoning).json();
+    if (scored_ && step.kind == GenerateStep::Kind::kToken) {
       token["scored"] = scored_json(*engine_, step.token, step.logprob);
       token["top"] = Json::array();
       for (const auto& [id, logprob] : step.top) token["top"].push_back(scored_json(*engine_, id, logprob));
@@ -164,7 +219,7 @@ class Runtime {
     if (!report) return failure(report.error());
     Json tops = Json::array();
     for (const LogitsReport::Position& position : report.value().positions) tops.push_back(position.top);
-    return value({{"hash", report.value().hash}, {"top", std::move(tops)}});
+    return value(Object().add("hash", report.value().hash).add("top", std::move(tops)).json());
   }
 
   /// As `tessera bench --json`, but for the model's name and the peak, which JavaScript knows.
@@ -174,7 +229,7 @@ class Runtime {
     const Result<BenchReport> report = run_bench(*session_, options.value());
     if (!report) return failure(report.error());
     const EngineInfo& info = engine_->info();
-    Json object = {{"kernels", info.kernels}, {"threads", info.threads}, {"load_ms", info.load_ms}};
+    Json object = Object().add("kernels", info.kernels).add("threads", info.threads).add("load_ms", info.load_ms).json();
     object.update(bench_json(options.value(), report.value()));
     return value(std::move(object));
   }
@@ -184,7 +239,7 @@ class Runtime {
 
   Result<std::vector<int32_t>> prompt_of(const AnswerRequest& request) const {
     if (!request.options.chat) return engine_->raw_prompt(request.prompt);
-    return engine_->chat_prompt(Json{{"messages", request.messages}});
+    return engine_->chat_prompt(Object().add("messages", request.messages).json(), request.options.template_override);
   }
 
   std::unique_ptr<Engine> engine_;
@@ -201,8 +256,10 @@ EMSCRIPTEN_BINDINGS(tessera) {
   emscripten::class_<Runtime>("Runtime")
       .constructor<>()
       .function("load", &Runtime::load)
+      .function("estimate", &Runtime::estimate)
       .function("setAdapters", &Runtime::set_adapters)
       .function("warmup", &Runtime::warmup)
+      .function("tune", &Runtime::tune)
       .function("tokenize", &Runtime::tokenize)
       .function("detokenize", &Runtime::detokenize)
       .function("start", &Runtime::start)

@@ -2,6 +2,7 @@
 
 #include <string_view>
 
+#include "core/engine/text_model.h"
 #include "wasm/js_json.h"
 
 namespace tessera {
@@ -99,14 +100,16 @@ Result<EngineOptions> parse_engine_options(const std::string& json) {
   const Json object = parse_json(json);
   Fields in(object);
   EngineOptions options;
-  std::string kv_type(kv_type_name(options.kv_type));
+  std::string kv_type = "auto";
   in.read("threads", options.threads);
   in.read("context_size", options.context_size);
   in.read("kv_type", kv_type);
+  in.read("chat_template", options.chat_template);
   if (!in.ok()) return in.failure();
-  const auto type = kv_type_from_name(kv_type);
-  if (!type) return Error{ErrorCode::kInvalidArgument, "kvType: found '" + kv_type + "', expected f32, f16 or q8_0", ""};
-  options.kv_type = *type;
+  options.kv_type = kv_type_from_name(kv_type);
+  if (!options.kv_type && kv_type != "auto") {
+    return Error{ErrorCode::kInvalidArgument, "kvType: found '" + kv_type + "', expected auto, q16, f32, f16 or q8_0", ""};
+  }
   return options;
 }
 
@@ -119,8 +122,16 @@ Result<AnswerRequest> parse_answer_request(const std::string& json) {
   in.read("stop", request.options.stop);
   in.read("logprobs", request.options.logprobs);
   in.read("top_logprobs", request.options.top_logprobs);
+  std::string chat_template;
+  in.read("chat_template", chat_template);
   if (!in.ok()) return in.failure();
+  if (!chat_template.empty()) {
+    Result<std::string> source = chat_template_source(chat_template, "chat_template");
+    if (!source) return source.error();
+    request.options.template_override = std::move(*source);
+  }
   request.options.chat = object.contains("messages");
+  request.options.split_reasoning = request.options.chat;
   if (request.options.chat) request.messages = object["messages"];
   if (!object.contains("sampler")) return request;
   Fields sampler(object["sampler"]);
@@ -138,6 +149,7 @@ Result<BenchOptions> parse_bench_options(const std::string& json) {
   in.read("depth", options.depth);
   in.read("repetitions", options.repetitions);
   in.read("profile", options.profile);
+  in.read("roofline", options.roofline);
   if (!in.ok()) return in.failure();
   return options;
 }

@@ -50,26 +50,46 @@ export interface LoraAdapter {
 /** One adapter or several (at most 8), in the order in which their terms are added; a source alone has scale 1. */
 export type Lora = string | URL | File | LoraAdapter | (string | URL | File | LoraAdapter)[];
 
+/**
+ * A built-in chat template by name, or the source of one in Jinja (it has `{{` or `{%` in it). A name that is not known is an error
+ * ('invalid_argument') that lists the names; a source that does not parse is one ('template') with line and column.
+ */
+export type ChatTemplate =
+  'chatml' | 'llama2' | 'llama3' | 'gemma' | 'mistral' | 'phi3' | 'alpaca' | 'zephyr' | (string & {});
+
 export interface LoadOptions {
   /**
    * URL of a .gguf (any part of a split one will do) or of a manifest.json, 'hf:owner/repo/file.gguf' on the model hub, a File, or
    * several Files (a split GGUF, or shards of one).
    */
   model: string | URL | File | File[];
-  /** 1…64; by default as many as the device offers, at most 8. One where the page is not cross-origin isolated. */
+  /**
+   * 1…64; by default as many as help, at most 8: a trial of some milliseconds finds out, and what it found is kept for a day. One where
+   * the page is not cross-origin isolated.
+   */
   threads?: number;
   /** Tokens; by default what the model was trained for, at most 4096. */
   contextSize?: number;
-  /** Number format of the KV cache; 'f32' by default. */
-  kvType?: 'f32' | 'f16' | 'q8_0';
+  /**
+   * Number format of the KV cache. 'auto', the default: 'q16' (16-bit codes, faster than 'f32' and half its bytes) for quantised
+   * models, 'f32' for others.
+   */
+  kvType?: 'auto' | 'q16' | 'f32' | 'f16' | 'q8_0';
   /**
    * LoRA adapters in GGUF to begin with; see Engine.setLora. They are read after the weights: `onProgress` tells their download in
    * stages of its own, between 'load' and 'warmup'.
    */
   lora?: Lora;
+  /** In place of the file's chat template: see ChatTemplate. */
+  chatTemplate?: ChatTemplate;
   /** The WebAssembly module; 'auto' takes the best that the browser runs. */
   variant?: 'auto' | 'relaxed' | 'simd128';
-  /** Keep downloads in the store; true by default. */
+  /**
+   * The inner loops, which must be of the variant in use. 'auto' tries for some 50 ms whether this device sums faster in 16 bits
+   * ('wasm_relaxed') or in 32 ('wasm_relaxed_i32') and keeps what it found for a day. The results are the same bits.
+   */
+  kernels?: 'auto' | 'wasm_relaxed' | 'wasm_relaxed_i32' | 'wasm_simd128';
+  /** Keep downloads and the results of trials in the store; true by default. */
   cache?: boolean;
   /** For a server that wants to know who reads: sent as a bearer token to the origin of `model`, and kept nowhere. */
   token?: string;
@@ -79,6 +99,54 @@ export interface LoadOptions {
   workerUrl?: string | URL;
   /** The folder of tessera-module.js and tessera-{simd128,relaxed}.wasm, with a slash at the end, if not the worker's. */
   wasmUrl?: string | URL;
+}
+
+export interface EstimateOptions {
+  /** As in LoadOptions: what the KV cache depends on. */
+  contextSize?: number;
+  kvType?: LoadOptions['kvType'];
+  token?: string;
+  signal?: AbortSignal;
+  workerUrl?: string | URL;
+  wasmUrl?: string | URL;
+}
+
+/** Sizes in bytes; null where nobody says. The first six are those of `tessera estimate --json`. */
+export interface ModelEstimate {
+  /** Weights as they lie in memory, once loaded. */
+  weights_bytes: number;
+  /** Keys and values of a full context. */
+  kv_bytes: number;
+  workspace_bytes: number;
+  total_bytes: number;
+  /** Whether it fits a memory of 4 GiB, with 64 MB for all else. */
+  fits_wasm32: boolean;
+  /** Why this version will refuse the model; empty if it runs it. What cannot be said then is 0. */
+  unsupported: string[];
+  name: string;
+  architecture: string;
+  /** The format that holds most weights: "Q4_1". */
+  quantization: string;
+  parameters: number;
+  /** Of the file: bits of all tensors by the number of weights. */
+  bitsPerWeight: number;
+  /** Tokens that the KV cache above is for. */
+  contextSize: number;
+  trainedContext: number;
+  kvType: EngineInfo['kvType'];
+  /** What a download takes. */
+  fileBytes: number | null;
+  /** Whether this browser can be expected to load it: supported, within `memoryLimit` and `deviceMemory`. */
+  fits: boolean;
+  device: {
+    /** The most that one memory of this browser can hold: 4 GiB, less where it grants less. */
+    memoryLimit: number;
+    /** What the device has, roughly; browsers report no more than a few steps, some nothing. */
+    deviceMemory: number | null;
+    /** What this site may store, and how much of that is free. */
+    storageQuota: number | null;
+    storageFree: number | null;
+  };
 }
 
 export interface EngineInfo {
@@ -92,12 +160,16 @@ export interface EngineInfo {
   /** Tokens the model was trained for. */
   readonly trainedContext: number;
   readonly vocabularySize: number;
-  /** Whether the file brings a chat template. */
+  /** Whether there is a chat template: the file's, or the one given to load. Without one, chats need `chat_template`. */
   readonly chatTemplate: boolean;
-  readonly kvType: 'f32' | 'f16' | 'q8_0';
+  /** Why the file's chat template cannot be used, with line and column; '' when it can, or there is none. */
+  readonly chatTemplateError: string;
+  readonly kvType: 'q16' | 'f32' | 'f16' | 'q8_0';
   readonly threads: number;
   readonly variant: 'relaxed' | 'simd128';
   readonly kernels: string;
+  /** Where `kernels` and `threads` come from: the options of load, an earlier trial on this device, or a trial while loading. */
+  readonly tuned: 'given' | 'remembered' | 'tried';
   readonly addressBits: 32;
   /** Whether the page is cross-origin isolated, which threads need. */
   readonly isolated: boolean;
@@ -141,10 +213,14 @@ export interface GenerateOptions {
 export interface ChatMessage {
   role: 'system' | 'user' | 'assistant' | (string & {});
   content: string | { type: 'text'; text: string }[];
+  /** What an assistant thought before its answer, for chat templates that want it of earlier turns; the others leave it out. */
+  reasoning_content?: string;
 }
 
 export interface ChatOptions extends GenerateOptions {
   messages: ChatMessage[];
+  /** For this answer, in place of the engine's chat template. */
+  chat_template?: ChatTemplate | null;
   logprobs?: boolean | null;
   /** 0…20 alternatives a token; needs logprobs. */
   top_logprobs?: number | null;
@@ -205,7 +281,8 @@ export interface ChatCompletion extends Closing {
   model: string;
   choices: {
     index: 0;
-    message: { role: 'assistant'; content: string };
+    /** `reasoning_content`: what the model thought first (`<think>…</think>`), without the tags; absent where it did not. */
+    message: { role: 'assistant'; content: string; reasoning_content?: string };
     logprobs: ChatLogprobs | null;
     finish_reason: FinishReason;
   }[];
@@ -219,7 +296,8 @@ export interface ChatChunk extends Partial<Closing> {
   model: string;
   choices: {
     index: 0;
-    delta: { role?: 'assistant'; content?: string };
+    /** All of `reasoning_content` comes before the first `content`. */
+    delta: { role?: 'assistant'; content?: string; reasoning_content?: string };
     logprobs: ChatLogprobs | null;
     finish_reason: FinishReason | null;
   }[];
@@ -251,6 +329,8 @@ export interface BenchReport {
   load_ms: number;
   prefill: { tokens: number; tps: number[]; profile?: BenchProfile };
   decode: { tokens: number; depth: number; tps: number[]; profile?: BenchProfile };
+  /** Passes a second over the weights that one token reads: multiplied, and only read, with nothing in between. */
+  roofline?: { products_tps: number; reading_tps: number; token_bytes: number };
   peak_bytes: number;
 }
 
@@ -293,6 +373,7 @@ export interface Engine {
     repetitions?: number;
     /** Also measure milliseconds per kind of work and token. */
     profile?: boolean;
+    roofline?: boolean;
   }): Promise<BenchReport>;
   /** Workers gone, memory free. Calls that wait reject with 'disposed'. */
   dispose(): Promise<void>;
@@ -301,6 +382,8 @@ export interface Engine {
 export interface StoredModel {
   /** For remove, verify and exportFiles. */
   id: string;
+  /** 'adapter' for what was fetched by `lora` or setLora. */
+  kind: 'model' | 'adapter';
   name: string;
   url: string;
   /** Of the whole model; null while unknown. */
@@ -314,7 +397,12 @@ export interface StoredModel {
 
 export interface Tessera {
   load(options: LoadOptions): Promise<Engine>;
-  /** The models kept in this browser. */
+  /**
+   * What a model is and what it will take, from its first megabytes (at most twice its header's length; nothing is stored). Of a
+   * model that is in the store no request is made.
+   */
+  estimate(model: LoadOptions['model'], options?: EstimateOptions): Promise<ModelEstimate>;
+  /** The models kept in this browser, and the adapters. */
   readonly models: {
     list(): Promise<StoredModel[]>;
     remove(id: string): Promise<void>;

@@ -1,6 +1,6 @@
 // Owns the public module of the package: Tessera.load, Tessera.models and TesseraError. Types: tessera.d.ts.
 import { TesseraError } from './base/errors.js';
-import { loadEngine, verifyModel } from './engine/client.js';
+import { estimateModel, loadEngine, verifyModel } from './engine/client.js';
 import * as models from './store/models.js';
 
 /** @param {string | URL | undefined} url */
@@ -21,13 +21,13 @@ const kWorkers = {
   thread: (/** @type {string} */ url, /** @type {string} */ name) => new Worker(url, { type: 'module', name }),
 };
 
-/** @param {unknown} options */
-async function load(options) {
-  return loadEngine(options, globalThis.document?.baseURI ?? globalThis.location?.href ?? import.meta.url, kWorkers);
-}
+/** What relative URLs are relative to. */
+const base = () => globalThis.document?.baseURI ?? globalThis.location?.href ?? import.meta.url;
 
 export const Tessera = Object.freeze({
-  load,
+  load: async (/** @type {unknown} */ options) => loadEngine(options, base(), kWorkers),
+  estimate: async (/** @type {unknown} */ model, /** @type {unknown} */ options) =>
+    estimateModel(model, options, base(), kWorkers),
   models: Object.freeze({
     list: () => models.list(),
     remove: (/** @type {string} */ id) => models.remove(id),

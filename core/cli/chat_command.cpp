@@ -175,6 +175,9 @@ bool Chat::answer() {
                  session_.engine().info().context_size);
   }
   messages_.push_back({{"role", "assistant"}, {"content", last_.text}});
+  if (!last_.reasoning.empty()) {
+    messages_.back()["reasoning_content"] = last_.reasoning;  // the template decides whether the model sees it again
+  }
   return true;
 }
 
@@ -187,7 +190,8 @@ Result<Generation> Chat::generate_answer(std::span<const int32_t> prompt) {
     }
     return pressed;
   };
-  return stream_answer(session_, prompt, generate_, print, stopped);
+  AnswerPrinter printer;
+  return stream_answer(session_, prompt, generate_, [&](const GenerateStep& step) { printer.show(step); }, stopped);
 }
 
 void Chat::save(const std::string& path) {
@@ -208,7 +212,11 @@ void Chat::save(const std::string& path) {
 std::string Chat::as_markdown() const {
   std::string text = "# " + session_.engine().info().name + "\n";
   for (const Json& message : messages_) {
-    text += "\n## " + message["role"].get<std::string>() + "\n\n" + message["content"].get<std::string>() + "\n";
+    text += "\n## " + message["role"].get<std::string>() + "\n\n";
+    if (message.contains("reasoning_content")) {
+      text += "<details><summary>Thinking</summary>\n\n" + message["reasoning_content"].get<std::string>() + "\n\n</details>\n\n";
+    }
+    text += message["content"].get<std::string>() + "\n";
   }
   return text;
 }
@@ -224,10 +232,11 @@ void Chat::show_stats() const {
 }
 
 int chat(const ChatOptions& options) {
-  const Result<GenerateOptions> generate = generate_options(options.sampling, options.answer);
+  Result<GenerateOptions> generate = generate_options(options.sampling, options.answer);
   if (!generate) {
     return fail(generate.error());
   }
+  generate->split_reasoning = true;
   Result<Loaded> loaded = load(options.model);
   if (!loaded) {
     return fail(loaded.error());

@@ -1,4 +1,5 @@
 // Owns `tessera inspect`, `tessera estimate` and `tessera split`: GGUF files as files.
+#include <array>
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
@@ -76,7 +77,7 @@ int estimate_model(const ModelOptions& options) {
   if (!parts) {
     return fail(parts.error());
   }
-  const Result<Estimate> found = estimate(parts->front(), options.context, kv_type_from_name(options.kv).value_or(KvType::kF32));
+  const Result<Estimate> found = estimate(std::move(*parts), options.context, kv_type_from_name(options.kv));
   if (!found) {
     return fail(found.error());
   }
@@ -84,6 +85,12 @@ int estimate_model(const ModelOptions& options) {
     return print_json(estimate_json(found.value()));
   }
   const Estimate& e = found.value();
+  // Why a model takes what it takes: its weights times the bits of each.
+  std::array<char, 96> size;
+  std::snprintf(size.data(), size.size(), "%.1f million weights of %.1f bits", static_cast<double>(e.parameters) / 1e6,
+                e.bits_per_weight());
+  print("model      " + (e.name.empty() ? e.architecture : e.name) + ", " + e.quantization + ": " + size.data() + "\nfile       " +
+        human_bytes(e.tensor_bytes) + " of weights, context of " + std::to_string(e.context_size) + " tokens\n");
   print("weights    " + human_bytes(e.weights_bytes) + "\nkv cache   " + human_bytes(e.kv_bytes) + "\nworkspace  " +
         human_bytes(e.workspace_bytes) + "\ntotal      " + human_bytes(e.total_bytes()) +
         (e.fits_wasm32() ? ", fits a browser tab\n" : ", does not fit a browser tab\n"));

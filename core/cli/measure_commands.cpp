@@ -186,6 +186,11 @@ int bench(BenchCommand& command) {
               human_bytes(peak_bytes()).c_str());
   print_speed("prefill", wanted.prompt_tokens, report.value().prefill_tps);
   print_speed("decode", wanted.generate_tokens, report.value().decode_tps);
+  if (report.value().roofline.token_bytes > 0) {
+    const Roofline& best = report.value().roofline;
+    std::printf("roofline %s a token: multiplied %.1f times a second, read %.1f times\n", human_bytes(best.token_bytes).c_str(),
+                best.products_tps, best.reading_tps);
+  }
   if (wanted.profile) {
     print_profile("prefill", report.value().prefill_profile, wanted.prompt_tokens * wanted.repetitions);
     print_profile("decode", report.value().decode_profile, wanted.generate_tokens * wanted.repetitions);
@@ -239,7 +244,8 @@ void add_bench(CLI::App& app, Action& action) {
       "counts the mapped pages of the model file, too; \"memory\" is what the engine itself holds.\n"
       "--json: {\"model\", \"kernels\", \"threads\", \"load_ms\", \"prefill\": {\"tokens\", \"tps\": […]}, \"decode\": {\"tokens\", "
       "\"depth\", "
-      "\"tps\": […]}, \"peak_bytes\", \"memory\"}; with --profile, prefill and decode each have a \"profile\" in milliseconds a token");
+      "\"tps\": […]}, \"peak_bytes\", \"memory\"}; with --profile, prefill and decode each have a \"profile\" in milliseconds a token; "
+      "with --roofline, \"roofline\": {\"products_tps\", \"reading_tps\", \"token_bytes\"}");
   add_model_options(*command, options->model);
   add_json(*command, options->model);
   BenchOptions& bench_options = options->bench;
@@ -248,6 +254,8 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("-d", bench_options.depth, "Tokens in the context before decoding")->type_name("N")->capture_default_str();
   command->add_option("-r", bench_options.repetitions, "Repetitions")->type_name("N")->capture_default_str();
   command->add_flag("--profile", bench_options.profile, "Also show the time per kind of work");
+  command->add_flag("--roofline", bench_options.roofline,
+                    "Also show how fast the weights are multiplied, and read, with nothing in between (not with experts)");
   command->callback([options, &action] { action = [options] { return bench(*options); }; });
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/cli/console.h"
 #include "core/cli/model_files.h"
+#include "core/engine/tune.h"
 
 namespace tessera::cli {
 
@@ -101,15 +102,19 @@ void add_session_size(CLI::App& command, ModelOptions& options) {
   command.add_option("-c,--context", options.context, "Context in tokens; 0 = what the model was trained for, at most 4096")
       ->type_name("N")
       ->capture_default_str();
-  command.add_option("--kv", options.kv, "Number format of the K and V cache: f32, f16 or q8_0")
-      ->check(CLI::IsMember({"f32", "f16", "q8_0"}))
+  command
+      .add_option("--kv", options.kv,
+                  "Number format of the K and V cache: q16 (16-bit codes), f32, f16 or q8_0; auto = q16 for quantised models")
+      ->check(CLI::IsMember({"auto", "q16", "f32", "f16", "q8_0"}))
       ->type_name("TYPE")
       ->capture_default_str();
 }
 
 void add_model_options(CLI::App& command, ModelOptions& options) {
   add_model_file(command, options);
-  command.add_option("-t,--threads", options.threads, "Threads, 1 to 64; 0 = all processors")->type_name("N")->capture_default_str();
+  command.add_option("-t,--threads", options.threads, "Threads, 1 to 64; 0 = as many as help, which a short trial finds out")
+      ->type_name("N")
+      ->capture_default_str();
   add_session_size(command, options);
   std::string names;
   for (const std::string& name : kernel_names()) {
@@ -170,7 +175,7 @@ Result<Loaded> load(const ModelOptions& options) {
   engine_options.threads = options.threads;
   engine_options.context_size = options.context;
   engine_options.kernels = options.kernels;
-  engine_options.kv_type = kv_type_from_name(options.kv).value_or(KvType::kF32);
+  engine_options.kv_type = kv_type_from_name(options.kv);
   Progress progress("loading", false);
   engine_options.on_progress = [&progress](uint64_t done, uint64_t total) {
     progress.update(done, total, human_bytes(done) + " of " + human_bytes(total));
@@ -187,6 +192,9 @@ Result<Loaded> load(const ModelOptions& options) {
     return session.error();
   }
   loaded.session = std::move(*session);
+  if (Result<void> tuned = tune(*loaded.engine, *loaded.session, {options.kernels, options.threads}); !tuned) {
+    return tuned.error();
+  }
   if (Result<void> adapted = add_adapters(options.lora, loaded); !adapted) {
     return adapted.error();
   }

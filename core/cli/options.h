@@ -23,7 +23,7 @@ struct ModelOptions {
   int threads = 0;
   int context = 0;
   std::string kernels;
-  std::string kv = "f32";
+  std::string kv = "auto";
   std::vector<std::string> lora;
   bool json = false;
 };

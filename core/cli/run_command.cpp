@@ -20,19 +20,24 @@ struct RunOptions {
   std::string prompt;
   bool prompt_given = false;
   bool raw = false;
+  bool split_reasoning = false;
 };
 
-Json as_json(const Generation& answer, double load_ms, uint64_t seed) {
-  return {{"text", answer.text},
-          {"tokens", answer.tokens},
-          {"prompt_tokens", answer.prompt_tokens},
-          {"finish_reason", finish_reason_name(answer.finish_reason)},
-          {"seed", seed},
-          {"timings",
-           {{"load_ms", load_ms},
-            {"prefill_ms", answer.prefill_ms},
-            {"prefill_tps", answer.prefill_tps()},
-            {"decode_tps", answer.decode_tps()}}}};
+Json as_json(const Generation& answer, bool split_reasoning, double load_ms, uint64_t seed) {
+  Json object{{"text", answer.text}};
+  if (split_reasoning) {
+    object["reasoning"] = answer.reasoning;
+  }
+  object.update({{"tokens", answer.tokens},
+                 {"prompt_tokens", answer.prompt_tokens},
+                 {"finish_reason", finish_reason_name(answer.finish_reason)},
+                 {"seed", seed},
+                 {"timings",
+                  {{"load_ms", load_ms},
+                   {"prefill_ms", answer.prefill_ms},
+                   {"prefill_tps", answer.prefill_tps()},
+                   {"decode_tps", answer.decode_tps()}}}});
+  return object;
 }
 
 Result<std::string> prompt_text(const RunOptions& options) {
@@ -65,8 +70,10 @@ int run(const RunOptions& options) {
     return fail(generate.error());
   }
   generate->chat = !options.raw;
-  if (options.raw && (!options.answer.system.empty() || !options.answer.chat_template.empty())) {
-    return fail({ErrorCode::kInvalidArgument, "--raw does not go with --system or --chat-template", "write everything into the prompt"});
+  generate->split_reasoning = options.split_reasoning;
+  if (options.raw && (!options.answer.system.empty() || !options.answer.chat_template.empty() || options.split_reasoning)) {
+    return fail({ErrorCode::kInvalidArgument, "--raw does not go with --system, --chat-template or --split-reasoning",
+                 "write everything into the prompt"});
   }
   const Result<std::string> text = prompt_text(options);
   if (!text) {
@@ -80,9 +87,10 @@ int run(const RunOptions& options) {
   if (!prompt) {
     return fail(prompt.error());
   }
-  const auto show = [&options](std::string_view piece) {
+  AnswerPrinter printer;
+  const auto show = [&](const GenerateStep& step) {
     if (!options.model.json) {
-      print(piece);
+      printer.show(step);
     }
   };
   const Result<Generation> result = stream_answer(*loaded->session, prompt.value(), *generate, show, [] { return false; });
@@ -90,7 +98,7 @@ int run(const RunOptions& options) {
     return fail(result.error());
   }
   if (options.model.json) {
-    return print_json(as_json(result.value(), loaded->load_ms, generate->sampler.seed));
+    return print_json(as_json(result.value(), options.split_reasoning, loaded->load_ms, generate->sampler.seed));
   }
   print("\n");
   return 0;
@@ -104,7 +112,8 @@ void add_run(CLI::App& app, Action& action) {
   command->footer(
       "The prompt is one user message, put into the model's chat template; --raw gives it to the model as it is (special tokens "
       "are parsed). From stdin, one final newline is taken off.\n"
-      "--json: {\"text\", \"tokens\", \"prompt_tokens\", \"finish_reason\": \"stop|length|context\", \"seed\", \"timings\"}");
+      "--json: {\"text\", \"tokens\", \"prompt_tokens\", \"finish_reason\": \"stop|length|context\", \"seed\", \"timings\"}, and "
+      "\"reasoning\" with --split-reasoning");
   add_model_options(*command, options->model);
   add_json(*command, options->model);
   command
@@ -117,6 +126,7 @@ void add_run(CLI::App& app, Action& action) {
           "The prompt; stdin if left out")
       ->type_name("TEXT");
   command->add_flag("--raw", options->raw, "No chat template: continue the text");
+  command->add_flag("--split-reasoning", options->split_reasoning, "Tell what a model thinks (<think>...</think>) apart from its answer");
   add_answer_options(*command, options->answer);
   add_sampling_options(*command, options->sampling);
   command->callback([options, &action] { action = [options] { return run(*options); }; });

@@ -110,6 +110,13 @@ Result<void> run_round(Session& session, const Tokens& tokens, const BenchOption
     }
     report.decode_tps.push_back(tps.value());
   }
+  if (options.roofline) {
+    Result<Roofline> roofline = measure_roofline(session.engine());
+    if (!roofline) {
+      return roofline.error();
+    }
+    report.roofline = *roofline;
+  }
   return {};
 }
 
@@ -140,13 +147,23 @@ Result<BenchReport> run_bench(Session& session, const BenchOptions& options) {
 }
 
 nlohmann::ordered_json bench_json(const BenchOptions& options, const BenchReport& report) {
-  nlohmann::ordered_json object = {
-      {"prefill", {{"tokens", options.prompt_tokens}, {"tps", report.prefill_tps}}},
-      {"decode", {{"tokens", options.generate_tokens}, {"depth", options.depth}, {"tps", report.decode_tps}}},
-  };
+  nlohmann::ordered_json object;
+  nlohmann::ordered_json& prefill = object["prefill"];
+  prefill["tokens"] = options.prompt_tokens;
+  prefill["tps"] = report.prefill_tps;
+  nlohmann::ordered_json& decode = object["decode"];
+  decode["tokens"] = options.generate_tokens;
+  decode["depth"] = options.depth;
+  decode["tps"] = report.decode_tps;
   if (options.profile) {
     object["prefill"]["profile"] = profile_json(report.prefill_profile, options.prompt_tokens * options.repetitions);
     object["decode"]["profile"] = profile_json(report.decode_profile, options.generate_tokens * options.repetitions);
+  }
+  if (report.roofline.token_bytes > 0) {
+    nlohmann::ordered_json& roofline = object["roofline"];
+    roofline["products_tps"] = report.roofline.products_tps;
+    roofline["reading_tps"] = report.roofline.reading_tps;
+    roofline["token_bytes"] = report.roofline.token_bytes;
   }
   return object;
 }

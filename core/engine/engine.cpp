@@ -22,16 +22,20 @@ namespace {
 constexpr int kMaxThreads = 64;
 constexpr int kDefaultContext = 4096;
 
-Result<const KernelTable*> choose_kernels(const std::string& name) {
-  if (const KernelTable* kernels = find_kernels(name)) {
-    return kernels;
-  }
+Error no_kernels(const std::string& name, const std::vector<std::string>& choices) {
   std::string names;
-  for (const std::string& known : kernel_names()) {
+  for (const std::string& known : choices) {
     names += (names.empty() ? "" : ", ") + known;
   }
   return Error{ErrorCode::kInvalidArgument, "kernels: \"" + name + "\" does not run here, expected one of: " + names,
                "leave the option out to use the best"};
+}
+
+Result<const KernelTable*> choose_kernels(const std::string& name) {
+  if (const KernelTable* kernels = find_kernels(name)) {
+    return kernels;
+  }
+  return no_kernels(name, kernel_names());
 }
 
 Result<int> choose_threads(int threads) {
@@ -62,6 +66,15 @@ std::vector<std::string> kernel_names() {
   return names;
 }
 
+KvType choose_kv_type(std::optional<KvType> asked, const GgufFile& file, const Config& config) {
+  if (asked) {
+    return *asked;
+  }
+  const std::string_view format = file.main_format();
+  const bool floats = format == "F32" || format == "F16" || format == "BF16";
+  return !floats && KvCache::check(config, KvType::kQ16).ok() ? KvType::kQ16 : KvType::kF32;
+}
+
 Engine::Engine() = default;
 Engine::~Engine() = default;
 
@@ -87,21 +100,54 @@ Result<std::unique_ptr<Engine>> Engine::load(std::vector<std::shared_ptr<const B
   if (!context_size) {
     return context_size.error();
   }
+  const KvType kv_type = choose_kv_type(options.kv_type, *file, *config);
   Result<std::unique_ptr<TextModel>> text = TextModel::from_gguf(*file);
   if (!text) {
     return text.error();
   }
+  if (!options.chat_template.empty()) {
+    Result<std::string> source = chat_template_source(options.chat_template, "chat_template");
+    if (!source) {
+      return source.error();
+    }
+    if (const Result<void> usable = (*text)->set_chat_template(std::move(*source)); !usable) {
+      return usable.error();
+    }
+  }
   std::unique_ptr<Engine> engine(new Engine);
   engine->pool_ = std::make_unique<ThreadPool>(threads.value());
+  engine->loaded_kernels_ = kernels.value();
   Result<Weights> weights = load_weights(*file, *config, *kernels.value(), *engine->pool_, options.on_progress);
   if (!weights) {
     return weights.error();
   }
   engine->text_ = std::move(*text);
   engine->model_ = std::make_unique<Model>(Model{std::move(*config), std::move(*weights), kernels.value()});
-  engine->describe(*file, context_size.value(), options.kv_type);
+  engine->describe(*file, context_size.value(), kv_type);
   engine->info_.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   return engine;
+}
+
+std::vector<std::string> Engine::kernel_choices() const {
+  const KernelTable& own = *loaded_kernels_;
+  std::vector<std::string> names = {std::string(own.name)};
+  for (const KernelTable* table : available_kernels()) {
+    const bool differs = std::ranges::any_of(formats_, [&](DType dtype) { return table->matmul_for(dtype) != own.matmul_for(dtype); });
+    if (table->tile_rows == own.tile_rows && differs) names.emplace_back(table->name);
+  }
+  return names;
+}
+
+Result<void> Engine::use(std::string_view kernels, int threads) {
+  const KernelTable* table = find_kernels(kernels);
+  if (table == nullptr || table->tile_rows != loaded_kernels_->tile_rows) {
+    return no_kernels(std::string(kernels), kernel_choices());
+  }
+  model_->kernels = table;
+  pool_->use(threads);
+  info_.kernels = table->name;
+  info_.threads = pool_->size();
+  return {};
 }
 
 Result<std::shared_ptr<const Adapter>> Engine::load_adapter(std::vector<std::shared_ptr<const ByteSource>> parts) const {
@@ -134,6 +180,10 @@ void Engine::describe(const GgufFile& file, int context_size, KvType kv_type) {
   info_.kv_bytes = KvCache::bytes(config, context_size, kv_type);
   info_.workspace_bytes = Workspace::bytes(config);
   info_.has_chat_template = text_->has_chat_template();
+  info_.template_error = text_->template_error();
+  for (const TensorInfo& tensor : file.tensors()) {
+    if (std::ranges::find(formats_, tensor.dtype) == formats_.end()) formats_.push_back(tensor.dtype);
+  }
 }
 
 std::vector<int32_t> Engine::tokenize(std::string_view text, bool parse_special, bool bos) const {

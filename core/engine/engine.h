@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,20 +14,25 @@
 #include "core/base/result.h"
 #include "core/engine/text_model.h"
 #include "core/model/kv_type.h"
+#include "core/tensor/dtype.h"
 #include "nlohmann/json_fwd.hpp"
 
 namespace tessera {
 
-class Adapter;     // core/model
-struct Model;      // core/model
-class ThreadPool;  // core/parallel
+class Adapter;       // core/model
+class GgufFile;      // core/gguf
+struct Config;       // core/model
+struct KernelTable;  // core/kernels
+struct Model;        // core/model
+class ThreadPool;    // core/parallel
 
 /// How to load a model.
 struct EngineOptions {
-  int threads = 0;       ///< 0 = all processors; else 1…64
-  int context_size = 0;  ///< tokens; 0 = min(what the model was trained for, 4096); more than the trained length is an error
-  KvType kv_type = KvType::kF32;
-  std::string kernels;  ///< "" = the best this machine runs, else a name of kernel_names()
+  int threads = 0;                     ///< 0 = all processors (tune.h finds out how many of them help); else 1…64
+  int context_size = 0;                ///< tokens; 0 = min(what the model was trained for, 4096); more than the trained length is an error
+  std::optional<KvType> kv_type = {};  ///< nothing: choose_kv_type
+  std::string kernels;                 ///< "" = the best this machine runs, else a name of kernel_names()
+  std::string chat_template{};         ///< instead of the file's: what chat_template_source takes; "" = the file's
   /// Called while loading with bytes done and bytes in all, on the calling thread; return false to abort (kAborted).
   std::function<bool(uint64_t done, uint64_t total)> on_progress;
 };
@@ -48,6 +54,7 @@ struct EngineInfo {
   uint64_t workspace_bytes = 0;  ///< activations of one session
   double load_ms = 0;
   bool has_chat_template = false;
+  std::string template_error;  ///< why the file's chat template cannot be used, with line and column; "" when it can, or there is none
 };
 
 /// Names of the kernel tables this machine can run, best first.
@@ -57,7 +64,11 @@ std::vector<std::string> kernel_names();
 /// it was trained for.
 Result<int> choose_context(int context_size, int trained);
 
-/// A loaded model. Thread-safe to read; its thread pool runs one session's work at a time (callers serialise).
+/// The asked type, or for nothing Q16 where most weights are quantised, since its error is far below that of their 8-bit activations, and
+/// F32 where they are floats or the heads do not fit Q16.
+KvType choose_kv_type(std::optional<KvType> asked, const GgufFile& file, const Config& config);
+
+/// A loaded model. Thread-safe to read, but for use(); its thread pool runs one session's work at a time (callers serialise).
 class Engine {
  public:
   ~Engine();
@@ -73,6 +84,13 @@ class Engine {
   Result<std::shared_ptr<const Adapter>> load_adapter(std::vector<std::shared_ptr<const ByteSource>> parts) const;
 
   const EngineInfo& info() const { return info_; }
+
+  /// Names of the kernel tables that can compute with the weights as they are packed, the one chosen by load first. Tables that do all
+  /// of this model's products alike count as one.
+  std::vector<std::string> kernel_choices() const;
+  /// From now on these kernels and the first `threads` threads compute (more than there are: all); nothing else changes, least of all
+  /// the results. Not while a session computes. kInvalidArgument.
+  Result<void> use(std::string_view kernels, int threads);
 
   /// Text → ids. `bos` puts the model's begin token in front.
   std::vector<int32_t> tokenize(std::string_view text, bool parse_special, bool bos) const;
@@ -102,6 +120,8 @@ class Engine {
   Engine();
   void describe(const GgufFile& file, int context_size, KvType kv_type);
   EngineInfo info_;
+  const KernelTable* loaded_kernels_ = nullptr;  ///< whose tiles the weights are packed in
+  std::vector<DType> formats_;                   ///< of the file's tensors, each once
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<TextModel> text_;

@@ -22,14 +22,30 @@ Result<Estimate> refused(Estimate estimate, const Error& error) {
   return estimate;
 }
 
+std::string text_of(const GgufFile& file, std::string_view key) {
+  const Result<std::string> text = file.get_string(key);
+  return text ? text.value() : "";
+}
+
+void describe(const GgufFile& file, Estimate& found) {
+  found.name = text_of(file, "general.name");
+  found.architecture = text_of(file, "general.architecture");
+  found.quantization = file.main_format();
+  found.parameters = file.parameters();
+  for (const TensorInfo& tensor : file.tensors()) {
+    found.tensor_bytes += tensor.bytes;
+  }
+}
+
 }  // namespace
 
-Result<Estimate> estimate(std::shared_ptr<const ByteSource> source, int context_size, KvType kv_type) {
+Result<Estimate> estimate(std::vector<std::shared_ptr<const ByteSource>> parts, int context_size, std::optional<KvType> asked) {
   Estimate found;
-  const Result<GgufFile> file = GgufFile::open_header(std::move(source));
+  const Result<GgufFile> file = GgufFile::open_headers(std::move(parts));
   if (!file) {
     return refused(found, file.error());
   }
+  describe(file.value(), found);
   const Result<Config> config = Config::from_gguf(file.value());
   if (!config) {
     return refused(found, config.error());
@@ -38,9 +54,12 @@ Result<Estimate> estimate(std::shared_ptr<const ByteSource> source, int context_
   if (!context) {
     return context.error();
   }
-  found.kv_bytes = KvCache::bytes(config.value(), context.value(), kv_type);
+  found.kv_type = choose_kv_type(asked, file.value(), config.value());
+  found.context_size = context.value();
+  found.trained_context = config.value().trained_context;
+  found.kv_bytes = KvCache::bytes(config.value(), context.value(), found.kv_type);
   found.workspace_bytes = Workspace::bytes(config.value());
-  if (const Result<void> fits = KvCache::check(config.value(), kv_type); !fits) {
+  if (const Result<void> fits = KvCache::check(config.value(), found.kv_type); !fits) {
     found.unsupported.push_back(fits.error().message);
   }
   const Result<uint64_t> weights = weight_bytes(file.value(), config.value(), find_kernels("")->tile_rows);

@@ -13,22 +13,32 @@
 
 namespace tessera {
 
-/// Bytes of an engine and one session, as EngineInfo will say them after loading. The vocabulary is not among them (3 MB for SmolLM2, 13 MB
-/// for Gemma 3); with it this is what the allocator hands out, within 0.5 % (tests/core/engine/estimate_peak_test.cpp).
+/// What a model is and the bytes of an engine and one session, as EngineInfo will say them after loading. The vocabulary is not among the
+/// bytes (3 MB for SmolLM2, 13 MB for Gemma 3); with it they are what the allocator hands out (tests/core/engine/estimate_peak_test.cpp).
 struct Estimate {
+  std::string name;            ///< general.name, or ""
+  std::string architecture;    ///< general.architecture
+  std::string quantization;    ///< the format that holds most weights: "Q4_1"
+  uint64_t parameters = 0;     ///< weights in all tensors
+  uint64_t tensor_bytes = 0;   ///< what they take in the file
+  int context_size = 0;        ///< tokens
+  int trained_context = 0;     ///< tokens
+  KvType kv_type = KvType::kF32;
   uint64_t weights_bytes = 0;  ///< packed for the best kernels of this machine
   uint64_t kv_bytes = 0;
   uint64_t workspace_bytes = 0;
   std::vector<std::string> unsupported;  ///< why this build will refuse the model; empty if it runs it. What cannot be said then is 0.
 
+  double bits_per_weight() const { return parameters == 0 ? 0 : 8.0 * static_cast<double>(tensor_bytes) / static_cast<double>(parameters); }
   uint64_t total_bytes() const { return weights_bytes + kv_bytes + workspace_bytes; }
   /// Below 4 GB with 64 MB for the vocabulary, the program and loading.
   bool fits_wasm32() const { return total_bytes() + (64ull << 20) <= 4ull << 30; }
 };
 
-/// `source`: a GGUF, or as much of its beginning as metadata and tensor directory take. `context_size` as in EngineOptions. Errors of
-/// GgufFile::open_header (kIo or kBadFile when there are too few bytes), Config and choose_context but for kUnsupported.
-Result<Estimate> estimate(std::shared_ptr<const ByteSource> source, int context_size, KvType kv_type);
+/// `parts`: a GGUF or the parts of a split one, or as much of the beginning of each as metadata and tensor directory take. `context_size`
+/// and `kv_type` as in EngineOptions. Errors of GgufFile::open_headers (kIo or kBadFile when there are too few bytes), Config and
+/// choose_context but for kUnsupported.
+Result<Estimate> estimate(std::vector<std::shared_ptr<const ByteSource>> parts, int context_size, std::optional<KvType> kv_type);
 
 /// {"weights_bytes","kv_bytes","workspace_bytes","total_bytes","fits_wasm32","unsupported":[…]}
 nlohmann::ordered_json estimate_json(const Estimate& estimate);

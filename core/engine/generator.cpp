@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "core/engine/evaluate.h"
+#include "core/text/reasoning.h"
 #include "core/text/stream_decoder.h"
 #include "core/text/tokenizer.h"
 
@@ -29,6 +30,12 @@ size_t partial_stop(std::string_view text, const std::vector<std::string>& stops
     }
   }
   return longest;
+}
+
+/// The end of a prompt as text: as much of it as an opening tag of reasoning may take, spelled out with white space behind it.
+std::string prompt_end(const Engine& engine, std::span<const int32_t> prompt) {
+  constexpr size_t kMostTokens = 16;
+  return engine.detokenize(prompt.last(std::min(prompt.size(), kMostTokens)), true).value();
 }
 
 Result<void> check(const GenerateOptions& options, int vocab_size) {
@@ -94,6 +101,9 @@ Generator::Generator(Session& session, std::span<const int32_t> prompt, const Ge
     end_tokens_ = std::move(ends.tokens);
     stop_texts_.insert(stop_texts_.end(), ends.texts.begin(), ends.texts.end());
   }
+  if (options.chat && options.split_reasoning) {
+    reasoning_ = std::make_unique<ReasoningSplitter>(prompt_end(session.engine(), prompt));
+  }
 }
 
 Generator::~Generator() = default;
@@ -155,19 +165,27 @@ Result<GenerateStep> Generator::decode() {
     step.top = top_logprobs(logits, normaliser, options_.top_logprobs);
   }
   generation_.tokens.push_back(token);
-  step.text = release(decoder_->push(token), false);
+  release(text_of(token), false, step);
   check_limits();
   return step;
 }
 
 GenerateStep Generator::finish() {
   GenerateStep step;
-  if (!stopped_by_text_) {
-    step.text = release(decoder_->finish(), true);
-  }
+  release(stopped_by_text_ ? std::string() : decoder_->finish(), true, step);
   generation_.finish_reason = stopped_by_text_ ? FinishReason::kStop : *reason_;
   done_ = true;
   return step;
+}
+
+/// The text that became certain with a token. Tags of reasoning are control tokens in some vocabularies, which no text shows.
+std::string Generator::text_of(int32_t token) {
+  std::string text = decoder_->push(token);
+  const Vocab& vocab = session_.engine().tokenizer().vocab();
+  if (reasoning_ && vocab.kind(token) == TokenKind::kControl && is_reasoning_tag(vocab.piece(token))) {
+    text += vocab.piece(token);
+  }
+  return text;
 }
 
 bool Generator::ends_answer(int32_t token) const {
@@ -188,8 +206,8 @@ void Generator::check_limits() {
   }
 }
 
-/// Takes new text and gives back what is certain not to belong to a stop text; at the last call, everything.
-std::string Generator::release(std::string text, bool last) {
+/// Takes new text and puts into the step what is certain not to belong to a stop text; at the last call, everything.
+void Generator::release(std::string text, bool last, GenerateStep& step) {
   held_back_ += text;
   size_t certain = std::string::npos;
   for (const std::string& stop : stop_texts_) {
@@ -201,10 +219,20 @@ std::string Generator::release(std::string text, bool last) {
   } else {
     certain = held_back_.size() - (last ? 0 : partial_stop(held_back_, stop_texts_));
   }
-  std::string out = held_back_.substr(0, certain);
+  step.text = held_back_.substr(0, certain);
   held_back_.erase(0, stopped_by_text_ ? held_back_.size() : certain);
-  generation_.text += out;
-  return out;
+  if (reasoning_) {
+    ReasoningParts parts = reasoning_->push(step.text);
+    if (last) {
+      ReasoningParts rest = reasoning_->finish();
+      parts.reasoning += rest.reasoning;
+      parts.answer += rest.answer;
+    }
+    step.reasoning = std::move(parts.reasoning);
+    step.text = std::move(parts.answer);
+  }
+  generation_.reasoning += step.reasoning;
+  generation_.text += step.text;
 }
 
 }  // namespace tessera

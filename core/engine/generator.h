@@ -16,7 +16,8 @@
 
 namespace tessera {
 
-class StreamDecoder;  // core/text
+class ReasoningSplitter;  // core/text
+class StreamDecoder;      // core/text
 
 /// Why an answer ended.
 enum class FinishReason { kStop, kLength, kContext, kAborted };
@@ -31,6 +32,7 @@ struct GenerateOptions {
   bool chat = true;               ///< the answer is one turn of a chat: it also ends where the model opens the next role's turn,
                                   ///< and the space that a tokenizer puts before a text is dropped; false continues a raw prompt
   std::string template_override;  ///< with chat: the same as was given to Engine::chat_prompt
+  bool split_reasoning = false;   ///< with chat: what stands in <think>…</think> before the answer is told apart from it, tags dropped
   bool ignore_end = false;        ///< go on after end-of-generation tokens and turn markers (benchmarks)
   bool logprobs = false;          ///< report each token's log-probability
   int top_logprobs = 0;           ///< 0…20 alternatives a token; needs logprobs
@@ -42,15 +44,17 @@ struct GenerateStep {
   Kind kind = Kind::kDone;
   int prompt_done = 0;  ///< kPrefill: prompt tokens computed or reused so far, of prompt_total; parts of a batch count in part
   int prompt_total = 0;
-  int32_t token = -1;  ///< kToken: the drawn token
-  std::string text;    ///< kToken, kDone: new, certain, valid UTF-8; "" while a character or a stop string may be incomplete
-  float logprob = 0;   ///< kToken with logprobs: natural log, of the model's own distribution (before the sampler)
+  int32_t token = -1;     ///< kToken: the drawn token
+  std::string text;       ///< kToken, kDone: new, certain, valid UTF-8; "" while a character or a stop string may be incomplete
+  std::string reasoning;  ///< with split_reasoning: the same for the reasoning, which comes before `text`
+  float logprob = 0;      ///< kToken with logprobs: natural log, of the model's own distribution (before the sampler)
   std::vector<std::pair<int32_t, float>> top;  ///< kToken with top_logprobs: best first
 };
 
 /// A finished (or stopped) answer.
 struct Generation {
   std::string text;             ///< without the stop string
+  std::string reasoning;        ///< with split_reasoning: what the model thought before `text`
   std::vector<int32_t> tokens;  ///< drawn tokens without the end-of-generation token
   int prompt_tokens = 0;
   int reused_tokens = 0;  ///< prompt tokens whose KV was still there
@@ -85,9 +89,10 @@ class Generator {
   Result<GenerateStep> prefill();
   Result<GenerateStep> decode();
   GenerateStep finish();
+  std::string text_of(int32_t token);
   bool ends_answer(int32_t token) const;
   void check_limits();
-  std::string release(std::string text, bool last);
+  void release(std::string text, bool last, GenerateStep& step);
 
   Session& session_;
   std::vector<int32_t> prompt_;
@@ -96,6 +101,7 @@ class Generator {
   std::vector<std::string> stop_texts_;  ///< options.stop and the turn markers that are text
   Sampler sampler_;
   std::unique_ptr<StreamDecoder> decoder_;
+  std::unique_ptr<ReasoningSplitter> reasoning_;  ///< null unless asked for
   Generation generation_;
   std::string held_back_;               ///< text that may still turn out to begin a stop string
   std::optional<FinishReason> reason_;  ///< set once the answer is over; the next step() reports it

@@ -170,6 +170,14 @@ void Session::set_profile(Profile* profile) { workspace_->profile = profile; }
 
 void Session::set_observer(ProductObserver* observer) { workspace_->input.observer = observer; }
 
+void Session::rehearse(int tokens, int layers) {
+  truncate(0);
+  const std::vector<int32_t> batch(static_cast<size_t>(std::clamp(tokens, 1, std::min(16, engine_.info().context_size))), 0);
+  ForwardPass pass(engine_.model(), engine_.pool(), batch, *cache_, *workspace_);
+  const int most = std::min(layers, engine_.model().config.layers - 1);
+  for (int layer = 0; layer < most; ++layer) pass.step();
+}
+
 float Session::pending() const { return pass_ == nullptr ? 0.0f : pass_->share() * static_cast<float>(pass_->tokens()); }
 
 /// Appends one batch to the timeline, whose logits are not computed yet; false when the time was over before.

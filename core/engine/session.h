@@ -69,6 +69,10 @@ class Session {
 
   const Engine& engine() const { return engine_; }
 
+  /// Forgets the timeline, computes the first `layers` layers (at most all but the last) of `tokens` tokens (1…16) and throws them
+  /// away: work like any other, to be timed.
+  void rehearse(int tokens, int layers);
+
   /// From now on every computation adds its times to `profile`, which must outlive that; nullptr = no longer.
   void set_profile(Profile* profile);
   /// The same for an observer of the layers' products (not of the output matrix).

@@ -86,14 +86,28 @@ Result<std::unique_ptr<TextModel>> TextModel::from_gguf(const GgufFile& file) {
     if (!source) {
       return source.error();
     }
-    text->template_source_ = std::move(*source);
     // A template that does not parse makes chat fail, not loading: render() parses again and reports why.
-    if (Result<ChatTemplate> parsed = ChatTemplate::parse(text->template_source_)) {
-      text->template_ = std::make_unique<ChatTemplate>(std::move(*parsed));
+    text->template_source_ = *source;
+    if (const Result<void> usable = text->set_chat_template(std::move(*source)); !usable) {
+      text->template_error_ = usable.error().message;
     }
   }
-  text->turn_ends_ = text->find_turn_ends("");
+  if (text->template_ == nullptr) {
+    text->turn_ends_ = text->find_turn_ends("");
+  }
   return text;
+}
+
+Result<void> TextModel::set_chat_template(std::string source) {
+  Result<ChatTemplate> parsed = ChatTemplate::parse(source);
+  if (!parsed) {
+    return parsed.error();
+  }
+  template_source_ = std::move(source);
+  template_error_.clear();
+  template_ = std::make_unique<ChatTemplate>(std::move(*parsed));
+  turn_ends_ = find_turn_ends("");
+  return {};
 }
 
 std::vector<int32_t> TextModel::tokenize(std::string_view text, bool parse_special, bool bos) const {
@@ -211,10 +225,16 @@ TurnEnds TextModel::find_turn_ends(std::string_view template_override) const {
 
 std::string TextModel::between_turns(std::string_view template_override) const {
   constexpr std::string_view kAnswer = "tessera-answer", kQuestion = "tessera-question";
-  const Json messages = {{{"role", "user"}, {"content", "tessera-first"}},
-                         {{"role", "assistant"}, {"content", kAnswer}},
-                         {{"role", "user"}, {"content", kQuestion}}};
-  const Result<std::string> rendered = render({{"messages", messages}, {"add_generation_prompt", false}}, template_override);
+  Json context;
+  context["add_generation_prompt"] = false;
+  Json& messages = context["messages"];
+  for (const std::string_view content : {std::string_view("tessera-first"), kAnswer, kQuestion}) {
+    Json message;
+    message["role"] = content == kAnswer ? "assistant" : "user";
+    message["content"] = content;
+    messages.push_back(std::move(message));
+  }
+  const Result<std::string> rendered = render(context, template_override);
   if (!rendered) {
     return "";
   }
@@ -237,5 +257,21 @@ Result<std::string> render_template(std::string_view source, const Json& context
 }
 
 Result<std::string> named_chat_template(std::string_view name) { return builtin_chat_template(name); }
+
+Result<std::string> chat_template_source(std::string_view given, std::string_view field) {
+  std::string where(field);
+  if (given.find("{{") == std::string_view::npos && given.find("{%") == std::string_view::npos) {
+    Result<std::string> known = builtin_chat_template(given);
+    if (known) {
+      return known;
+    }
+    return Error{ErrorCode::kInvalidArgument, where + ": " + known.error().message, known.error().hint + ", or a Jinja template"};
+  }
+  const Result<ChatTemplate> parsed = ChatTemplate::parse(given);
+  if (!parsed) {
+    return Error{parsed.error().code, where + ": " + parsed.error().message, parsed.error().hint};
+  }
+  return std::string(given);
+}
 
 }  // namespace tessera

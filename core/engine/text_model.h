@@ -56,8 +56,13 @@ class TextModel {
   /// between an answer and the next question, and the turn openers of well-known chat formats.
   TurnEnds turn_ends(std::string_view template_override = "") const;
 
+  /// Makes this Jinja source the model's own template. kTemplate with line and column when it is none; then nothing changes.
+  Result<void> set_chat_template(std::string source);
+
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   bool has_chat_template() const { return !template_source_.empty(); }
+  /// Why the file's template cannot be used, with line and column; "" when it parses or there is none.
+  const std::string& template_error() const { return template_error_; }
 
  private:
   TextModel();
@@ -69,7 +74,8 @@ class TextModel {
   std::string between_turns(std::string_view template_override) const;
 
   std::unique_ptr<Tokenizer> tokenizer_;
-  std::string template_source_;             ///< "" = the file has none
+  std::string template_source_;  ///< "" = the file has none
+  std::string template_error_;
   std::unique_ptr<ChatTemplate> template_;  ///< null when there is none or it does not parse
   TurnEnds turn_ends_;                      ///< of the file's own template
 };
@@ -79,5 +85,9 @@ Result<std::string> render_template(std::string_view source, const nlohmann::ord
 
 /// The Jinja source of a built-in template by name; kNotFound lists the names.
 Result<std::string> named_chat_template(std::string_view name);
+
+/// The Jinja source that `given` stands for: the name of a built-in template, or a source itself (it has "{{" or "{%" in it). `field`
+/// begins the message: kInvalidArgument for an unknown name (the hint lists them), kTemplate with line and column.
+Result<std::string> chat_template_source(std::string_view given, std::string_view field);
 
 }  // namespace tessera

@@ -39,12 +39,18 @@ uint64_t TensorInfo::elements() const {
   return product;
 }
 
-Result<GgufFile> GgufFile::open_split(std::vector<std::shared_ptr<const ByteSource>> parts) {
+Result<GgufFile> GgufFile::open(std::shared_ptr<const ByteSource> source) { return open_one(std::move(source), false); }
+
+Result<GgufFile> GgufFile::open_split(std::vector<std::shared_ptr<const ByteSource>> parts) { return open_parts(std::move(parts), false); }
+
+Result<GgufFile> GgufFile::open_headers(std::vector<std::shared_ptr<const ByteSource>> parts) { return open_parts(std::move(parts), true); }
+
+Result<GgufFile> GgufFile::open_parts(std::vector<std::shared_ptr<const ByteSource>> parts, bool header_only) {
   if (parts.empty()) return Error{ErrorCode::kInvalidArgument, "no file given", "give at least one part of the model"};
-  if (parts.size() == 1) return open(std::move(parts.front()));
+  if (parts.size() == 1) return open_one(std::move(parts.front()), header_only);
   GgufFile whole;
   for (size_t part = 0; part < parts.size(); ++part) {
-    auto parsed = parse_part(parts[part]);
+    auto parsed = parse_part(parts[part], header_only);
     if (!parsed) {
       Error error = parsed.error();
       error.message = "split file part " + std::to_string(part + 1) + ": " + error.message;
@@ -72,8 +78,8 @@ Result<GgufFile> GgufFile::open_split(std::vector<std::shared_ptr<const ByteSour
   return whole;
 }
 
-Result<GgufFile> GgufFile::open(std::shared_ptr<const ByteSource> source) {
-  auto parsed = parse_part(std::move(source));
+Result<GgufFile> GgufFile::open_one(std::shared_ptr<const ByteSource> source, bool header_only) {
+  auto parsed = parse_part(std::move(source), header_only);
   if (!parsed || parsed->find("split.count") == nullptr) return parsed;
   const auto count = parsed->get_uint("split.count");
   if (!count) return count.error();

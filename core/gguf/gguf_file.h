@@ -47,13 +47,13 @@ class GgufFile {
   /// One part of a split model is kBadFile: all parts are needed.
   static Result<GgufFile> open(std::shared_ptr<const ByteSource> source);
 
-  /// The same from the first bytes of a file: metadata and tensor directory must be whole, the tensors' data need not be there and must
-  /// not be read. For what can be said of a model before it is downloaded; one part of a split model says what is in that part.
-  static Result<GgufFile> open_header(std::shared_ptr<const ByteSource> source);
-
   /// Parses a split model: parts in order, each a GGUF with `split.no`, `split.count`, `split.tensors.count`.
   /// One part without split keys is the same as open().
   static Result<GgufFile> open_split(std::vector<std::shared_ptr<const ByteSource>> parts);
+
+  /// The same from the first bytes of each part: metadata and tensor directory must be whole, the tensors' data need not be there and
+  /// must not be read. For what can be said of a model before it is downloaded.
+  static Result<GgufFile> open_headers(std::vector<std::shared_ptr<const ByteSource>> parts);
 
   uint32_t version() const { return version_; }
   /// Metadata in file order (of the first part).
@@ -91,7 +91,9 @@ class GgufFile {
  private:
   friend class GgufParser;
   /// One file, whether or not it is a part of a split model (parser.cpp).
-  static Result<GgufFile> parse_part(std::shared_ptr<const ByteSource> source);
+  static Result<GgufFile> parse_part(std::shared_ptr<const ByteSource> source, bool header_only);
+  static Result<GgufFile> open_parts(std::vector<std::shared_ptr<const ByteSource>> parts, bool header_only);
+  static Result<GgufFile> open_one(std::shared_ptr<const ByteSource> source, bool header_only);
   /// Joins the next part of a split model; kBadFile for a tensor that an earlier part has.
   Result<void> append(GgufFile part);
 

@@ -362,8 +362,8 @@ class GgufParser {
   uint64_t alignment_ = kDefaultAlignment;
 };
 
-Result<GgufFile> GgufFile::parse_part(std::shared_ptr<const ByteSource> source) { return GgufParser(std::move(source), false).parse(); }
-
-Result<GgufFile> GgufFile::open_header(std::shared_ptr<const ByteSource> source) { return GgufParser(std::move(source), true).parse(); }
+Result<GgufFile> GgufFile::parse_part(std::shared_ptr<const ByteSource> source, bool header_only) {
+  return GgufParser(std::move(source), header_only).parse();
+}
 
 }  // namespace tessera

@@ -17,6 +17,7 @@ struct Avx2 {
   using F32 = __m256;
   using I32 = __m256i;
   using Bytes = __m256i;
+  using Pairs = __m256i;
   using Codes = __m256i;
   using Act = __m256i;
   using Sum = __m256i;        // i16x16: two partial sums a row
@@ -29,7 +30,7 @@ struct Avx2 {
   // One product of a pair is at most 2·127·max_code; an i16 holds kSumLimit / max_code of them.
   static constexpr int kSumLimit = 32767 / (2 * 127);
   static constexpr int kGemmTokens = 4;
-  static constexpr int kRareGemmTokens = 4;
+  static constexpr int kSmallGemmTokens = 4;
 
   static F32 zero_f32() { return _mm256_setzero_ps(); }
   static I32 zero_i32() { return _mm256_setzero_si256(); }
@@ -106,14 +107,27 @@ struct Avx2 {
   static F32 load_any_f16(const std::byte* at) { return load_f16(at); }
   static void store(float* at, F32 a) { _mm256_storeu_ps(at, a); }
 
-  // 16 values · factor, rounded to codes; returns the sum of the codes. Adding the rounding magic leaves the integer in the low bits.
+  static Pairs load_pairs(const int16_t* at) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)); }
+  static Pairs splat_pair(const int16_t* at) {
+    int32_t word;
+    __builtin_memcpy(&word, at, sizeof word);
+    return _mm256_set1_epi32(word);
+  }
+  static I32 dot_pairs(I32 sum, Pairs a, Pairs b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+  // Adding the rounding magic leaves the integer in the low bits.
+  static I32 round(const float* x, F32 factor) {
+    const __m256 magic = splat_f32(kRoundMagic);
+    return _mm256_sub_epi32(_mm256_castps_si256(add(mul(load_floats(x), factor), magic)), _mm256_castps_si256(magic));
+  }
+  // Packing works within 128-bit halves: the quarters come out as 0, 2, 1, 3.
+  static __m256i pack_words(I32 low, I32 high) { return _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8); }
+  static void round_to_words(const float* x, F32 factor, int16_t* words) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(words), pack_words(round(x, factor), round(x + 8, factor)));
+  }
+
+  // 16 values · factor, rounded to codes; returns the sum of the codes.
   static int32_t round_to_codes(const float* x, F32 factor, int8_t* codes) {
-    const auto round = [&](int i) {
-      const __m256 magic = splat_f32(kRoundMagic);
-      return _mm256_sub_epi32(_mm256_castps_si256(add(mul(load_floats(x + i), factor), magic)), _mm256_castps_si256(magic));
-    };
-    // Packing works within 128-bit halves: the quarters come out as 0, 2, 1, 3.
-    const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(round(0), round(8)), 0xd8);
+    const __m256i words = pack_words(round(x, factor), round(x + 8, factor));
     const __m128i low = _mm256_castsi256_si128(words), high = _mm256_extracti128_si256(words, 1);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), _mm_packs_epi16(low, high));
     __m128i sums = _mm_madd_epi16(_mm_add_epi16(low, high), _mm_set1_epi16(1));

@@ -16,6 +16,7 @@ struct Avx512Vnni {
   using F32 = __m512;
   using I32 = __m512i;
   using Bytes = __m512i;
+  using Pairs = __m512i;
   using Codes = __m512i;
   using Signed = __m512i;
   using Act = __m512i;
@@ -25,7 +26,7 @@ struct Avx512Vnni {
   // The first operand of a dot is unsigned: signed codes are moved up by 128, which leaves as 128 · Σ activations.
   static constexpr int kSignedOffset = 128;
   static constexpr int kGemmTokens = 8;
-  static constexpr int kRareGemmTokens = 8;
+  static constexpr int kSmallGemmTokens = 8;
 
   static F32 zero_f32() { return _mm512_setzero_ps(); }
   static I32 zero_i32() { return _mm512_setzero_si512(); }
@@ -99,10 +100,25 @@ struct Avx512Vnni {
   static I32 load_i8(const std::byte* at) { return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at))); }
   static void store(float* at, F32 a) { _mm512_storeu_ps(at, a); }
 
-  // 16 values · factor, rounded to codes; returns the sum of the codes. Adding the rounding magic leaves the integer in the low bits.
-  static int32_t round_to_codes(const float* x, F32 factor, int8_t* codes) {
+  static Pairs load_pairs(const int16_t* at) { return _mm512_loadu_si512(at); }
+  static Pairs splat_pair(const int16_t* at) {
+    int32_t word;
+    __builtin_memcpy(&word, at, sizeof word);
+    return _mm512_set1_epi32(word);
+  }
+  static I32 dot_pairs(I32 sum, Pairs a, Pairs b) { return _mm512_dpwssd_epi32(sum, a, b); }
+  // Adding the rounding magic leaves the integer in the low bits.
+  static I32 round(const float* x, F32 factor) {
     const __m512 magic = splat_f32(kRoundMagic);
-    const __m512i rounded = _mm512_sub_epi32(_mm512_castps_si512(add(mul(load_floats(x), factor), magic)), _mm512_castps_si512(magic));
+    return _mm512_sub_epi32(_mm512_castps_si512(add(mul(load_floats(x), factor), magic)), _mm512_castps_si512(magic));
+  }
+  static void round_to_words(const float* x, F32 factor, int16_t* words) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(words), _mm512_cvtsepi32_epi16(round(x, factor)));
+  }
+
+  // 16 values · factor, rounded to codes; returns the sum of the codes.
+  static int32_t round_to_codes(const float* x, F32 factor, int8_t* codes) {
+    const __m512i rounded = round(x, factor);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), _mm512_cvtsepi32_epi8(rounded));
     return _mm512_reduce_add_epi32(rounded);
   }

@@ -17,7 +17,11 @@
 //      MXFP4              2^(e - 128), the code is kDoubledE2M1[nibble], -12…12
 //      TQ1_0, TQ2_0       d · (code - 1)
 //  - F32, F16 and BF16 weights: acc = acc + w · x, element after element along the row, on the f32 activations.
-//  - Attention: a score sums q[d]·k[d] and an output value sums weight · v over the positions, each one after another, in order.
+//  - Attention over f32: a score sums q[d]·k[d] and an output value sums weight · v over the positions, each one after another, in order.
+//  - Attention over 16-bit codes (a head's q, k or v: scale = max|x| / limit, code = nearest_even(x · (limit / max|x|))): a score is
+//      float(exact Σ q · k) · (q_scale · k_scale);
+//    the softmax runs over a segment; per chunk of 32 positions weight · v_scale is quantised in the same way, and
+//      out = out + float(exact Σ weight · v) · weight_scale               chunk after chunk
 //  - Other f32 reductions run in 16 lanes: lane j sums elements j, j+16, j+32, … in order; then the upper half is added to the
 //    lower half, 16 → 8 → 4 → 2 → 1.
 #pragma once
@@ -37,6 +41,10 @@ inline constexpr int kActivationBlock = 32;
 
 /// Attention walks the cache in chunks of this many positions, at multiples of it, so its sums do not depend on the batch.
 inline constexpr int kAttentionChunk = 32;
+
+/// A softmax is taken over segments of the cache, [0, 128), [128, 256), …; their results are merged in order. The borders depend on
+/// nothing else, so the bits are the same however the segments are spread over threads.
+inline constexpr int kAttentionSegment = 128;
 
 /// A weight matrix [rows][width] in the tile of one kernel table (see pack.h for the byte layout). A view; the model owns the bytes.
 struct PackedMatrix {
@@ -76,6 +84,46 @@ struct CacheChunk {
   const float* values = nullptr;  ///< [head_dim / 16][kAttentionChunk][16 dimensions]
 };
 
+/// Largest code of values and of their weights: a chunk's sum of products stays below 2^31.
+inline constexpr int kMaxValueCode = 8191;
+static_assert(int64_t{kAttentionChunk} * kMaxValueCode * kMaxValueCode < (int64_t{1} << 31));
+
+/// Largest code of queries and keys, so that the dot of two heads stays below 2^31: 5792 for 64 values, 2896 for 256.
+constexpr int max_score_code(int head_dim) {
+  int code = 1;
+  while (int64_t{head_dim} * (code + 1) * (code + 1) < (int64_t{1} << 31)) ++code;
+  return code;
+}
+
+/// What is smaller than this counts as 0 where 16-bit codes are made: its reciprocal would not be finite.
+inline constexpr float kLeastQuantized = 1e-30f;
+
+/// kAttentionSegment positions of one head's K and V as 16-bit codes. A SIMD lane is a position in K and a dimension in V; two codes
+/// of it that are summed first lie together. All scales lie in the keys' stream, before what needs them: fetched alone, each line of
+/// scales cost a wait for memory that was as long as the work on a whole panel.
+struct QuantizedSegment {
+  const std::byte* keys = nullptr;  ///< [segment / 16] panels of key_panel_bytes
+  const int16_t* values = nullptr;  ///< [head_dim / 16][segment / 2][16 dimensions][2 positions], ±kMaxValueCode
+};
+
+/// A panel of keys: 16 positions of one head.
+struct KeyPanel {
+  const float* key_scales;    ///< [16]
+  const float* value_scales;  ///< [16]
+  const int16_t* codes;       ///< [head_dim / 2][16 positions][2 dimensions], ±max_score_code(head_dim)
+};
+constexpr int key_panel_bytes(int head_dim) { return kAttentionPanel * (2 * 4 + 2 * head_dim); }
+static inline KeyPanel key_panel(const std::byte* keys, int position, int head_dim) {
+  const auto* scales = reinterpret_cast<const float*>(keys + position / kAttentionPanel * key_panel_bytes(head_dim));
+  return {scales, scales + kAttentionPanel, reinterpret_cast<const int16_t*>(scales + 2 * kAttentionPanel)};
+}
+
+/// Queries of one position, already multiplied by the attention scale.
+struct QuantizedQueries {
+  const int16_t* codes = nullptr;  ///< [heads][head_dim], ±max_score_code(head_dim)
+  const float* scales = nullptr;   ///< [heads]
+};
+
 /// The running state of attention for one query: softmax(q·K)·V over the positions seen so far (Milakov & Gimelshein 2018).
 struct AttentionState {
   float maximum;  ///< largest score so far; -infinity before the first
@@ -105,6 +153,15 @@ struct KernelTable {
   /// positions may be anything.
   void (*attend)(const float* queries, int heads, const CacheChunk& chunk, int begin, int end, int head_dim, float softcap,
                  AttentionState* states, float* accumulators);
+
+  /// x [n] → codes of at most ±max_code ≤ 8191; returns what a code is worth. n is a multiple of 16.
+  float (*quantize_words)(const float* x, int64_t n, int max_code, int16_t* codes);
+
+  /// Attention of `heads` queries over positions [begin, end) ⊆ [0, kAttentionSegment) of a segment: states [heads] and
+  /// sums [heads][head_dim] = Σ exp(score - maximum) · v are written, not added to. head_dim is a multiple of 16; begin < end. Other
+  /// positions may hold anything, scales that are not numbers too.
+  void (*attend_segment)(const QuantizedQueries& queries, int heads, const QuantizedSegment& segment, int begin, int end, int head_dim,
+                         float softcap, AttentionState* states, float* sums);
 
   /// f16 bits → f32, exactly; n values. For F16 caches.
   void (*widen_f16)(const uint16_t* in, int64_t n, float* out);

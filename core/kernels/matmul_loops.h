@@ -13,9 +13,10 @@
 //   kSumLimit        a Sum may add kSumLimit / max_code products before it must be widened (0: never)
 //   loads            load_f16 load_bf16 load_f32 (one per row -> F32), load_u8 load_i8 (one per row -> F32 / I32), store
 //                    load_power                          one u8 per row, the exponent of an F32: 2^(e - 127), 0 for e = 0
-//   kGemmTokens, kRareGemmTokens                         tokens of one register block, and for rare formats; one tile at a time, because
-//   memory is fastest
-//                                                        when a thread reads it as one stream
+//   kGemmTokens, kSmallGemmTokens                        tokens of one register block; the smaller one for rare formats and for those with
+//   two
+//                                                        sums a token, which need more registers. One tile at a time, because memory is
+//                                                        fastest when a thread reads it as one stream
 #pragma once
 
 #include <cstddef>
@@ -72,7 +73,8 @@ struct BlockLoops {
   using I32 = typename Isa::I32;
 
   // Every instance of the loops is downloaded, so formats that few files hold have smaller ones.
-  static constexpr int kGemmTokens = kDType == DType::kQ8_K ? 1 : rare_format(kDType) ? Isa::kRareGemmTokens : Isa::kGemmTokens;
+  static constexpr bool kSmall = rare_format(kDType) || !kOneSum;
+  static constexpr int kGemmTokens = kDType == DType::kQ8_K ? 1 : kSmall ? Isa::kSmallGemmTokens : Isa::kGemmTokens;
   using Dots = std::conditional_t<kSigned, SignedDots<Isa>, UnsignedDots<Isa>>;
   using Codes = typename Dots::Codes;
 
@@ -283,13 +285,18 @@ void matmul(const PackedMatrix& w, const Activations& x, int64_t first_tile, int
   }
 }
 
+/// Puts the loops of an Isa for some block formats into a table.
+template <class Isa, DType... kDTypes>
+constexpr void set_block_matmuls(MatmulTable& table) {
+  ((table[static_cast<uint32_t>(kDTypes)] = matmul<Isa, BlockLoops<Isa, kDTypes>>), ...);
+}
+
 /// matmul[] of a KernelTable with every format this build reads.
 template <class Isa>
 constexpr MatmulTable matmul_table() {
   MatmulTable table{};
-  const auto blocks = [&]<DType... kDTypes>() { ((table[static_cast<uint32_t>(kDTypes)] = matmul<Isa, BlockLoops<Isa, kDTypes>>), ...); };
-  blocks.template operator()<DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K,
-                             DType::kQ5_K, DType::kQ6_K, DType::kQ8_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kTQ2_0, DType::kMXFP4>();
+  set_block_matmuls<Isa, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K,
+                    DType::kQ5_K, DType::kQ6_K, DType::kQ8_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kTQ2_0, DType::kMXFP4>(table);
   table[static_cast<uint32_t>(DType::kTQ1_0)] = table[static_cast<uint32_t>(DType::kTQ2_0)];  // packed alike
   table[static_cast<uint32_t>(DType::kF32)] = matmul<Isa, FloatLoops<Isa, DType::kF32>>;
   table[static_cast<uint32_t>(DType::kF16)] = matmul<Isa, FloatLoops<Isa, DType::kF16>>;

@@ -17,6 +17,7 @@ struct NeonDot {
   using F32 = float32x4_t;
   using I32 = int32x4_t;
   using Bytes = uint8x16_t;
+  using Pairs = int16x8_t;
   using Codes = int8x16_t;
   using Signed = int8x16_t;
   using Act = int8x16_t;
@@ -26,7 +27,7 @@ struct NeonDot {
   // SDOT takes two signed operands: every code as it is.
   static constexpr int kSignedOffset = 0;
   static constexpr int kGemmTokens = 8;
-  static constexpr int kRareGemmTokens = 8;
+  static constexpr int kSmallGemmTokens = 8;
 
   static F32 zero_f32() { return vdupq_n_f32(0.0f); }
   static I32 zero_i32() { return vdupq_n_s32(0); }
@@ -99,13 +100,28 @@ struct NeonDot {
   static F32 load_power(const std::byte* at) { return vreinterpretq_f32_u32(vshlq_n_u32(load_four(at), 23)); }
   static void store(float* at, F32 a) { vst1q_f32(at, a); }
 
-  // 16 values · factor, rounded to codes; returns the sum of the codes. Adding the rounding magic leaves the integer in the low bits.
+  static Pairs load_pairs(const int16_t* at) { return vld1q_s16(at); }
+  static Pairs splat_pair(const int16_t* at) {
+    int32_t word;
+    __builtin_memcpy(&word, at, sizeof word);
+    return vreinterpretq_s16_s32(vdupq_n_s32(word));
+  }
+  static I32 dot_pairs(I32 sum, Pairs a, Pairs b) {
+    return vaddq_s32(sum, vpaddq_s32(vmull_s16(vget_low_s16(a), vget_low_s16(b)), vmull_high_s16(a, b)));
+  }
+  // Four values. Adding the rounding magic leaves the integer in the low bits.
+  static int16x4_t round(const float* x, F32 factor) {
+    const F32 magic = splat_f32(kRoundMagic);
+    return vqmovn_s32(vsubq_s32(vreinterpretq_s32_f32(add(mul(load_floats(x), factor), magic)), vreinterpretq_s32_f32(magic)));
+  }
+  static void round_to_words(const float* x, F32 factor, int16_t* words) {
+    for (int i = 0; i < 16; i += 4) vst1_s16(words + i, round(x + i, factor));
+  }
+
+  // 16 values · factor, rounded to codes; returns the sum of the codes.
   static int32_t round_to_codes(const float* x, F32 factor, int8_t* codes) {
-    const auto round = [&](int i) {
-      const F32 magic = splat_f32(kRoundMagic);
-      return vqmovn_s32(vsubq_s32(vreinterpretq_s32_f32(add(mul(load_floats(x + i), factor), magic)), vreinterpretq_s32_f32(magic)));
-    };
-    const int8x8_t low = vqmovn_s16(vcombine_s16(round(0), round(4))), high = vqmovn_s16(vcombine_s16(round(8), round(12)));
+    const int8x8_t low = vqmovn_s16(vcombine_s16(round(x, factor), round(x + 4, factor)));
+    const int8x8_t high = vqmovn_s16(vcombine_s16(round(x + 8, factor), round(x + 12, factor)));
     const int8x16_t all = vcombine_s8(low, high);
     vst1q_s8(codes, all);
     return vaddlvq_s8(all);

@@ -38,6 +38,7 @@ constexpr Entry kEntries[] = {
 #endif
 #if defined(__wasm_relaxed_simd__)
     {&kWasmRelaxedKernels, always},
+    {&kWasmRelaxedI32Kernels, always},
 #elif defined(__wasm_simd128__)
     {&kWasmSimd128Kernels, always},
 #else

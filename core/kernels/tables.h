@@ -3,6 +3,7 @@
 
 #include "core/kernels/kernels.h"
 #include "core/kernels/matmul_loops.h"
+#include "core/kernels/quantized_attention.h"
 #include "core/kernels/vector_loops.h"
 
 namespace tessera {
@@ -13,6 +14,7 @@ extern const KernelTable kAvx2Kernels;
 extern const KernelTable kNeonDotKernels;
 extern const KernelTable kWasmSimd128Kernels;
 extern const KernelTable kWasmRelaxedKernels;
+extern const KernelTable kWasmRelaxedI32Kernels;
 
 /// Every loop instantiated for one Isa.
 template <class Isa>
@@ -27,6 +29,8 @@ constexpr KernelTable simd_kernel_table(std::string_view name) {
       .silu_mul = Vector::silu_mul,
       .gelu_mul = Vector::gelu_mul,
       .attend = Vector::attend,
+      .quantize_words = QuantizedAttention<Isa>::quantize_words,
+      .attend_segment = QuantizedAttention<Isa>::attend,
       .widen_f16 = Vector::widen_f16,
   };
 }

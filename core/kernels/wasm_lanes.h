@@ -19,6 +19,7 @@ struct WasmLanes {
   using F32 = v128_t;
   using I32 = v128_t;
   using Bytes = v128_t;
+  using Pairs = v128_t;
 
   static F32 zero_f32() { return wasm_f32x4_const_splat(0.0f); }
   static I32 zero_i32() { return wasm_i32x4_const_splat(0); }
@@ -82,13 +83,23 @@ struct WasmLanes {
   static I32 load_i8(const std::byte* at) { return wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(at))); }
   static void store(float* at, F32 a) { wasm_v128_store(at, a); }
 
-  // 16 values · factor, rounded to codes; returns the sum of the codes. Adding the rounding magic leaves the integer in the low bits.
+  // Adding the rounding magic leaves the integer in the low bits.
+  static I32 round(const float* x, F32 factor) {
+    const v128_t magic = wasm_f32x4_const_splat(kRoundMagic);
+    return wasm_i32x4_sub(wasm_f32x4_add(wasm_f32x4_mul(load_floats(x), factor), magic), magic);
+  }
+
+  static Pairs load_pairs(const int16_t* at) { return wasm_v128_load(at); }
+  static Pairs splat_pair(const int16_t* at) { return wasm_v128_load32_splat(at); }
+  static I32 dot_pairs(I32 sum, Pairs a, Pairs b) { return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(a, b)); }
+  static void round_to_words(const float* x, F32 factor, int16_t* words) {
+    for (int i = 0; i < 16; i += 8) wasm_v128_store(words + i, wasm_i16x8_narrow_i32x4(round(x + i, factor), round(x + i + 4, factor)));
+  }
+
+  // 16 values · factor, rounded to codes; returns the sum of the codes.
   static int32_t round_to_codes(const float* x, F32 factor, int8_t* codes) {
-    const auto round = [&](int i) {
-      const v128_t magic = wasm_f32x4_const_splat(kRoundMagic);
-      return wasm_i32x4_sub(wasm_f32x4_add(wasm_f32x4_mul(load_floats(x + i), factor), magic), magic);
-    };
-    const v128_t low = wasm_i16x8_narrow_i32x4(round(0), round(4)), high = wasm_i16x8_narrow_i32x4(round(8), round(12));
+    const v128_t low = wasm_i16x8_narrow_i32x4(round(x, factor), round(x + 4, factor));
+    const v128_t high = wasm_i16x8_narrow_i32x4(round(x + 8, factor), round(x + 12, factor));
     wasm_v128_store(codes, wasm_i8x16_narrow_i16x8(low, high));
     v128_t sums = wasm_i32x4_dot_i16x8(wasm_i16x8_add(low, high), wasm_i16x8_const_splat(1));
     sums = wasm_i32x4_add(sums, wasm_i32x4_shuffle(sums, sums, 2, 3, 0, 1));

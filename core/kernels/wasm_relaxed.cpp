@@ -1,5 +1,5 @@
-// Owns the kernels of WebAssembly relaxed SIMD: 8-bit dots. The second operand of a dot is always 0…127, that of a
-// swizzle 0…15, where every engine must give the same bits.
+// Owns the kernels of WebAssembly relaxed SIMD: 8-bit dots, summed in 16 or in 32 bits. The second operand of a dot is always 0…127, that
+// of a swizzle 0…15, where every engine must give the same bits.
 #if defined(__wasm_relaxed_simd__)
 
 #include "core/kernels/matmul_loops.h"
@@ -24,7 +24,7 @@ struct Relaxed : WasmLanes {
   // One product of a pair is at most 2·127·max_code; an i16 holds kSumLimit / max_code of them.
   static constexpr int kSumLimit = 32767 / (2 * 127);
   static constexpr int kGemmTokens = 8;
-  static constexpr int kRareGemmTokens = 4;
+  static constexpr int kSmallGemmTokens = 4;
 
   static Bytes look_up(Bytes a, const int8_t* table) { return wasm_i8x16_relaxed_swizzle(wasm_v128_load(table), a); }
   static Codes prepare(Bytes a) { return a; }
@@ -41,9 +41,26 @@ struct Relaxed : WasmLanes {
   static I32 widen_signed(SignedSum sum) { return sum; }
 };
 
+// The same with sums of 32 bits from the start: more instructions on most x86-64, fewer where the processor has a four-byte dot
+// (ARM's SDOT, AVX-VNNI). Which of the two is faster is tried on the device (core/engine/tune.h).
+struct RelaxedI32 : Relaxed {
+  static constexpr int kSumLimit = 0;
+  static Sum dot(Sum sum, Codes codes, Act act) { return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(act, codes, sum); }
+  static I32 widen(Sum sum) { return sum; }
+};
+
+// Formats whose dots have a sign have this form anyway, and rare ones are not worth the bytes; all else is shared.
+constexpr KernelTable with_i32_sums(KernelTable table) {
+  table.name = "wasm_relaxed_i32";
+  set_block_matmuls<RelaxedI32, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ4_K, DType::kQ6_K>(table.matmul);
+  return table;
+}
+constexpr KernelTable kTable = simd_kernel_table<Relaxed>("wasm_relaxed");
+
 }  // namespace
 
-const KernelTable kWasmRelaxedKernels = simd_kernel_table<Relaxed>("wasm_relaxed");
+const KernelTable kWasmRelaxedKernels = kTable;
+const KernelTable kWasmRelaxedI32Kernels = with_i32_sums(kTable);
 
 }  // namespace tessera
 

@@ -88,6 +88,31 @@ class AttentionPass {
 
   template <class RowOf>
   void attend_segment(const HeadGroup& g, int first, int end, int segment, const RowOf& row_of) const {
+    if (cache_.type() == KvType::kQ16) {
+      attend_codes(g, first, end, segment, row_of);
+    } else {
+      attend_floats(g, first, end, segment, row_of);
+    }
+  }
+
+  template <class RowOf>
+  void attend_codes(const HeadGroup& g, int first, int end, int segment, const RowOf& row_of) const {
+    const int start = segment * kAttentionSegment;
+    const QuantizedSegment codes = cache_.segment(batch_.layer, g.kv_head, start);
+    for (int t = first; t < end; ++t) {
+      if (!sees(t, segment)) continue;
+      const int position = batch_.first + t;
+      const int from = std::max(start, window_start(position)) - start, to = std::min(kAttentionSegment, position + 1 - start);
+      const QuantizedQueries queries = {batch_.quantized.codes + static_cast<int64_t>(t) * row_width() + g.first_head * head_dim(),
+                                        batch_.quantized.scales + t * config_.heads + g.first_head};
+      const bool direct = is_first(t, segment);
+      kernels_.attend_segment(queries, g.heads, codes, from, to, head_dim(), config_.attention_softcap,
+                              direct ? result_states(g, t) : partial_states(g, row_of(t)), direct ? result(g, t) : partial(g, row_of(t)));
+    }
+  }
+
+  template <class RowOf>
+  void attend_floats(const HeadGroup& g, int first, int end, int segment, const RowOf& row_of) const {
     float* sums[kTokenBlock];
     AttentionState* states[kTokenBlock];
     for (int t = first; t < end; ++t) {

@@ -9,10 +9,6 @@
 
 namespace tessera {
 
-/// A query's softmax runs over segments of the cache, [0, 256), [256, 512), …, each from a fresh state; the segments' results are
-/// merged in order. The borders depend on nothing else, so the bits are the same however the segments are spread over threads.
-inline constexpr int kAttentionSegment = 256;
-
 /// Room for the partial results of segments, `rows` of them at a time. A view into the workspace.
 struct AttentionScratch {
   int rows = 0;
@@ -27,6 +23,7 @@ struct AttentionBatch {
   int tokens = 0;                    ///< ≤ AttentionScratch::rows
   int window = 0;                    ///< each query sees its last `window` positions, itself included; 0 = all
   const float* queries = nullptr;    ///< [tokens][heads · head_dim], already multiplied by the attention scale
+  QuantizedQueries quantized;        ///< the same as codes [tokens][heads · head_dim] and scales [tokens][heads], for a Q16 cache
   float* out = nullptr;              ///< [tokens][heads · head_dim]
   AttentionState* states = nullptr;  ///< [tokens][heads], scratch
 };

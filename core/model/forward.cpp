@@ -116,6 +116,11 @@ void place_token(const Pass& p, const LayerWeights& layer, int index, int t) {
     for (int i = 0; i < c.q_width(); ++i) q[i] = q[i] * scale;
   }
   p.cache.write(p.kernels, index, p.first + t, k, v);
+  if (p.cache.type() != KvType::kQ16) return;
+  for (int h = 0; h < c.heads; ++h) {
+    const int64_t at = static_cast<int64_t>(t) * c.q_width() + h * c.head_dim;
+    p.ws.q_scales[t * c.heads + h] = p.kernels.quantize_words(p.ws.q + at, c.head_dim, p.cache.score_code(), p.ws.q_codes + at);
+  }
 }
 
 void place_heads(const Pass& p, const LayerWeights& layer, int index) {
@@ -139,6 +144,7 @@ Activations attend(const Pass& p, int index) {
                              .tokens = p.batch,
                              .window = c.is_local(index) ? c.window : 0,
                              .queries = p.ws.q,
+                             .quantized = {p.ws.q_codes, p.ws.q_scales},
                              .out = p.ws.attended,
                              .states = p.ws.attention_states};
   attention(p.pool, p.kernels, c, p.cache, p.ws.attention_scratch, batch);
@@ -156,19 +162,43 @@ void attention_block(const Pass& p, const LayerWeights& layer, int index) {
   multiply(p, index, output, kOutput);
 }
 
+// gate = act(gate) ⊙ up, quantised, for values [first, end) of every token.
+void activate(const Pass& p, const Activations& hidden, int64_t first, int64_t end) {
+  const Config& c = p.config;
+  const auto gated_mul = c.activation == Activation::kGelu ? p.kernels.gelu_mul : p.kernels.silu_mul;
+  for (int t = 0; t < p.batch; ++t) {
+    gated_mul(row_of(p.ws.gate, t, c.ffn_width) + first, row_of(p.ws.up, t, c.ffn_width) + first, end - first);
+    p.ws.hidden.quantize(p.kernels, hidden, t, first, end);
+  }
+}
+
+// gate and up of a block of rows, and at once what is done with them: no phase of its own, and the rows are still in the cache.
+void multiply_gated(const Pass& p, const Product& gate, const Product& up, const Activations& hidden) {
+  const WorkTimer timer(p.ws.profile, Work::kProducts);
+  SharedTime activation(p.ws.profile);
+  linear_pair(p.pool, p.kernels, gate, up, [&](int64_t first, int64_t end) {
+    const auto start = activation.start();
+    activate(p, hidden, first, end);
+    activation.stop(start);
+  });
+  activation.move(Work::kProducts, Work::kActivation, p.pool.size());
+}
+
 // normed = down · (act(gate · normed) ⊙ up · normed), of norm(x), quantised.
 void ffn_block(const Pass& p, const LayerWeights& layer, int index) {
   const Config& c = p.config;
   const Activations input = normed_input(p);
   const Product gated[] = {{&layer.gate, input, p.ws.gate}, {&layer.up, input, p.ws.up}};
-  multiply(p, index, gated, kGated);
-  const Activations hidden = p.ws.input.view(p.ws.gate, p.batch, c.ffn_width);
-  {
+  const Activations hidden = p.ws.hidden.view(p.ws.gate, p.batch, c.ffn_width);
+  if (p.ws.adapters.empty()) {
+    if (p.ws.input.observer != nullptr) p.ws.input.observer->observe(gated);
+    multiply_gated(p, gated[0], gated[1], hidden);
+  } else {
+    multiply(p, index, gated, kGated);  // the adapters add to whole products
     const WorkTimer timer(p.ws.profile, Work::kActivation);
-    const auto activate = c.activation == Activation::kGelu ? p.kernels.gelu_mul : p.kernels.silu_mul;
-    p.pool.run(p.batch, [&](int t) {
-      activate(row_of(p.ws.gate, t, c.ffn_width), row_of(p.ws.up, t, c.ffn_width), c.ffn_width);
-      p.ws.input.quantize(p.kernels, hidden, t);
+    p.pool.run((c.ffn_width + kActivationBlock - 1) / kActivationBlock, [&](int block) {
+      const int64_t first = static_cast<int64_t>(block) * kActivationBlock;
+      activate(p, hidden, first, std::min<int64_t>(c.ffn_width, first + kActivationBlock));
     });
   }
   const Product output[] = {{&layer.down, hidden, p.ws.normed}};

@@ -1,30 +1,35 @@
 #include "core/model/kv_cache.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/base/half.h"
 
 namespace tessera {
 namespace {
 
-// Bytes of one position. A Q8_0 chunk has its codes in the panels of CacheChunk, then the f32 scale of each 32 values of a position:
-// [head_dim / 32][32 positions] for K and V.
-uint64_t row_size(KvType type, int head_dim) {
+// Bytes of one position in K, and in V. A Q16 block has all its scales in K, as KeyPanel draws. A Q8_0 chunk has its codes in the panels of
+// CacheChunk, then the f32 scale of each 32 values of a position: [head_dim / 32][32 positions] for K and V.
+uint64_t row_size(KvType type, int head_dim, bool keys) {
   switch (type) {
     case KvType::kF32: return 4ull * head_dim;
     case KvType::kF16: return 2ull * head_dim;
     case KvType::kQ8_0: return head_dim + head_dim / 32 * 4ull;
+    case KvType::kQ16: return 2ull * head_dim + (keys ? 8 : 0);
   }
   return 0;
 }
 
-int all_chunks(int capacity) { return (capacity + kAttentionChunk - 1) / kAttentionChunk; }
+uint64_t position_size(KvType type, int head_dim) { return row_size(type, head_dim, true) + row_size(type, head_dim, false); }
 
-// Chunks of a layer's K of one head. The positions a batch needs, window - 1 before it and kMargin of its own, may begin anywhere in one.
-int layer_chunks(const Config& config, int capacity, int layer) {
-  const int all = all_chunks(capacity);
+int block_positions(KvType type) { return type == KvType::kQ16 ? kAttentionSegment : kAttentionChunk; }
+int all_blocks(int capacity, KvType type) { return (capacity + block_positions(type) - 1) / block_positions(type); }
+
+// Blocks of a layer's K of one head. The positions a batch needs, window - 1 before it and kMargin of its own, may begin anywhere in one.
+int layer_blocks(const Config& config, int capacity, KvType type, int layer) {
+  const int all = all_blocks(capacity, type), positions = block_positions(type);
   if (!config.is_local(layer)) return all;
-  const int64_t ring = (config.window - 1ll + KvCache::kMargin + kAttentionChunk - 2) / kAttentionChunk + 1;
+  const int64_t ring = (config.window - 1ll + KvCache::kMargin + positions - 2) / positions + 1;
   return static_cast<int>(std::min<int64_t>(all, ring));
 }
 
@@ -35,31 +40,37 @@ std::string_view kv_type_name(KvType type) {
     case KvType::kF32: return "f32";
     case KvType::kF16: return "f16";
     case KvType::kQ8_0: return "q8_0";
+    case KvType::kQ16: return "q16";
   }
   return "f32";
 }
 
 std::optional<KvType> kv_type_from_name(std::string_view name) {
-  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
+  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0, KvType::kQ16}) {
     if (kv_type_name(type) == name) return type;
   }
   return std::nullopt;
 }
 
 uint64_t KvCache::bytes(const Config& config, int capacity, KvType type) {
-  uint64_t chunks = 0;
-  for (int layer = 0; layer < config.layers; ++layer) chunks += layer_chunks(config, capacity, layer);
-  return 2ull * config.kv_heads * chunks * kAttentionChunk * row_size(type, config.head_dim);
+  uint64_t blocks = 0;
+  for (int layer = 0; layer < config.layers; ++layer) blocks += layer_blocks(config, capacity, type, layer);
+  return config.kv_heads * blocks * block_positions(type) * position_size(type, config.head_dim);
 }
 
 KvCache::KvCache(const Config& config, int capacity, KvType type)
-    : capacity_(capacity), window_(config.window), type_(type), kv_heads_(config.kv_heads), head_dim_(config.head_dim) {
+    : capacity_(capacity),
+      window_(config.window),
+      type_(type),
+      kv_heads_(config.kv_heads),
+      head_dim_(config.head_dim),
+      score_code_(max_score_code(config.head_dim)) {
   uint64_t next = 0;
   for (int layer = 0; layer < config.layers; ++layer) {
-    const int chunks = layer_chunks(config, capacity, layer);
-    layers_.push_back({next, chunks});
-    next += 2ull * kv_heads_ * chunks;
-    if (chunks < all_chunks(capacity)) window_chunks_ = chunks;
+    const int blocks = layer_blocks(config, capacity, type, layer);
+    layers_.push_back({next, blocks});
+    next += static_cast<uint64_t>(kv_heads_) * blocks * block_positions(type) * position_size(type, head_dim_);
+    if (blocks < all_blocks(capacity, type)) window_blocks_ = blocks;
   }
 }
 
@@ -70,13 +81,20 @@ void KvCache::truncate(int size) {
 }
 
 bool KvCache::holds(int size) const {
-  if (size <= 0 || window_chunks_ == 0) return true;
-  const int last_chunk = (written_ - 1) / kAttentionChunk, oldest = (last_chunk - window_chunks_ + 1) * kAttentionChunk;
+  if (size <= 0 || window_blocks_ == 0) return true;
+  const int positions = block_positions(type_);
+  const int last_block = (written_ - 1) / positions, oldest = (last_block - window_blocks_ + 1) * positions;
   return std::max(0, size - window_ + 1) >= oldest;
 }
 
 Result<void> KvCache::check(const Config& config, KvType type) {
-  if (type != KvType::kF32 && (config.head_dim % 32 != 0 || config.head_dim > kMaxWidenedHeadDim)) {
+  if (type == KvType::kQ16 && (config.head_dim % kAttentionPanel != 0 || config.head_dim > kMaxQuantizedHeadDim)) {
+    return Error{ErrorCode::kUnsupported,
+                 "a q16 KV cache needs heads of 16, 32, … " + std::to_string(kMaxQuantizedHeadDim) + " values, this model's have " +
+                     std::to_string(config.head_dim),
+                 "use an f32 cache"};
+  }
+  if (type != KvType::kQ16 && type != KvType::kF32 && (config.head_dim % 32 != 0 || config.head_dim > kMaxWidenedHeadDim)) {
     return Error{ErrorCode::kUnsupported,
                  "a " + std::string(kv_type_name(type)) + " KV cache needs heads of 32, 64, … " + std::to_string(kMaxWidenedHeadDim) +
                      " values, this model's have " + std::to_string(config.head_dim),
@@ -94,18 +112,41 @@ Result<KvCache> KvCache::create(const Config& config, int capacity, KvType type)
   return cache;
 }
 
-std::byte* KvCache::chunk_at(int layer, Side side, int kv_head, int position) const {
+std::byte* KvCache::block_at(int layer, Side side, int kv_head, int position) const {
   const LayerRing& ring = layers_[layer];
-  const uint64_t row = static_cast<uint64_t>(side) * kv_heads_ + kv_head;
-  const uint64_t index = ring.first + row * ring.chunks + position / kAttentionChunk % ring.chunks;
-  return memory_.data() + index * kAttentionChunk * row_size(type_, head_dim_);
+  const uint64_t positions = block_positions(type_), key_block = positions * row_size(type_, head_dim_, true);
+  const uint64_t block = static_cast<uint64_t>(kv_head) * ring.blocks + position / positions % ring.blocks;
+  std::byte* keys = memory_.data() + ring.at;
+  if (side == kKeys) return keys + block * key_block;
+  return keys + kv_heads_ * ring.blocks * key_block + block * positions * row_size(type_, head_dim_, false);
 }
 
 void KvCache::write(const KernelTable& kernels, int layer, int position, const float* k, const float* v) {
-  const int slot = position % kAttentionChunk;
-  for (int head = 0; head < kv_heads_; ++head) {
-    write_row(kernels, k + head * head_dim_, kKeys, slot, chunk_at(layer, kKeys, head, position));
-    write_row(kernels, v + head * head_dim_, kValues, slot, chunk_at(layer, kValues, head, position));
+  const int slot = position % block_positions(type_);
+  for (int head = 0; head < kv_heads_; ++head, k += head_dim_, v += head_dim_) {
+    std::byte* keys = block_at(layer, kKeys, head, position);
+    std::byte* values = block_at(layer, kValues, head, position);
+    if (type_ == KvType::kQ16) {
+      write_codes(kernels, k, v, slot, keys, values);
+    } else {
+      write_row(kernels, k, kKeys, slot, keys);
+      write_row(kernels, v, kValues, slot, values);
+    }
+  }
+}
+
+void KvCache::write_codes(const KernelTable& kernels, const float* k, const float* v, int slot, std::byte* keys, std::byte* values) const {
+  int16_t codes[kMaxQuantizedHeadDim];
+  const int column = slot % kAttentionPanel;
+  auto* key_scales = reinterpret_cast<float*>(keys + slot / kAttentionPanel * key_panel_bytes(head_dim_));
+  auto* key_codes = reinterpret_cast<int16_t*>(key_scales + 2 * kAttentionPanel) + 2 * column;
+  key_scales[column] = kernels.quantize_words(k, head_dim_, score_code_, codes);
+  for (int i = 0; i < head_dim_; i += 2) std::memcpy(key_codes + i * kAttentionPanel, codes + i, 2 * sizeof(int16_t));
+
+  auto* value_codes = reinterpret_cast<int16_t*>(values) + slot / 2 * 2 * kAttentionPanel + slot % 2;
+  key_scales[kAttentionPanel + column] = kernels.quantize_words(v, head_dim_, kMaxValueCode, codes);
+  for (int i = 0; i < head_dim_; ++i) {
+    value_codes[i / kAttentionPanel * kAttentionPanel * kAttentionSegment + i % kAttentionPanel * 2] = codes[i];
   }
 }
 
@@ -137,17 +178,22 @@ void KvCache::write_row(const KernelTable& kernels, const float* from, Side side
       for (int b = 0; b < head_dim_ / kActivationBlock; ++b) scales_to[b * kAttentionChunk] = scales[b];
       break;
     }
+    case KvType::kQ16: break;  // write_codes
   }
 }
 
 CacheChunk KvCache::chunk(const KernelTable& kernels, int layer, int kv_head, int first, float* scratch) const {
-  const std::byte* keys = chunk_at(layer, kKeys, kv_head, first);
-  const std::byte* values = chunk_at(layer, kValues, kv_head, first);
+  const std::byte* keys = block_at(layer, kKeys, kv_head, first);
+  const std::byte* values = block_at(layer, kValues, kv_head, first);
   if (type_ == KvType::kF32) return {reinterpret_cast<const float*>(keys), reinterpret_cast<const float*>(values)};
   float* wide_values = scratch + kAttentionChunk * head_dim_;
   widen(kernels, keys, kKeys, scratch);
   widen(kernels, values, kValues, wide_values);
   return {scratch, wide_values};
+}
+
+QuantizedSegment KvCache::segment(int layer, int kv_head, int first) const {
+  return {block_at(layer, kKeys, kv_head, first), reinterpret_cast<const int16_t*>(block_at(layer, kValues, kv_head, first))};
 }
 
 void KvCache::widen(const KernelTable& kernels, const std::byte* chunk, Side side, float* out) const {

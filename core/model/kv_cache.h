@@ -12,13 +12,14 @@
 
 namespace tessera {
 
-/// K and V of every layer and position: [layer][K, V][kv_head][chunk], a chunk being kAttentionChunk positions in the
-/// panels of CacheChunk. A sliding-window layer has a ring of chunks: its window and kMargin positions. Rows are written once, in position
-/// order; truncate() only forgets. Writing different positions from several threads and reading written ones is safe.
+/// K and V of every layer and position: [layer][K, V][kv_head][block]. A block is kAttentionChunk positions in the panels of CacheChunk,
+/// or in a Q16 cache kAttentionSegment positions in those of QuantizedSegment. A sliding-window layer has a ring of blocks: its window and
+/// kMargin positions. Rows are written once, in position order; truncate() only forgets. Writing different positions from several threads
+/// (of different panels, which share cache lines) and reading written ones is safe.
 class KvCache {
  public:
-  /// Longest heads that F16 and Q8_0 caches take, so that callers can keep their scratch rows on the stack.
-  static constexpr int kMaxWidenedHeadDim = 256;
+  /// Longest heads that F16 and Q8_0 caches take, so that callers can keep their scratch rows on the stack, and that a Q16 cache takes.
+  static constexpr int kMaxWidenedHeadDim = 256, kMaxQuantizedHeadDim = 1024;
 
   /// Positions that a window layer keeps besides its window, so that a batch can be written before it is read and a timeline can be
   /// taken back a little: the longest batch, and the least that truncate() can always forget.
@@ -49,23 +50,29 @@ class KvCache {
   /// widened into `scratch` [2 · kAttentionChunk · head_dim].
   CacheChunk chunk(const KernelTable& kernels, int layer, int kv_head, int first, float* scratch) const;
 
+  /// Q16 caches: the segment of one head that begins at `first`, a multiple of kAttentionSegment.
+  QuantizedSegment segment(int layer, int kv_head, int first) const;
+  /// Q16 caches: the largest code of keys, and of the queries that attend to them.
+  int score_code() const { return score_code_; }
+
  private:
-  // Where a layer's chunks lie.
+  enum Side { kKeys, kValues };
+  // Where a layer's blocks lie.
   struct LayerRing {
-    uint64_t first;  // chunk of the cache
-    int chunks;      // of each KV head's K, and of its V
+    uint64_t at;  // byte of the cache
+    int blocks;   // of each KV head's K, and of its V
   };
   KvCache(const Config& config, int capacity, KvType type);
-  enum Side { kKeys, kValues };
-  std::byte* chunk_at(int layer, Side side, int kv_head, int position) const;
+  std::byte* block_at(int layer, Side side, int kv_head, int position) const;
+  void write_codes(const KernelTable& kernels, const float* k, const float* v, int slot, std::byte* keys, std::byte* values) const;
   void write_row(const KernelTable& kernels, const float* from, Side side, int slot, std::byte* chunk) const;
   void widen(const KernelTable& kernels, const std::byte* chunk, Side side, float* out) const;
 
   int capacity_, size_ = 0, written_ = 0;  // written_: end of the positions ever written since the cache was empty
-  int window_, window_chunks_ = 0;         // ring of the window layers; 0 chunks: they keep everything
+  int window_, window_blocks_ = 0;         // ring of the window layers; 0 blocks: they keep everything
   std::vector<LayerRing> layers_;
   KvType type_;
-  int kv_heads_, head_dim_;
+  int kv_heads_, head_dim_, score_code_;
   AlignedBuffer memory_;
 };
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <string_view>
 
 namespace tessera {
@@ -52,6 +54,29 @@ class WorkTimer {
   Profile* profile_;
   Work work_;
   Clock::time_point start_;
+};
+
+/// Time that tasks of a phase spend on work of another kind: the sum over all threads. Does nothing without a profile.
+class SharedTime {
+ public:
+  using Clock = std::chrono::steady_clock;
+  explicit SharedTime(Profile* profile) : profile_(profile) {}
+
+  Clock::time_point start() const { return profile_ != nullptr ? Clock::now() : Clock::time_point{}; }
+  void stop(Clock::time_point start) {
+    if (profile_ != nullptr) nanoseconds_.fetch_add(std::chrono::nanoseconds(Clock::now() - start).count(), std::memory_order_relaxed);
+  }
+  /// Counts it as `to` instead of `from`; each thread had its part of it.
+  void move(Work from, Work to, int threads) {
+    if (profile_ == nullptr) return;
+    const double milliseconds = static_cast<double>(nanoseconds_.load()) / 1e6 / threads;
+    profile_->milliseconds[static_cast<int>(from)] -= milliseconds;
+    profile_->milliseconds[static_cast<int>(to)] += milliseconds;
+  }
+
+ private:
+  Profile* profile_;
+  std::atomic<int64_t> nanoseconds_{0};
 };
 
 }  // namespace tessera

@@ -6,7 +6,7 @@
 namespace tessera {
 namespace {
 
-constexpr size_t kBuffers = 12;
+constexpr size_t kBuffers = 14;
 constexpr uint64_t kStateFloats = sizeof(AttentionState) / sizeof(float);
 
 int dense_width(const Config& c) { return c.experts.count > 0 ? 0 : c.ffn_width; }
@@ -25,22 +25,27 @@ std::array<uint64_t, kBuffers> buffer_floats(const Config& c) {
                                           batch * 2 * c.head_dim,
                                           static_cast<uint64_t>(Workspace::kMaxLogits) * c.vocab_size,
                                           batch * c.heads * c.head_dim,
-                                          2 * states};
+                                          2 * states,
+                                          batch * c.heads,
+                                          batch * c.heads * c.head_dim / 2};
   for (uint64_t& size : sizes) size = (size + 15) / 16 * 16;
   return sizes;
 }
 
 uint64_t input_values(const Config& c) {
-  const uint64_t widest = std::max({c.width, c.q_width(), dense_width(c)});
+  const uint64_t widest = std::max(c.width, c.q_width());
   return std::max(Workspace::kMaxBatch * widest, ExpertBuffers::input_values(c));
 }
+
+uint64_t hidden_values(const Config& c) { return static_cast<uint64_t>(Workspace::kMaxBatch) * dense_width(c); }
 
 }  // namespace
 
 uint64_t Workspace::bytes(const Config& config) {
   uint64_t floats = 0;
   for (uint64_t size : buffer_floats(config)) floats += size;
-  return floats * sizeof(float) + InputBuffer::bytes(input_values(config)) + ExpertBuffers::bytes(config);
+  return floats * sizeof(float) + InputBuffer::bytes(input_values(config)) + InputBuffer::bytes(hidden_values(config)) +
+         ExpertBuffers::bytes(config);
 }
 
 Result<Workspace> Workspace::create(const Config& config) {
@@ -54,6 +59,9 @@ Result<Workspace> Workspace::create(const Config& config) {
   auto input = InputBuffer::create(input_values(config));
   if (!input) return input.error();
   workspace.input = std::move(*input);
+  auto hidden = InputBuffer::create(hidden_values(config));
+  if (!hidden) return hidden.error();
+  workspace.hidden = std::move(*hidden);
   auto experts = ExpertBuffers::create(config);
   if (!experts) return experts.error();
   workspace.experts = std::move(*experts);
@@ -68,6 +76,10 @@ Result<Workspace> Workspace::create(const Config& config) {
   workspace.attention_scratch.rows = kMaxBatch;
   workspace.attention_scratch.states = reinterpret_cast<AttentionState*>(next);
   workspace.attention_states = workspace.attention_scratch.states + kMaxBatch * config.heads;
+  next += sizes[i++];
+  workspace.q_scales = next;
+  next += sizes[i++];
+  workspace.q_codes = reinterpret_cast<int16_t*>(next);
   return workspace;
 }
 

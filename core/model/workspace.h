@@ -27,6 +27,8 @@ class Workspace {
   float* q = nullptr;                          ///< [B][heads · head_dim]
   float* k = nullptr;                          ///< [B][kv_heads · head_dim]
   float* v = nullptr;                          ///< [B][kv_heads · head_dim]
+  int16_t* q_codes = nullptr;                  ///< [B][heads · head_dim], for a Q16 cache
+  float* q_scales = nullptr;                   ///< [B][heads]
   float* attended = nullptr;                   ///< [B][heads · head_dim]
   float* gate = nullptr;                       ///< [B][ffn_width]; none with experts
   float* up = nullptr;                         ///< [B][ffn_width]; none with experts
@@ -34,7 +36,8 @@ class Workspace {
   float* logits = nullptr;                     ///< [kMaxLogits][vocab]
   AttentionScratch attention_scratch;          ///< kMaxBatch rows
   AttentionState* attention_states = nullptr;  ///< [B][heads]
-  InputBuffer input;
+  InputBuffer input;                           ///< of all products but the FFN's last
+  InputBuffer hidden;  ///< of the FFN's last product: it is filled while `input` is still being read; none with experts
   ExpertBuffers experts;
   AdapterSet adapters;         ///< LoRA terms of this session
   Profile* profile = nullptr;  ///< not owned; when set, the forward pass adds its times

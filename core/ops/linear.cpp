@@ -31,10 +31,10 @@ Activations InputBuffer::view(const float* x, int tokens, int64_t width) {
   return view;
 }
 
-void InputBuffer::quantize(const KernelTable& kernels, const Activations& input, int token) {
+void InputBuffer::quantize(const KernelTable& kernels, const Activations& input, int token, int64_t first, int64_t end) {
   if (input.codes == nullptr) return;
-  const int64_t at = token * input.width;
-  kernels.quantize_row(input.values + at, input.width, codes_.as<int8_t>() + at, scales_.as<float>() + at / 32,
+  const int64_t at = token * input.width + first;
+  kernels.quantize_row(input.values + at, end - first, codes_.as<int8_t>() + at, scales_.as<float>() + at / 32,
                        half_sums_.as<int32_t>() + at / 16, scaled_sums_.as<float>() + at / 32);
 }
 
@@ -48,11 +48,21 @@ Activations some_tokens(const Activations& x, int first, int count) {
   return part;
 }
 
+namespace {
+
+// Tasks a thread in one phase: several, so that one that was interrupted does not hold up the others.
+constexpr int kTasksPerThread = 8;
+
+void multiply_tiles(const KernelTable& kernels, const Product& product, int64_t first, int64_t last) {
+  kernels.matmul_for(product.weights->dtype)(*product.weights, product.x, first, last, product.out, product.weights->rows);
+}
+
+}  // namespace
+
 void linear(ThreadPool& pool, const KernelTable& kernels, std::span<const Product> products) {
   int64_t tiles = 0;
   for (const Product& product : products) tiles += product.weights->tiles();
-  // Several chunks a thread, so that one that was interrupted does not hold up the others; even, for kernels that pair tiles.
-  const int64_t chunk = std::max<int64_t>(2, tiles / (pool.size() * 8) / 2 * 2);
+  const int64_t chunk = std::max<int64_t>(2, tiles / (pool.size() * kTasksPerThread) / 2 * 2);
   int tasks = 0;
   for (const Product& product : products) tasks += static_cast<int>((product.weights->tiles() + chunk - 1) / chunk);
   pool.run(tasks, [&](int task) {
@@ -63,10 +73,20 @@ void linear(ThreadPool& pool, const KernelTable& kernels, std::span<const Produc
         task -= own;
         continue;
       }
-      const int64_t first = task * chunk, last = std::min(all, first + chunk);
-      kernels.matmul_for(product.weights->dtype)(*product.weights, product.x, first, last, product.out, product.weights->rows);
-      return;
+      const int64_t first = task * chunk;
+      return multiply_tiles(kernels, product, first, std::min(all, first + chunk));
     }
+  });
+}
+
+void linear_pair(ThreadPool& pool, const KernelTable& kernels, const Product& a, const Product& b,
+                 const std::function<void(int64_t first_row, int64_t end_row)>& finish) {
+  const int64_t rows = a.weights->rows, tile_rows = a.weights->tile_rows;
+  const int64_t chunk = std::max<int64_t>(1, rows / (pool.size() * kTasksPerThread) / kActivationBlock) * kActivationBlock;
+  pool.run(static_cast<int>((rows + chunk - 1) / chunk), [&](int task) {
+    const int64_t first = task * chunk, end = std::min(rows, first + chunk);
+    for (const Product* product : {&a, &b}) multiply_tiles(kernels, *product, first / tile_rows, (end + tile_rows - 1) / tile_rows);
+    finish(first, end);
   });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "core/base/aligned_buffer.h"
@@ -31,7 +32,9 @@ class InputBuffer {
   Activations view(const float* x, int tokens, int64_t width);
   /// Fills the quantised form of one token of the last view(). Different tokens may be done by different threads. A width that is no
   /// multiple of 32 has only the f32 form.
-  void quantize(const KernelTable& kernels, const Activations& input, int token);
+  void quantize(const KernelTable& kernels, const Activations& input, int token) { quantize(kernels, input, token, 0, input.width); }
+  /// The same for values [first, end) of the token; `first` is a multiple of 32, and `end` is one or the width.
+  void quantize(const KernelTable& kernels, const Activations& input, int token, int64_t first, int64_t end);
 
   ProductObserver* observer = nullptr;  ///< not owned; when set, the layers' products over this buffer are shown to it
 
@@ -48,6 +51,11 @@ struct Product {
 
 /// out = x · weightsᵀ for each product, all rows of all of them spread over the threads in one phase.
 void linear(ThreadPool& pool, const KernelTable& kernels, std::span<const Product> products);
+
+/// Both products, which have the same shape, as one phase: their rows are computed together in blocks of a multiple of 32, and as soon
+/// as a block of both is there, finish(first_row, end_row) is called for it on the same thread. It may not write what the products read.
+void linear_pair(ThreadPool& pool, const KernelTable& kernels, const Product& a, const Product& b,
+                 const std::function<void(int64_t first_row, int64_t end_row)>& finish);
 
 /// Tokens [first, first + count) of `x`.
 Activations some_tokens(const Activations& x, int first, int count);

@@ -9,7 +9,10 @@ namespace tessera {
 namespace {
 
 // Longer than the gap between two phases of a layer, short enough to cost nothing when idle.
-constexpr double kSpinSeconds = 50e-6;
+constexpr std::chrono::microseconds kSpin{50};
+
+// Looks at a word between two at the clock.
+constexpr int kLooks = 256;
 
 void pause_cpu() {
 #if defined(__x86_64__)
@@ -19,53 +22,51 @@ void pause_cpu() {
 #endif
 }
 
-// How many looks at a word fit into kSpinSeconds on this machine: WebAssembly has no pause instruction, processors differ in theirs.
-int measure_spins() {
-  using Clock = std::chrono::steady_clock;
-  const std::atomic<uint32_t> word{0};
-  uint32_t changed = 0;  // stays 0; that it is used keeps the compiler from dropping the looks
-  // A tab's clock may tick in steps of 5 microseconds, so several spins are measured; the loop ends in any case.
-  for (int looks = 1024; looks < (1 << 22); looks *= 2) {
-    const Clock::time_point start = Clock::now();
-    for (int i = 0; i < looks; ++i) {
-      changed += word.load(std::memory_order_acquire);
-      pause_cpu();
-    }
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    if (seconds >= 4 * kSpinSeconds) return std::max(1, static_cast<int>(looks * (kSpinSeconds / seconds)) + static_cast<int>(changed));
-  }
-  return 1 << 20;
-}
-
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) : spins_(threads > 1 ? measure_spins() : 0) {
+ThreadPool::ThreadPool(int threads) : active_(static_cast<uint32_t>(std::max(threads, 1))) {
+  workers_.reserve(static_cast<size_t>(active_.load()) - 1);
   for (int i = 1; i < threads; ++i) {
-    pthread_t worker;
-    auto* entry = +[](void* pool) -> void* {
-      static_cast<ThreadPool*>(pool)->worker_loop();
+    workers_.push_back({this, i, {}});
+    auto* entry = +[](void* worker) -> void* {
+      static_cast<Worker*>(worker)->pool->worker_loop(static_cast<Worker*>(worker)->index);
       return nullptr;
     };
     // pthreads instead of std::thread: a refusal comes back as a number, not as an exception.
-    if (pthread_create(&worker, nullptr, entry, this) != 0) break;
-    workers_.push_back(worker);
+    if (pthread_create(&workers_.back().thread, nullptr, entry, &workers_.back()) != 0) {
+      workers_.pop_back();
+      break;
+    }
   }
+  use(threads);
 }
 
 ThreadPool::~ThreadPool() {
-  stop_.store(true, std::memory_order_relaxed);
+  stop_.store(true);
   epoch_.fetch_add(1);
-  wake(epoch_);
-  for (pthread_t worker : workers_) pthread_join(worker, nullptr);
+  use(team());
+  futex_wake_all(epoch_);
+  for (const Worker& worker : workers_) pthread_join(worker.thread, nullptr);
 }
 
-// Spins first, then sleeps, until `word` differs from `value`. Sleeping is announced before the last look at the word and
-// wake() looks after the word was changed (both sequentially consistent), so no wake-up is lost.
+void ThreadPool::use(int threads) {
+  active_.store(static_cast<uint32_t>(std::clamp(threads, 1, team())));
+  futex_wake_all(active_);
+}
+
+// Spins first, then sleeps, until `word` differs from `value`. The time of spinning is taken from the clock: a count of looks would
+// depend on how well a browser has compiled this loop so far. Sleeping is announced before the last look at the word and wake()
+// looks after the word was changed (both sequentially consistent), so no wake-up is lost.
 void ThreadPool::wait_for_change(std::atomic<uint32_t>& word, uint32_t value) {
-  for (int spin = 0; spin < spins_; ++spin) {
-    if (word.load(std::memory_order_acquire) != value) return;
-    pause_cpu();
-  }
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point end{};
+  do {
+    for (int look = 0; look < kLooks; ++look) {
+      if (word.load(std::memory_order_acquire) != value) return;
+      pause_cpu();
+    }
+    if (end == Clock::time_point{}) end = Clock::now() + kSpin;
+  } while (Clock::now() < end);
   sleepers_.fetch_add(1);
   while (word.load() == value) futex_wait(word, value);
   sleepers_.fetch_sub(1);
@@ -76,7 +77,7 @@ void ThreadPool::wake(std::atomic<uint32_t>& word) {
 }
 
 void ThreadPool::run_erased(int tasks, TaskFn fn, const void* context) {
-  if (workers_.empty() || tasks <= 1) {
+  if (size() == 1 || tasks <= 1) {
     for (int task = 0; task < tasks; ++task) fn(context, task);
     return;
   }
@@ -108,13 +109,17 @@ void ThreadPool::work() {
   if (finished > 0 && unfinished_.fetch_sub(finished) == finished) wake(unfinished_);
 }
 
-void ThreadPool::worker_loop() {
+void ThreadPool::worker_loop(int index) {
   uint32_t seen = 0;
   while (true) {
+    // Who is not in use sleeps apart from those that wait for work, so that waking these costs nothing more.
+    for (uint32_t active = active_.load(); static_cast<uint32_t>(index) >= active && !stop_.load(); active = active_.load()) {
+      futex_wait(active_, active);
+    }
     wait_for_change(epoch_, seen);
     seen = epoch_.load(std::memory_order_acquire);
-    if (stop_.load(std::memory_order_relaxed)) return;
-    work();
+    if (stop_.load()) return;
+    if (static_cast<uint32_t>(index) < active_.load(std::memory_order_relaxed)) work();
   }
 }
 

@@ -20,7 +20,13 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  int size() const { return static_cast<int>(workers_.size()) + 1; }
+  /// Threads that take part in run().
+  int size() const { return static_cast<int>(active_.load(std::memory_order_relaxed)); }
+  /// Threads there are.
+  int team() const { return static_cast<int>(workers_.size()) + 1; }
+  /// From now on the caller and `threads` - 1 of the workers take part (1…team(), more or less is clamped); the others sleep. Not
+  /// during a run().
+  void use(int threads);
 
   /// Calls fn(task) for every task in [0, tasks), each once, in any order and on any thread of the team; returns when all are
   /// done. What a task computes must not depend on who runs it. With one thread it is a plain loop.
@@ -33,12 +39,16 @@ class ThreadPool {
   using TaskFn = void (*)(const void* context, int task);
   void run_erased(int tasks, TaskFn fn, const void* context);
   void work();
-  void worker_loop();
+  void worker_loop(int index);
   void wait_for_change(std::atomic<uint32_t>& word, uint32_t value);
   void wake(std::atomic<uint32_t>& word);
 
-  std::vector<pthread_t> workers_;
-  int spins_;  ///< looks at a word before sleeping on it
+  struct Worker {
+    ThreadPool* pool;
+    int index;  ///< 1…; 0 is the caller
+    pthread_t thread;
+  };
+  std::vector<Worker> workers_;  ///< never moves: each thread holds a pointer to its own
 
   // The current job. Written while nobody holds a task of it, read only by holders of a task.
   TaskFn fn_ = nullptr;
@@ -50,6 +60,7 @@ class ThreadPool {
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<uint32_t> unfinished_{0};  ///< tasks of this job that are not done; run() waits for 0
   alignas(64) std::atomic<uint32_t> epoch_{0};       ///< grows by one with every run; idle workers wait for the change
+  std::atomic<uint32_t> active_;                     ///< threads in use; the others wait for the change
   std::atomic<uint32_t> sleepers_{0};                ///< threads in the kernel; nobody is woken when it is zero
   std::atomic<bool> stop_{false};
 };

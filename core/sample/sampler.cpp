@@ -103,8 +103,10 @@ void Sampler::accept(int32_t token) {
 }
 
 int32_t Sampler::sample(std::span<const float> logits) {
-  load(logits);
-  penalise();
+  if (!load_best(logits)) {
+    load(logits);
+    penalise();
+  }
   if (!options_.logit_bias.empty() || options_.repeat_penalty > 1.0f) {  // nothing else can bring a logit below the lowest
     std::erase_if(candidates_, [](const Candidate& candidate) { return candidate.logit < kLowest; });
   }
@@ -121,6 +123,40 @@ int32_t Sampler::sample(std::span<const float> logits) {
   return draw();
 }
 
+// The candidates that take_best() or keep_top_k() would leave, without a list of the whole vocabulary, which costs more than all else
+// here. False where penalties or biases have to see every token, or fewer logits are numbers than are to be kept.
+bool Sampler::load_best(std::span<const float> logits) {
+  const size_t kept = options_.temperature == 0.0f ? 1 : static_cast<size_t>(options_.top_k);
+  if (kept == 0 || kept >= logits.size() || !options_.logit_bias.empty() || penalises()) {
+    return false;
+  }
+  candidates_.clear();
+  float bound = kLowest;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (!(logits[i] > bound)) {  // an equal one of a higher id is worse
+      continue;
+    }
+    candidates_.push_back({static_cast<int32_t>(i), std::min(logits[i], kHighest), 0.0f});
+    if (candidates_.size() == 4 * kept) {
+      cut_to(kept);
+      bound = candidates_[kept - 1].logit;
+    }
+  }
+  if (candidates_.size() < kept) {
+    return false;
+  }
+  cut_to(kept);
+  std::sort(candidates_.begin(), candidates_.end(), better);
+  return true;
+}
+
+/// Keeps the best `count` of at least as many candidates, the worst of them last.
+void Sampler::cut_to(size_t count) {
+  const auto last = candidates_.begin() + static_cast<std::ptrdiff_t>(count) - 1;
+  std::nth_element(candidates_.begin(), last, candidates_.end(), better);
+  candidates_.resize(count);
+}
+
 void Sampler::load(std::span<const float> logits) {
   candidates_.resize(logits.size());
   for (size_t i = 0; i < logits.size(); ++i) {
@@ -134,8 +170,12 @@ void Sampler::load(std::span<const float> logits) {
   }
 }
 
+bool Sampler::penalises() const {
+  return options_.repeat_penalty != 1.0f || options_.frequency_penalty != 0.0f || options_.presence_penalty != 0.0f;
+}
+
 void Sampler::penalise() {
-  if (options_.repeat_penalty == 1.0f && options_.frequency_penalty == 0.0f && options_.presence_penalty == 0.0f) {
+  if (!penalises()) {
     return;
   }
   std::vector<int32_t> sorted = recent_;

@@ -53,7 +53,10 @@ class Sampler {
   std::span<const Candidate> candidates() const { return candidates_; }
 
  private:
+  bool load_best(std::span<const float> logits);
   void load(std::span<const float> logits);
+  void cut_to(size_t count);
+  bool penalises() const;
   void penalise();
   void keep_top_k();
   void keep_typical();

@@ -28,6 +28,10 @@ size_t begun_tag(std::string_view text, std::string_view tag) {
 
 }  // namespace
 
+bool is_reasoning_tag(std::string_view text) {
+  return std::ranges::any_of(kTags, [&](const Tags& tags) { return text == tags.opening || text == tags.closing; });
+}
+
 ReasoningSplitter::ReasoningSplitter(std::string_view prompt) {
   const std::string_view written = without_blank_end(prompt);
   for (const Tags& tags : kTags) {

@@ -7,6 +7,9 @@
 
 namespace tessera {
 
+/// Whether `text` is exactly a tag that opens or ends reasoning.
+bool is_reasoning_tag(std::string_view text);
+
 /// What one more stretch of text made certain.
 struct ReasoningParts {
   std::string reasoning;

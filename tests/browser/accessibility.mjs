@@ -27,12 +27,13 @@ export function overflow(page) {
 }
 
 /**
- * Controls below 44 px that can be seen; links in running text are exempt.
+ * Controls below 44 px that can be seen; links in running text are exempt, and a box in a label is as large as its label.
  * @param {import('puppeteer-core').Page} page
  */
 export function smallTargets(page) {
-  return page.$$eval('button, .brand, input:not([type=file]), textarea', (all) =>
+  return page.$$eval('button, .brand, summary, input:not([type=file]), select, textarea', (all) =>
     all
+      .map((node) => (node.matches('[type=checkbox]') && node.closest('label')) || node)
       .map((node) => ({ box: node.getBoundingClientRect(), name: node.textContent?.trim() || node.id }))
       .filter(({ box }) => box.width > 0 && (box.width < 44 || box.height < 44))
       .map(({ box, name }) => `${name}: ${Math.round(box.width)}×${Math.round(box.height)}`),

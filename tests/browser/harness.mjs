@@ -114,10 +114,12 @@ export async function serveSite({ isolation = true, root = kSite } = {}) {
  * A browser with a profile of its own that is gone when the test ends, whatever happens.
  * @param {Scope} t
  * @param {'chrome' | 'firefox'} [name]
+ * @param {import('puppeteer-core').LaunchOptions} [options] beside the usual ones
  * @returns {Promise<Browser>}
  */
-export async function launch(t, name = 'chrome') {
+export async function launch(t, name = 'chrome', options = {}) {
   const browser = await puppeteer.launch({
+    ...options,
     browser: name,
     executablePath: browserPath(name),
     headless: true,

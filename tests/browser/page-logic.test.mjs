@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  markLost,
   newConversation,
+  promptText,
   requestMessages,
   shortenedStart,
   titleOf,
@@ -11,6 +13,7 @@ import {
 } from '../../web/page/conversation.js';
 import { fileSlug, formatBytes, formatDuration, RateMeter } from '../../web/page/format.js';
 import { shorterStart } from '../../web/page/full-context.js';
+import { headline, sumOf } from '../../web/page/memory-needs.js';
 import { explain, isAbort } from '../../web/page/notices.js';
 import { checkField, kNumberFields, samplingOptions, kDefaults } from '../../web/page/settings.js';
 
@@ -34,6 +37,33 @@ test('a request has the system prompt first, and the roles take turns', () => {
   ]);
   assert.deepEqual(requestMessages({ ...chat, sentFrom: 4 }, ''), [{ role: 'user', content: 'four' }]);
   assert.equal(chat.messages[0].content, 'one', 'the conversation itself is not changed');
+});
+
+test('what a model thought goes along as a field of its own, and into the exports', () => {
+  const chat = conversation('u:one a:two u:three');
+  chat.messages[1].reasoning = 'hm';
+  assert.deepEqual(requestMessages(chat, '')[1], { role: 'assistant', content: 'two', reasoning_content: 'hm' });
+  assert.match(toMarkdown(chat), /## Answer\n\n<details><summary>Thinking<\/summary>\n\nhm\n\n<\/details>\n\ntwo\n/);
+  assert.equal(JSON.parse(toJson(chat)).messages[1].reasoning, 'hm');
+});
+
+test('a model without a template continues the whole text', () => {
+  const chat = conversation('u:Once a:_upon u:Then a:');
+  assert.equal(promptText(chat), 'Once_upon\n\nThen');
+  assert.equal(promptText({ ...chat, sentFrom: 2 }), 'Then');
+});
+
+test('an answer that was cut off says so, unless there was nothing of it', () => {
+  const chat = conversation('u:one a:two');
+  markLost(chat);
+  assert.equal(chat.messages[1].finish, 'lost');
+  const silent = conversation('u:one a:');
+  markLost(silent);
+  assert.equal(silent.messages.length, 1);
+  const thinking = conversation('u:one a:');
+  thinking.messages[1].reasoning = 'hm';
+  markLost(thinking);
+  assert.equal(thinking.messages[1].finish, 'lost');
 });
 
 test('shortening keeps the newest messages, begins with the reader and never drops the last', () => {
@@ -67,6 +97,28 @@ test('exports hold every message', () => {
   assert.deepEqual(parsed.messages, chat.messages);
   assert.equal(titleOf(conversation(`u:${'x'.repeat(200)}`)).length, 80);
   assert.equal(fileSlug('Was ist "das"? /../'), 'was-ist-das');
+});
+
+test('what a model needs is a sum that a reader can check', () => {
+  const estimate = /** @type {any} */ ({
+    ...{ parameters: 7e9, weights_bytes: 3.9375e9, kv_bytes: 5e8, workspace_bytes: 2e7, total_bytes: 4.4575e9 },
+    ...{ contextSize: 4096, unsupported: [], fits: false, device: { memoryLimit: 2 ** 32, deviceMemory: 8 * 2 ** 30 } },
+  });
+  assert.equal(headline(estimate), 'Needs 4.46 GB of memory; this device offers 4.29 GB: it is too large.');
+  assert.deepEqual(sumOf(estimate), [
+    ['Weights', '7.0 billion × 4.5 bits = 3.94 GB'],
+    ['Conversation', '4,096 tokens: 500 MB'],
+    ['Computing', '20 MB'],
+    ['In all', '4.46 GB'],
+    ['This device', '4.29 GB of 8.59 GB or more for a tab'],
+  ]);
+  const small = { ...estimate, fits: true, device: { memoryLimit: 2 ** 32, deviceMemory: null } };
+  assert.equal(headline(small), 'Needs 4.46 GB of memory; this device offers 4.29 GB.');
+  assert.equal(sumOf(small).at(-1)?.[1], '4.29 GB for a tab');
+  assert.match(
+    headline({ ...estimate, unsupported: ['tensor x has type IQ1_S'] }),
+    /does not run it: tensor x has type IQ1_S/,
+  );
 });
 
 test('figures', () => {

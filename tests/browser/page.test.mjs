@@ -148,6 +148,34 @@ test('Markdown of a model cannot do harm', { skip: skipReason(), timeout: 120_00
   assert.deepEqual(watch.foreign, []);
 });
 
+test(
+  'what a model needs is said before anything is downloaded',
+  { skip: skipReason(), timeout: 120_000 },
+  async (t) => {
+    const { page, site } = await openSite(t);
+    const text = (/** @type {string} */ selector) =>
+      page.$eval(selector, (node) => /** @type {HTMLElement} */ (node).innerText);
+    await page.waitForSelector('[data-needs] summary');
+    assert.match(await text('[data-needs] summary'), /^Needs \d+ MB of memory; this device offers [\d.]+ GB\.$/);
+    assert.equal(await page.$('#progress-card'), null);
+    await page.click('[data-needs] summary');
+    const sum = await text('[data-needs] dl');
+    const [, weights] = /135 million × [\d.]+ bits = (\d+ MB)/.exec(sum) ?? [];
+    assert.ok(weights, sum);
+    assert.deepEqual(await violations(page), []);
+
+    await t.test('and is what the model then takes; the next time nothing is asked for it', async () => {
+      await startModel(page);
+      await page.click('#open-engine');
+      assert.match(await text('#engine-dialog'), new RegExp(`Weights\\s+${weights}`));
+      site.requests.length = 0;
+      await page.reload();
+      await page.waitForSelector('[data-needs] summary');
+      assert.deepEqual(site.modelRequests(), []);
+    });
+  },
+);
+
 test('the site without models is light', { skip: skipReason() }, async () => {
   const files = (await readdir(kSite, { recursive: true })).filter((path) => !/^models\/|\.(br|gz)$/.test(path));
   let total = 0;

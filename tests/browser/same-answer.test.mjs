@@ -13,7 +13,14 @@ const kSpareBytes = 64 * 1024 * 1024;
  */
 async function measure({ manifest, prompt, text }) {
   const { Tessera } = await import(/** @type {any} */ ('/tessera.js'));
+  const estimates = [await Tessera.estimate(manifest)];
+  const { shards } = await (await fetch(manifest)).json();
+  const bodies = shards.map(async (/** @type {{ path: string }} */ { path }) =>
+    (await fetch(new URL(path, new URL(manifest, document.baseURI)))).blob(),
+  );
+  estimates.push(await Tessera.estimate(new File(await Promise.all(bodies), 'm.gguf')));
   const engine = await Tessera.load({ model: manifest });
+  estimates.push(await Tessera.estimate(manifest)); // from the store, while an engine runs
   const messages = [{ role: 'user', content: prompt }];
   const answer = await engine.chat.completions.create({ messages, temperature: 0, max_tokens: 48 });
   const ids = await engine.tokenize(text);
@@ -21,7 +28,7 @@ async function measure({ manifest, prompt, text }) {
   const back = await engine.detokenize(ids);
   const { info } = engine;
   await engine.dispose();
-  return { tokens: answer.tokens, finish: answer.choices[0].finish_reason, ids, hash, back, info };
+  return { estimates, tokens: answer.tokens, finish: answer.choices[0].finish_reason, ids, hash, back, info };
 }
 
 const kInput = { manifest: `models/${kModelId}/manifest.json`, prompt: kPrompt, text: kLogitsText };
@@ -47,6 +54,21 @@ for (const browser of /** @type {('chrome' | 'firefox')[]} */ (Object.keys(kVari
         assert.ok(kVariants[browser].includes(inTab.info.variant), inTab.info.variant);
         const { hash } = await native('logits', ['--tokens', inTab.ids.join(','), '--top', '1']);
         assert.equal(inTab.hash, hash);
+      });
+
+      await t.test('the estimate says what the engine takes: from the server, a file and the store', async () => {
+        const { kv_bytes, workspace_bytes } = await native('estimate', []);
+        for (const estimate of inTab.estimates) {
+          const { weights, kv } = inTab.info.memory;
+          assert.deepEqual([estimate.weights_bytes, estimate.kv_bytes, estimate.kv_bytes], [weights, kv, kv_bytes]);
+          assert.deepEqual([estimate.workspace_bytes, estimate.fits], [workspace_bytes, true]);
+          assert.ok(estimate.device.storageFree > 0, JSON.stringify(estimate.device));
+          const { parameters, quantization, architecture, contextSize } = inTab.info;
+          assert.deepEqual(
+            [estimate.parameters, estimate.quantization, estimate.architecture, estimate.contextSize],
+            [parameters, quantization, architecture, contextSize],
+          );
+        }
       });
 
       await t.test('text survives tokenising', () => assert.equal(inTab.back, kLogitsText));

@@ -2,13 +2,19 @@
 import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import { EngineHost } from '../../web/engine/host.js';
+import { readHeaders } from '../../web/store/header-bytes.js';
 import { openFile } from './model-file.mjs';
 
+/** @type {Map<string, string>} */
+const notes = new Map();
 const host = new EngineHost({
+  notes: { read: async (key) => notes.get(key), write: async (key, text) => void notes.set(key, text) },
   post: (message) => parentPort?.postMessage(message),
   // node's message ports let their own messages pass before those of other ports.
   nextTurn: () => new Promise((resolve) => setImmediate(resolve)),
   openModel: async (source) => openFile(fileURLToPath(String(source)), workerData),
+  readHeaders: (source, enough, options) =>
+    readHeaders(source, enough, options, { network: { retries: 2, backoffMs: 5 } }),
   verifyModel: () => Promise.reject(new Error('there is no model store here')),
   importModule: async (variant, wasmUrl) => (await import(new URL(`tessera-${variant}.js`, wasmUrl).href)).default,
 });

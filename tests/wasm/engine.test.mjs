@@ -9,6 +9,8 @@ import { WasmRuntime } from '../../web/engine/wasm-runtime.js';
 import { openFile } from './model-file.mjs';
 import { cli, formatsModel, importModule, loadFile, realModel, skipReason, tinyModel, variants } from './support.mjs';
 
+/** Kernel tables of each module. @type {Record<string, string[]>} */
+const tables = { simd128: ['wasm_simd128'], relaxed: ['wasm_relaxed', 'wasm_relaxed_i32'] };
 const messages = [{ role: 'user', content: 'Name three colours.' }];
 /** A request that the tiny model answers until the context is full: its end tokens are forbidden. */
 const endless = { prompt: 'a', logit_bias: { 0: -100, 1: -100, 2: -100 } };
@@ -54,8 +56,9 @@ for (const variant of variants) {
       const { info } = engine;
       assert.equal(info.architecture, 'llama');
       assert.equal(info.variant, variant);
-      assert.equal(info.kernels, `wasm_${variant}`);
+      assert.match(info.kernels, new RegExp(`^wasm_${variant}(_i32)?$`));
       assert.equal(info.threads, 2);
+      assert.equal(info.tuned, 'tried');
       assert.equal(info.addressBits, 32);
       assert.equal(info.isolated, true);
       assert.ok(info.memory.weights > 0 && info.memory.kv > 0);
@@ -218,22 +221,27 @@ for (const variant of variants) {
       await rejects(load({ model: 'absent.gguf' }), 'not_found');
       await rejects(load({ wasmUrl: 'nowhere/' }), 'network', /could not be loaded/);
       await rejects(load({ contextSize: 1 << 30 }), 'invalid_argument');
+      const other = variant === 'relaxed' ? 'wasm_simd128' : 'wasm_relaxed';
+      await rejects(load({ kernels: other }), 'invalid_argument', new RegExp(`"${other}" does not run here`));
       await rejects(load({ signal: AbortSignal.abort() }), 'aborted');
     });
 
     describe('same bits as the command line', { skip: skipReason({ variant, files: [cli] }) }, () => {
-      test('logits, with 1, 2 and 3 threads', async () => {
+      test('logits, with each kernel table and number of threads', async () => {
         const ids = await engine.tokenize(`${text} ${text}`, { bos: true });
         const { hash, positions } = native(tinyModel, 'logits', '--tokens', ids.join(','), '--top', '2');
-        for (const threads of [1, 2, 3]) {
-          const other = await load({ threads });
-          const report = await other.logits(ids, { top: 2 });
-          await other.dispose();
-          assert.equal(report.hash, hash, `${threads} threads`);
-          assert.deepEqual(
-            report.top,
-            positions.map((/** @type {any} */ position) => position.top),
-          );
+        for (const kernels of tables[variant]) {
+          for (const threads of [1, 2, 3]) {
+            const other = await load({ kernels, threads });
+            assert.deepEqual([other.info.kernels, other.info.threads, other.info.tuned], [kernels, threads, 'given']);
+            const report = await other.logits(ids, { top: 2 });
+            await other.dispose();
+            assert.equal(report.hash, hash, `${kernels}, ${threads} threads`);
+            assert.deepEqual(
+              report.top,
+              positions.map((/** @type {any} */ position) => position.top),
+            );
+          }
         }
       });
 
@@ -242,6 +250,14 @@ for (const variant of variants) {
         const ids = await other.tokenize(`${text} ${text}`, { bos: true });
         const { hash } = native(formatsModel, 'logits', '--tokens', ids.join(','), '--top', '0');
         assert.equal((await other.logits(ids)).hash, hash);
+        await other.dispose();
+      });
+
+      test('as many threads as help are tried out, and at most those there are', async () => {
+        const other = await load({ threads: undefined });
+        const { threads, tuned } = other.info;
+        assert.equal(tuned, 'tried');
+        assert.ok(threads >= 1 && threads <= 8, `${threads} threads`);
         await other.dispose();
       });
 

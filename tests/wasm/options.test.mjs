@@ -29,10 +29,12 @@ test('load options have defaults and relative URLs are resolved', () => {
   assert.deepEqual(request, {
     model: 'https://example.org/app/models/a.gguf',
     lora: [],
+    chatTemplate: '',
     threads: 0,
     contextSize: 0,
-    kvType: 'f32',
+    kvType: 'auto',
     variant: 'auto',
+    kernels: '',
     cache: true,
     token: '',
     wasmUrl: '',
@@ -49,8 +51,10 @@ test('load options that cannot be met are refused by name', () => {
   rejects(load({ model: 'a.gguf', contextSize: 1.5 }), 'invalid_argument', /^contextSize: found 1.5/);
   rejects(load({ model: 'a.gguf', kvType: 'q4_0' }), 'invalid_argument', /^kvType: found "q4_0"/);
   rejects(load({ model: 'a.gguf', variant: 'avx' }), 'invalid_argument', /^variant: /);
+  rejects(load({ model: 'a.gguf', kernels: 'avx2' }), 'invalid_argument', /^kernels: /);
   rejects(load({ model: 'a.gguf', cache: 'yes' }), 'invalid_argument', /^cache: /);
   rejects(load({ model: 'a.gguf', signal: {} }), 'invalid_argument', /^signal: /);
+  rejects(load({ model: 'a.gguf', chatTemplate: 7 }), 'invalid_argument', /^chatTemplate: found 7/);
   rejects(load({ model: 'a.gguf', lora: ['b.gguf', 7] }), 'invalid_argument', /^lora\[1\]: found 7/);
 });
 
@@ -87,6 +91,7 @@ test('a chat request gets the defaults of the command line', () => {
   assert.equal(stream, false);
   assert.deepEqual(request, {
     messages,
+    chat_template: '',
     max_tokens: -1,
     stop: ['END'],
     logprobs: false,
@@ -107,6 +112,17 @@ test('generate options that cannot be met are refused by name', () => {
   rejects(chat({ messages: [{ role: 'user' }] }), 'invalid_argument', /^messages\[0\]\.content: /);
   rejects(chat({ messages: [{ role: 'user', content: 'x', name: 'y' }] }), 'invalid_argument', /unknown option 'name'/);
   rejects(chat({ messages: [{ role: 'user', content: [{ type: 'image_url' }] }] }), 'unsupported', /content\[0\]/);
+  rejects(
+    chat({ messages: [{ role: 'assistant', content: 'x', reasoning_content: 1 }] }),
+    'invalid_argument',
+    /^messages\[0\]\.reasoning_content: found 1/,
+  );
+  rejects(chat({ chat_template: [] }), 'invalid_argument', /^chat_template: /);
+  rejects(
+    () => checkGenerateOptions('prompt', { prompt: 'x', chat_template: 'chatml' }),
+    'invalid_argument',
+    /chat_template/,
+  );
   rejects(chat({ n: 2 }), 'invalid_argument', /unknown option 'n'/);
   rejects(chat({ prompt: 'x' }), 'invalid_argument', /unknown option 'prompt'/);
   rejects(chat({ temperature: '0' }), 'invalid_argument', /^temperature: found "0"/);

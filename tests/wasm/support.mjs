@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
-import { loadEngine } from '../../web/engine/client.js';
+import { estimateModel, loadEngine } from '../../web/engine/client.js';
 import { supportedVariants } from '../../web/engine/variant.js';
 
 // The baseline compiler of node 20's V8 (11.3) never returns from memory.atomic.wait32 in a threaded module; TurboFan is right.
@@ -18,6 +18,7 @@ const wasmUrl = process.env.TESSERA_WASM_DIR
 /** @param {string} path relative to the repository */
 export const inRepository = (path) => fileURLToPath(new URL(path, root));
 export const tinyModel = inRepository('tests/data/tiny-llama.gguf');
+export const thinkingModel = inRepository('tests/data/tiny-thinker.gguf');
 export const formatsModel = inRepository('tests/data/tiny-formats.gguf');
 export const realModel = inRepository('build/models/smollm2-135m-instruct-q4_1.gguf');
 export const cli = process.env.TESSERA_CLI ?? inRepository('build/native/tessera');
@@ -52,12 +53,25 @@ export const importModule = async (variant) => (await import(new URL(`tessera-${
  */
 export function loadFile(file, options = {}, workerData = {}) {
   const base = pathToFileURL(file).href;
-  const makers = {
+  return loadEngine({ model: base, wasmUrl: wasmUrl.href, ...options }, base, makers(workerData));
+}
+
+/**
+ * Tessera.estimate with a node worker.
+ * @param {string} model URL
+ * @param {Record<string, any>} [options]
+ */
+export function estimateOf(model, options = {}) {
+  return estimateModel(model, { wasmUrl: wasmUrl.href, ...options }, root.href, makers({}));
+}
+
+/** @param {object} workerData see model-file.mjs */
+function makers(workerData) {
+  return {
     engine: () => domWorker(new Worker(new URL('engine-worker.mjs', import.meta.url), { workerData })),
     // Node's glue starts threads by itself.
     thread: () => assert.fail('no thread was expected to be asked for'),
   };
-  return loadEngine({ model: base, wasmUrl: wasmUrl.href, ...options }, base, makers);
 }
 
 /**

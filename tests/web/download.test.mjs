@@ -12,7 +12,7 @@ import { pattern } from './store-contract.mjs';
 const kChunk = 50_000;
 const kFile = pattern(980_000, 7);
 kFile.set(new TextEncoder().encode('GGUF'));
-const kNetwork = { retries: 3, backoffMs: 2, stallMs: 300, chunkBytes: kChunk, chunksPerRequest: 1 };
+const kNetwork = { retries: 3, backoffMs: 2, stallMs: 1000, parallel: 3, chunkBytes: kChunk, chunksPerRequest: 1 };
 const kPath = '/model.gguf';
 
 /** @type {FaultyServer} */
@@ -86,9 +86,14 @@ test('a cut connection goes on at the byte where it was cut', async () => {
 
 test('a stopped download keeps its chunks and fetches only the rest', async () => {
   const controller = new AbortController();
-  server.faults.set(kPath, [...new Array(12).fill('ok'), 'stall', 'stall', 'stall']);
-  setTimeout(() => controller.abort(), 150);
-  await assert.rejects(open(kPath, { signal: controller.signal }), { code: 'aborted' });
+  server.faults.set(kPath, [...new Array(12).fill('ok'), ...new Array(12).fill('stall')]);
+  const opening = open(kPath, { signal: controller.signal });
+  const stored = async () => (await models.list(backend))[0]?.storedBytes;
+  // All lanes wait for the server: no request is still on its way to it.
+  const waiting = () => server.requests.length === 12 + kNetwork.parallel;
+  while (!waiting() || (await stored()) !== 12 * kChunk) await new Promise((resolve) => setTimeout(resolve, 5));
+  controller.abort();
+  await assert.rejects(opening, { code: 'aborted' });
   const [entry] = await models.list(backend);
   assert.deepEqual([entry.complete, entry.bytes, entry.storedBytes], [false, kFile.length, 12 * kChunk]);
   server.faults.clear();
@@ -97,6 +102,16 @@ test('a stopped download keeps its chunks and fetches only the rest', async () =
   await checkBytes(await open());
   assert.equal(server.sentBytes, kFile.length - 12 * kChunk);
   assert.equal(progress[0].loadedBytes, 12 * kChunk);
+});
+
+test('a thread that was busy for longer than the stall limit fetches nothing twice', async () => {
+  server.faults.set(kPath, ['slow']);
+  const blocked = new Promise((resolve) => {
+    setTimeout(() => resolve(Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * kNetwork.stallMs)), 60);
+  });
+  await checkBytes(await open());
+  await blocked;
+  assert.equal(server.sentBytes, kFile.length);
 });
 
 test('a file that changed between two visits begins anew, and this is said', async () => {

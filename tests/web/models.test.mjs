@@ -53,6 +53,39 @@ test('list shows each model once, the last used first', async () => {
   );
 });
 
+test('what was fetched as an adapter is listed as one, also when it was a model before', async () => {
+  const network = { retries: 0, parallel: 2 };
+  const open = async (/** @type {string} */ path, /** @type {'adapter' | undefined} */ kind) =>
+    (await openModel(`${server.url}${path}`, { kind }, { backend, network })).close();
+  const kinds = async () =>
+    (await models.list(backend)).map(({ url, kind }) => [url.slice(server.url.length), kind]).sort();
+  await open('/a/manifest.json', undefined);
+  await open('/b/manifest.json', 'adapter');
+  assert.deepEqual(await kinds(), [
+    ['/a/manifest.json', 'model'],
+    ['/b/manifest.json', 'adapter'],
+  ]);
+  server.requests.length = 0;
+  await open('/a/manifest.json', 'adapter');
+  assert.deepEqual(server.requests, [], 'nothing is fetched again');
+  assert.deepEqual(
+    (await kinds()).map(([, kind]) => kind),
+    ['adapter', 'adapter'],
+  );
+});
+
+test('a manifest with hashes of blocks: wrong bytes are refused, right ones stay right', async () => {
+  const manifest = server.addModel(kFiles['/b'], 20_000, '/blocks', 4096);
+  await load('/blocks');
+  const [{ id }] = await models.list(backend);
+  assert.equal((await verify(id, backend)).ok, true);
+  manifest.shards[1].blocks_sha256 = '0'.repeat(64);
+  server.setManifest(manifest, '/wrong');
+  for (const { path } of manifest.shards)
+    server.files.set(`/wrong/${path}`, /** @type {any} */ (server.files.get(`/blocks/${path}`)));
+  await assert.rejects(load('/wrong'), { code: 'hash_mismatch' });
+});
+
 test('remove takes one model and all of it', async () => {
   await load('/a');
   await load('/b');

@@ -56,10 +56,9 @@ export function pattern(length, seed) {
  * @param {string} path
  * @param {Uint8Array} bytes
  * @param {number} step chunk size
- * @param {number} [announced]
  */
-async function store(backend, path, bytes, step, announced) {
-  const writer = await backend.createWriter(path, announced);
+async function store(backend, path, bytes, step) {
+  const writer = await backend.createWriter(path);
   for (let i = 0; i < bytes.length; i += step) await writer.write(bytes.subarray(i, i + step));
   await writer.commit();
 }
@@ -94,7 +93,7 @@ export const contract = [
     name: 'a file is listed, opened and given as a blob with the bytes that were written',
     async run(backend) {
       const bytes = pattern(kLarge, 1);
-      await store(backend, 'm1/a.bin', bytes, 700_001, bytes.length);
+      await store(backend, 'm1/a.bin', bytes, 700_001);
       expectEqual(await listed(backend), [`m1/a.bin:${kLarge}`], 'list');
       expect(same(await blobOf(backend, 'm1/a.bin'), bytes), 'bytes of the blob differ');
       const file = await backend.open('m1/a.bin');
@@ -152,7 +151,7 @@ export const contract = [
   {
     name: 'an uncommitted file does not exist and an aborted one leaves nothing',
     async run(backend) {
-      const writer = await backend.createWriter('m1/a.bin', 5);
+      const writer = await backend.createWriter('m1/a.bin');
       await writer.write(pattern(5, 3));
       expectEqual(await listed(backend), [], 'list before commit');
       expectEqual((await rejection(backend.open('m1/a.bin'))).code, 'not_found', 'open before commit');
@@ -172,6 +171,18 @@ export const contract = [
       await store(backend, 'm1/a.bin', pattern(20, 6), 7);
       expect(same(await blobOf(backend, 'm1/a.bin'), pattern(20, 6)), 'the new file differs');
       expectEqual(await listed(backend), ['m1/a.bin:20'], 'list');
+    },
+  },
+  {
+    name: 'a commit may name the file, which then replaces the older one of that name and no other',
+    async run(backend) {
+      for (const path of ['m1/a', 'm1/a.new', 'm2/a.new']) await store(backend, path, pattern(30, 4), 30);
+      const writer = await backend.createWriter('m1/a');
+      await writer.write(pattern(10, 5));
+      await writer.commit('a.new');
+      expectEqual((await listed(backend)).sort(), ['m1/a.new:10', 'm1/a:30', 'm2/a.new:30'], 'list');
+      expect(same(await blobOf(backend, 'm1/a.new'), pattern(10, 5)), 'the new file differs');
+      expect(same(await blobOf(backend, 'm1/a'), pattern(30, 4)), 'another file changed');
     },
   },
   {

@@ -79,14 +79,24 @@ function promptLogprobs(steps) {
   };
 }
 
+/** New text of an answer, or all of it. @typedef {{ text: string, reasoning: string }} AnswerText */
+
+/** A chat's fields for it: each only where there is something, but `content` where nothing is. @param {AnswerText} parts */
+const chatText = ({ text, reasoning }) => ({
+  ...(reasoning !== '' && { reasoning_content: reasoning }),
+  ...((text !== '' || reasoning === '') && { content: text }),
+});
+
 /** The differences between the two kinds of completion. */
 const shapes = {
   chat: {
     object: 'chat.completion',
     chunkObject: 'chat.completion.chunk',
     logprobs: chatLogprobs,
-    whole: (/** @type {string} */ text) => ({ message: { role: 'assistant', content: text } }),
-    part: (/** @type {string} */ text) => ({ delta: { content: text } }),
+    whole: (/** @type {AnswerText} */ parts) => ({
+      message: { role: 'assistant', ...chatText(parts), content: parts.text },
+    }),
+    part: (/** @type {AnswerText} */ parts) => ({ delta: chatText(parts) }),
     first: [{ delta: { role: 'assistant', content: '' } }],
     last: { delta: {} },
   },
@@ -94,8 +104,8 @@ const shapes = {
     object: 'text_completion',
     chunkObject: 'text_completion',
     logprobs: promptLogprobs,
-    whole: (/** @type {string} */ text) => ({ text }),
-    part: (/** @type {string} */ text) => ({ text }),
+    whole: (/** @type {AnswerText} */ { text }) => ({ text }),
+    part: (/** @type {AnswerText} */ { text }) => ({ text }),
     first: [],
     last: { text: '' },
   },
@@ -113,7 +123,7 @@ export function completion(kind, head, steps) {
   const { id, created, model } = head;
   const choice = {
     index: 0,
-    ...shape.whole(generation.text),
+    ...shape.whole(generation),
     logprobs: shape.logprobs(tokens),
     finish_reason: generation.finish_reason,
   };
@@ -129,14 +139,14 @@ export function completion(kind, head, steps) {
 export function chunksOf(kind, head, step) {
   const shape = shapes[kind];
   if (step.kind === 'prefill' || step.kind === 'working') return [];
-  const text = step.text === '' ? [] : [chunk(kind, head, shape.part(step.text))];
+  const news = step.text === '' && step.reasoning === '' ? [] : [chunk(kind, head, shape.part(step))];
   if (step.kind === 'token') {
     const logprobs = shape.logprobs([step]);
-    return logprobs ? [chunk(kind, head, { ...shape.part(step.text), logprobs })] : text;
+    return logprobs ? [chunk(kind, head, { ...shape.part(step), logprobs })] : news;
   }
   const { generation } = step;
   const last = chunk(kind, head, { ...shape.last, finish_reason: generation.finish_reason });
-  return [...text, { ...last, ...closing(head, generation) }];
+  return [...news, { ...last, ...closing(head, generation) }];
 }
 
 /**

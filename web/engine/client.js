@@ -3,7 +3,7 @@ import { TesseraError } from '../base/errors.js';
 import { answerHead, chunksOf, completion, openingChunks } from './answers.js';
 import { AnswerStream } from './answer-stream.js';
 import { Connection } from './connection.js';
-import { checkGenerateOptions, checkLoadOptions, checkLoraOptions } from './options.js';
+import { checkEstimateOptions, checkGenerateOptions, checkLoadOptions, checkLoraOptions } from './options.js';
 import { boolean, integer, knownOptions, text, tokenIds } from './option-checks.js';
 import { kGraceMs } from './protocol.js';
 
@@ -39,6 +39,24 @@ export async function loadEngine(given, base, makers) {
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+/**
+ * What a model would take, from its first bytes, in a worker that is gone afterwards.
+ * @param {unknown} model
+ * @param {unknown} given options of Tessera.estimate
+ * @param {string} base what relative URLs are relative to
+ * @param {WorkerMaker} makers
+ * @returns {Promise<import('./protocol.js').ModelEstimate>}
+ */
+export async function estimateModel(model, given, base, makers) {
+  const { request, signal, workerUrl } = checkEstimateOptions(model, given, base);
+  const connection = new Connection(makers.engine(workerUrl), makers.thread);
+  try {
+    return await connection.call({ type: 'estimate', request }, { signal });
+  } finally {
+    connection.end(new TesseraError('disposed', 'The estimate is over.'));
   }
 }
 
@@ -130,14 +148,15 @@ export class Engine {
   }
 
   /**
-   * @param {{ promptTokens?: number, generateTokens?: number, depth?: number, repetitions?: number, profile?: boolean }} [given]
+   * @param {{ promptTokens?: number, generateTokens?: number, depth?: number, repetitions?: number, profile?: boolean, roofline?: boolean }} [given]
    * @returns {Promise<Record<string, any>>} as `tessera bench --json`
    */
   async bench(given) {
     const fields = ['promptTokens', 'generateTokens', 'depth', 'repetitions'];
-    const options = knownOptions(given, new Set([...fields, 'profile']), 'bench');
+    const options = knownOptions(given, new Set([...fields, 'profile', 'roofline']), 'bench');
     for (const field of fields) integer(options, field, { to: 0x7fffffff, otherwise: 0 });
     boolean(options, 'profile', false);
+    boolean(options, 'roofline', false);
     const report = await this.#connection.call({
       type: 'bench',
       options: /** @type {Record<string, number>} */ (options),

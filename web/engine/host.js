@@ -1,6 +1,7 @@
 // Owns the worker's side of an engine: loads the model, runs one session call at a time, stays responsive between steps.
 import { TesseraError } from '../base/errors.js';
 import { isCall } from './protocol.js';
+import { estimateModel } from './estimating.js';
 import { abortedError, loadEngine, setAdapters } from './loading.js';
 
 /** @typedef {import('./protocol.js').ToCall} ToCall */
@@ -44,6 +45,8 @@ export class EngineHost {
         return this.#answer(message.id, () => this.#loaded().tokenize(message.text, message.special, message.bos));
       case 'detokenize':
         return this.#answer(message.id, () => this.#loaded().detokenize(message.ids));
+      case 'estimate':
+        return this.#enqueue(message.id, (signal) => estimateModel(message.request, this.#ports, signal));
       case 'verify':
         return this.#answer(message.id, () => this.#ports.verifyModel(message.model));
       case 'abort':

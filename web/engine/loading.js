@@ -1,5 +1,6 @@
 // Owns the way from a model source to a warm engine inside the worker: open, start the module, load, warm up, describe.
 import { TesseraError } from '../base/errors.js';
+import { tuneHere } from './tuning.js';
 import { chooseThreads, chooseVariant, currentDevice } from './variant.js';
 import { kMostModelBytes, WasmRuntime } from './wasm-runtime.js';
 
@@ -19,9 +20,12 @@ import { kMostModelBytes, WasmRuntime } from './wasm-runtime.js';
 /**
  * What loading needs from its surroundings.
  * @typedef {object} LoadPorts
- * @property {(source: string | File | File[], options: { cache: boolean, token?: string, mostBytes: number } & Watch) => Promise<OpenedModel>} openModel
+ * @property {(source: string | File | File[], options: { cache: boolean, token?: string, mostBytes: number, kind?: 'adapter' } & Watch) => Promise<OpenedModel>} openModel
  * @property {(id: string) => Promise<unknown>} verifyModel
+ * @property {(source: string | File | File[], enough: import('../store/header-bytes.js').Enough,
+ *   options: { token?: string, signal: AbortSignal }) => Promise<import('../store/header-bytes.js').ModelHeaders>} readHeaders
  * @property {(variant: 'relaxed' | 'simd128', wasmUrl: string) => Promise<ModuleFactory>} importModule
+ * @property {import('./tuning.js').Notes} notes
  */
 
 const kProgressIntervalMs = 50;
@@ -43,7 +47,7 @@ export async function loadEngine(request, ports, { signal, onProgress }) {
   const stop = new AbortController();
   signal.addEventListener('abort', () => stop.abort());
   // The module compiles while the model downloads; the first failure of the two is the answer.
-  const starting = startModule(ports, variant, request.wasmUrl, threads);
+  const starting = startModule(ports, variant, request.wasmUrl, { threads });
   const opening = ports.openModel(request.model, {
     cache: request.cache,
     token: request.token,
@@ -54,12 +58,17 @@ export async function loadEngine(request, ports, { signal, onProgress }) {
   try {
     const [runtime, model] = await Promise.all([starting, opening]);
     if (signal.aborted) throw abortedError();
-    const options = { threads, context_size: request.contextSize, kv_type: request.kvType };
+    const { contextSize: context_size, kvType: kv_type, chatTemplate: chat_template } = request;
+    const options = { threads, context_size, kv_type, chat_template };
     const report = inIntervals((done, total) => onProgress({ stage: 'load', loadedBytes: done, totalBytes: total }));
     const core = runtime.load(model.parts, options, report);
     if (request.lora.length > 0) await setAdapters(runtime, request, ports, { signal, onProgress });
     onProgress({ stage: 'warmup', loadedBytes: 0, totalBytes: 0 });
     runtime.warmup();
+    const wanted = { kernels: request.kernels, threads: request.threads === 0 && threads > 1 ? 0 : threads };
+    const subject = [variant, threads, core.quantization, core.parameters, globalThis.navigator?.userAgent].join(' ');
+    const tune = runtime.tune.bind(runtime);
+    Object.assign(core, await tuneHere(tune, wanted, subject, request.cache ? ports.notes : undefined));
     const fallbackReason = [threadReason, variantReason].filter(Boolean).join(' ');
     const around = { name: core.name || model.name, variant, isolated: device.isolated, fallbackReason };
     return { runtime, info: describe(core, runtime.heapBytes, around) };
@@ -82,7 +91,8 @@ export async function setAdapters(runtime, { lora, cache }, ports, watch) {
   const opened = [];
   try {
     for (const { source, scale, token } of lora) {
-      const adapter = await ports.openModel(source, { cache, token, mostBytes: kMostModelBytes, ...watch });
+      const options = { cache, token, mostBytes: kMostModelBytes, kind: /** @type {const} */ ('adapter'), ...watch };
+      const adapter = await ports.openModel(source, options);
       opened.push({ ...adapter, scale });
     }
     if (watch.signal.aborted) throw abortedError();
@@ -96,9 +106,9 @@ export async function setAdapters(runtime, { lora, cache }, ports, watch) {
  * @param {LoadPorts} ports
  * @param {'relaxed' | 'simd128'} variant
  * @param {string} wasmUrl
- * @param {number} threads
+ * @param {{ threads: number, memory?: WebAssembly.Memory }} how
  */
-async function startModule(ports, variant, wasmUrl, threads) {
+export async function startModule(ports, variant, wasmUrl, { threads, memory }) {
   /** @type {ModuleFactory} */
   let factory;
   try {
@@ -108,7 +118,7 @@ async function startModule(ports, variant, wasmUrl, threads) {
     throw new TesseraError('network', `The engine's module could not be loaded: ${cause}`, hint, cause);
   }
   try {
-    return await WasmRuntime.start(factory, threads);
+    return await WasmRuntime.start(factory, threads, memory);
   } catch (cause) {
     if (cause instanceof TesseraError) throw cause;
     const hint =
@@ -147,9 +157,11 @@ function describe(core, heap, around) {
     trainedContext: core.trained_context,
     vocabularySize: core.vocab_size,
     chatTemplate: core.has_chat_template,
+    chatTemplateError: core.template_error,
     kvType: core.kv_type,
     threads: core.threads,
     kernels: core.kernels,
+    tuned: core.tuned,
     addressBits: 32,
     loadMs: core.load_ms,
     memory: { weights: core.weight_bytes, kv: core.kv_bytes, heap },

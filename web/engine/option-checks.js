@@ -77,6 +77,15 @@ export function text(value, field) {
 }
 
 /**
+ * @param {Options} options
+ * @param {string} field
+ * @param {string} otherwise
+ */
+export function textOr(options, field, otherwise) {
+  return options[field] === undefined ? otherwise : text(options[field], field);
+}
+
+/**
  * @param {unknown} value
  * @param {string} field
  * @returns {number[]}

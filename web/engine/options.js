@@ -1,7 +1,8 @@
 // Owns what a caller may ask for: the options of load and of completions, and their translation into requests to the worker.
 // What is unknown or not supported is an error, never ignored.
 import { TesseraError } from '../base/errors.js';
-import { boolean, integer, invalid, knownOptions, oneOf, signalOf, text, urlOf } from './option-checks.js';
+import { boolean, integer, invalid, knownOptions, oneOf, signalOf, text, textOr, urlOf } from './option-checks.js';
+import { messagesOf } from './messages.js';
 import { adaptersOf, sourceOf } from './sources.js';
 
 /** @typedef {import('./protocol.js').LoadRequest} LoadRequest */
@@ -36,23 +37,19 @@ const generateFields = [
   'response_format',
   'tools',
 ];
-const chatFields = new Set([...generateFields, 'messages', 'top_logprobs']);
+const chatFields = new Set([...generateFields, 'messages', 'top_logprobs', 'chat_template']);
 const promptFields = new Set([...generateFields, 'prompt']);
+const estimateFields = new Set(['contextSize', 'kvType', 'token', 'signal', 'workerUrl', 'wasmUrl']);
 const loadFields = new Set([
-  ...[
-    'model',
-    'threads',
-    'contextSize',
-    'kvType',
-    'lora',
-    'variant',
-    'cache',
-    'token',
-    'signal',
-    'onProgress',
-    'workerUrl',
-    'wasmUrl',
-  ],
+  'model',
+  'threads',
+  'lora',
+  'chatTemplate',
+  'variant',
+  'kernels',
+  'cache',
+  'onProgress',
+  ...estimateFields,
 ]);
 
 /** Ids of one token's alternatives that may be asked for. */
@@ -67,21 +64,52 @@ const kMostThreads = 64;
 export function checkLoadOptions(given, base) {
   const options = knownOptions(given, loadFields, 'Tessera.load');
   const request = {
-    model: sourceOf(options.model, 'model', base),
+    ...modelOptions(options.model, options, base),
     lora: adaptersOf(options.lora ?? [], base),
     threads: integer(options, 'threads', { from: 1, to: kMostThreads, otherwise: 0 }),
-    contextSize: integer(options, 'contextSize', { from: 1, to: 0x7fffffff, otherwise: 0 }),
-    kvType: oneOf(options, 'kvType', /** @type {const} */ (['f32', 'f16', 'q8_0'])),
     variant: oneOf(options, 'variant', /** @type {const} */ (['auto', 'relaxed', 'simd128'])),
+    kernels: kernelsOf(options),
     cache: boolean(options, 'cache', true),
-    token: options.token === undefined ? '' : text(options.token, 'token'),
-    wasmUrl: urlOf(options, 'wasmUrl', base),
+    chatTemplate: textOr(options, 'chatTemplate', ''),
   };
   return {
     request,
     signal: signalOf(options),
     onProgress: progressOf(options),
     workerUrl: urlOf(options, 'workerUrl', base) || undefined,
+  };
+}
+
+/** @param {Options} options */
+function kernelsOf(options) {
+  const names = /** @type {const} */ (['auto', 'wasm_relaxed', 'wasm_relaxed_i32', 'wasm_simd128']);
+  const kernels = oneOf(options, 'kernels', names);
+  return kernels === 'auto' ? '' : kernels;
+}
+
+/**
+ * @param {unknown} model
+ * @param {unknown} given
+ * @param {string} base
+ */
+export function checkEstimateOptions(model, given, base) {
+  const options = knownOptions(given, estimateFields, 'Tessera.estimate');
+  const workerUrl = urlOf(options, 'workerUrl', base) || undefined;
+  return { request: modelOptions(model, options, base), signal: signalOf(options), workerUrl };
+}
+
+/**
+ * @param {unknown} model
+ * @param {Options} options
+ * @param {string} base
+ */
+function modelOptions(model, options, base) {
+  return {
+    model: sourceOf(model, 'model', base),
+    contextSize: integer(options, 'contextSize', { from: 1, to: 0x7fffffff, otherwise: 0 }),
+    kvType: oneOf(options, 'kvType', /** @type {const} */ (['auto', 'q16', 'f32', 'f16', 'q8_0'])),
+    token: textOr(options, 'token', ''),
+    wasmUrl: urlOf(options, 'wasmUrl', base),
   };
 }
 
@@ -112,7 +140,9 @@ export function checkGenerateOptions(kind, given) {
   );
   refuseUnsupported(options);
   const input =
-    kind === 'chat' ? { messages: messagesOf(options.messages) } : { prompt: text(options.prompt, 'prompt') };
+    kind === 'chat'
+      ? { messages: messagesOf(options.messages), chat_template: textOr(options, 'chat_template', '') }
+      : { prompt: text(options.prompt, 'prompt') };
   const stop = typeof options.stop === 'string' ? [options.stop] : (options.stop ?? []);
   if (!Array.isArray(stop)) throw invalid('stop', stop, 'a string or an array of strings');
   const alternatives = alternativesOf(kind, options);
@@ -201,32 +231,4 @@ function biasOf(bias) {
     if (typeof value !== 'number' || !Number.isFinite(value)) throw invalid(`logit_bias[${key}]`, value, 'a number');
     return [Number(key), value];
   });
-}
-
-/**
- * @param {unknown} messages
- * @returns {{ role: string, content: string }[]}
- */
-function messagesOf(messages) {
-  if (!Array.isArray(messages) || messages.length === 0)
-    throw invalid('messages', messages, 'a non-empty array of {role, content}');
-  return messages.map((message, index) => {
-    const where = `messages[${index}]`;
-    const { role, content } = knownOptions(message, new Set(['role', 'content']), where);
-    return { role: text(role, `${where}.role`), content: contentOf(content, `${where}.content`) };
-  });
-}
-
-/**
- * @param {unknown} content a string, or OpenAI's array of text parts
- * @param {string} where
- */
-function contentOf(content, where) {
-  if (!Array.isArray(content)) return text(content, where);
-  return content
-    .map((part, index) => {
-      if (part?.type === 'text') return text(part.text, `${where}[${index}].text`);
-      throw new TesseraError('unsupported', `${where}[${index}]: only parts of type 'text' are supported`);
-    })
-    .join('');
 }

@@ -6,14 +6,43 @@
  * What the worker needs to load a model.
  * @typedef {object} LoadRequest
  * @property {string | File | File[]} model absolute URL of a .gguf or a manifest.json, hf:owner/repo/file.gguf, or files
- * @property {number} threads 0 = as many as the device offers
+ * @property {number} threads 0 = as many as help, which a trial finds out
  * @property {number} contextSize tokens; 0 = the engine's own choice
- * @property {'f32' | 'f16' | 'q8_0'} kvType
+ * @property {'auto' | 'q16' | 'f32' | 'f16' | 'q8_0'} kvType
  * @property {'auto' | 'relaxed' | 'simd128'} variant
+ * @property {string} kernels '' = what a trial finds
  * @property {boolean} cache keep downloads in the store
  * @property {string} token for the model's server; '' = none
  * @property {AdapterRequest[]} lora
+ * @property {string} chatTemplate a built-in one's name or a Jinja source; '' = the file's
  * @property {string} wasmUrl folder of the tessera-<variant>.js files; '' = beside the worker
+ */
+
+/**
+ * A model that is only asked about; fields as in LoadRequest.
+ * @typedef {Pick<LoadRequest, 'model' | 'contextSize' | 'kvType' | 'token' | 'wasmUrl'>} EstimateRequest
+ */
+
+/**
+ * What `tessera estimate --json` says, and what the model and this browser are; sizes in bytes, null where nobody says.
+ * @typedef {object} ModelEstimate
+ * @property {number} weights_bytes
+ * @property {number} kv_bytes
+ * @property {number} workspace_bytes
+ * @property {number} total_bytes
+ * @property {boolean} fits_wasm32
+ * @property {string[]} unsupported why this version will refuse the model
+ * @property {string} name
+ * @property {string} architecture
+ * @property {string} quantization
+ * @property {number} parameters
+ * @property {number} bitsPerWeight
+ * @property {number} contextSize tokens
+ * @property {number} trainedContext tokens
+ * @property {'q16' | 'f32' | 'f16' | 'q8_0'} kvType
+ * @property {number | null} fileBytes
+ * @property {boolean} fits
+ * @property {{ memoryLimit: number, deviceMemory: number | null, storageQuota: number | null, storageFree: number | null }} device
  */
 
 /**
@@ -26,10 +55,13 @@
  * @typedef {{ stage: 'download' | 'verify' | 'load' | 'warmup', loadedBytes: number, totalBytes: number, note?: string }} LoadProgress
  */
 
+/** `reasoning_content`: what an assistant thought first, for templates that want it. @typedef {{ role: string, content: string, reasoning_content?: string }} ChatMessage */
+
 /**
  * One answer to generate, in the core's names (wasm/request.cpp reads it).
  * @typedef {object} GenerateRequest
- * @property {{ role: string, content: string }[]} [messages] a chat; else `prompt`
+ * @property {ChatMessage[]} [messages] a chat; else `prompt`
+ * @property {string} [chat_template] of a chat: a built-in one's name or a Jinja source; '' = the engine's
  * @property {string} [prompt] raw text, special tokens parsed
  * @property {number} max_tokens -1 = until the context is full
  * @property {string[]} stop
@@ -44,16 +76,17 @@
  */
 
 /**
- * What one step of the generator brought.
+ * What one step of the generator brought. `reasoning`, of a chat, comes before `text`.
  * @typedef {{ kind: 'prefill', done: number, total: number }
  *   | { kind: 'working' }
- *   | { kind: 'token', token: number, text: string, scored?: ScoredToken, top?: ScoredToken[] }
- *   | { kind: 'done', text: string, generation: GenerationSummary }} GenerateStep
+ *   | { kind: 'token', token: number, text: string, reasoning: string, scored?: ScoredToken, top?: ScoredToken[] }
+ *   | { kind: 'done', text: string, reasoning: string, generation: GenerationSummary }} GenerateStep
  */
 
 /**
  * @typedef {object} GenerationSummary
  * @property {string} text
+ * @property {string} reasoning
  * @property {number[]} tokens
  * @property {number} prompt_tokens
  * @property {number} reused_tokens
@@ -73,11 +106,13 @@
  * @property {number} contextSize
  * @property {number} trainedContext
  * @property {number} vocabularySize
- * @property {boolean} chatTemplate whether the file brings its own
- * @property {'f32' | 'f16' | 'q8_0'} kvType
+ * @property {boolean} chatTemplate whether there is one: the file's, or what was given to load
+ * @property {string} chatTemplateError why the file's cannot be used; '' when it can, or there is none
+ * @property {'q16' | 'f32' | 'f16' | 'q8_0'} kvType
  * @property {number} threads
  * @property {'relaxed' | 'simd128'} variant
  * @property {string} kernels
+ * @property {'given' | 'remembered' | 'tried'} tuned where `kernels` and `threads` come from
  * @property {32} addressBits
  * @property {boolean} isolated whether the page may share memory with threads
  * @property {string} fallbackReason why one thread or plain SIMD128 is in use; '' when nothing is held back
@@ -104,6 +139,7 @@
  *   | { type: 'generate', id: number, request: GenerateRequest }
  *   | { type: 'logits', id: number, ids: number[], top: number }
  *   | { type: 'bench', id: number, options: Record<string, number> }
+ *   | { type: 'estimate', id: number, request: EstimateRequest }
  *   | { type: 'verify', id: number, model: string }
  *   | { type: 'abort', id: number, target: number }
  *   | { type: 'dispose', id: number }} ToCall
@@ -132,6 +168,7 @@ const callTypes = new Set([
   'generate',
   'logits',
   'bench',
+  'estimate',
   'verify',
   'abort',
   'dispose',

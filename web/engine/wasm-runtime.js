@@ -13,8 +13,10 @@ import { TesseraError } from '../base/errors.js';
  * The Embind class of wasm/bindings.cpp. Every string it returns is {"value": …} or {"error": {code, message, hint}}.
  * @typedef {object} NativeRuntime
  * @property {(readers: object[], options: string, onProgress: (done: number, total: number) => void) => string} load
+ * @property {(readers: object[], options: string) => string} estimate
  * @property {(adapters: { readers: object[], scale: number }[]) => string} setAdapters
  * @property {() => string} warmup
+ * @property {(kernels: string, threads: number) => string} tune
  * @property {(text: string, special: boolean, bos: boolean) => string} tokenize
  * @property {(ids: string) => string} detokenize
  * @property {(request: string) => string} start
@@ -97,12 +99,22 @@ export class WasmRuntime {
 
   /**
    * @param {SyncReader[]} parts
-   * @param {{ threads: number, context_size: number, kv_type: string }} options
+   * @param {{ threads: number, context_size: number, kv_type: string, chat_template?: string }} options
    * @param {(done: number, total: number) => void} onProgress
    * @returns {Record<string, any>} the core's EngineInfo
    */
   load(parts, options, onProgress) {
     return this.#call((readers) => this.#native.load(readers(parts), JSON.stringify(options), onProgress));
+  }
+
+  /**
+   * What loading will take; the parts need to hold only their headers.
+   * @param {SyncReader[]} parts
+   * @param {{ context_size: number, kv_type: string }} options
+   * @returns {Record<string, any>} the core's Estimate
+   */
+  estimate(parts, options) {
+    return this.#call((readers) => this.#native.estimate(readers(parts), JSON.stringify(options)));
   }
 
   /** From now on these adapters are part of the model, and no others. @param {{ parts: SyncReader[], scale: number }[]} adapters */
@@ -115,6 +127,15 @@ export class WasmRuntime {
   /** Runs the model a little, so that the browser has compiled it well before the first question. */
   warmup() {
     this.#call(() => this.#native.warmup());
+  }
+
+  /**
+   * Sets what is given and tries out the rest; returns what is in use.
+   * @param {import('./tuning.js').Settings} settings
+   * @returns {import('./tuning.js').Settings}
+   */
+  tune({ kernels, threads }) {
+    return this.#call(() => this.#native.tune(kernels, threads));
   }
 
   /** @returns {number[]} */

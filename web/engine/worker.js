@@ -1,8 +1,10 @@
 // Owns the engine worker's entry: joins the engine host to this worker's message port, the model store and the module files.
+import { readHeaders } from '../store/header-bytes.js';
 import { openModel } from '../store/open-model.js';
 import { verify } from '../store/verify-model.js';
 import { EngineHost } from './host.js';
 import { ThreadOrders } from './threads.js';
+import { cachedNotes } from './tuning.js';
 import { TesseraError } from '../base/errors.js';
 
 /**
@@ -25,6 +27,8 @@ const host = new EngineHost({
       turns.port2.postMessage(null);
     }),
   openModel,
+  readHeaders,
+  notes: cachedNotes(),
   verifyModel: (id) => verify(id),
   importModule: async (variant, wasmUrl) => {
     const beside = (/** @type {string} */ name) => new URL(name, wasmUrl || import.meta.url).href;

@@ -60,7 +60,8 @@ export async function loadCatalog() {
  */
 export async function withStored(offered) {
   const stored = await Tessera.models.list().catch(() => []);
-  const others = stored.filter(({ url }) => !offered.some(({ manifest }) => manifest === url)).map(modelOf);
+  const models = stored.filter(({ kind }) => kind === 'model');
+  const others = models.filter(({ url }) => !offered.some(({ manifest }) => manifest === url)).map(modelOf);
   return [...offered, ...others].map((model) => {
     const entry = stored.find(({ id, url }) => url === model.manifest || id === model.id) ?? null;
     return { model, entry, state: entry === null ? 'absent' : entry.complete ? 'stored' : 'partial' };

@@ -9,13 +9,29 @@ import { ScrollFollow } from './scroll-follow.js';
  * @typedef {import('./conversation.js').Message} Message
  */
 
-/** Small models do these well. */
-const kSuggestions = [
-  'What is a mosaic? Give a short answer.',
-  'List three reasons to walk every day.',
-  'Write a short thank-you note to a neighbour.',
-  'Write a Python function that reverses a string.',
-];
+/** What the empty view says, and what small models do well: as a conversation, and for a model that only continues a text. */
+const kInvitations = {
+  chat: {
+    title: 'What is on your mind?',
+    placeholder: 'Write a message',
+    suggestions: [
+      'What is a mosaic? Give a short answer.',
+      'List three reasons to walk every day.',
+      'Write a short thank-you note to a neighbour.',
+      'Write a Python function that reverses a string.',
+    ],
+  },
+  text: {
+    title: 'How does your text begin?',
+    placeholder: 'Write a beginning',
+    suggestions: [
+      'Once upon a time there was a lighthouse keeper who',
+      'A mosaic is a picture that',
+      'To bake bread at home, you first',
+      'def reverse(text):',
+    ],
+  },
+};
 
 export class ChatView {
   #messages = byId('messages');
@@ -26,21 +42,29 @@ export class ChatView {
   #last = null;
   #frame = 0;
   #onRegenerate;
+  #onSuggest;
 
   /** @param {{suggest: (text: string) => void, regenerate: () => void}} actions */
   constructor({ suggest, regenerate }) {
     this.#onRegenerate = regenerate;
+    this.#onSuggest = suggest;
     const jump = byId('jump');
     this.#follow = new ScrollFollow(byId('scroller'), (following) => (jump.hidden = following));
     jump.addEventListener('click', () => {
       this.#follow.toEnd();
       byId('prompt').focus();
     });
-    byId('suggestions').append(
-      ...kSuggestions.map((text) =>
-        h('li', {}, h('button.suggestion', { type: 'button', onclick: () => suggest(text) }, text)),
-      ),
-    );
+    this.setContinues(false);
+  }
+
+  /** @param {boolean} continues the model continues a text instead of answering */
+  setContinues(continues) {
+    const { title, placeholder, suggestions } = continues ? kInvitations.text : kInvitations.chat;
+    byId('empty-title').textContent = title;
+    byId('prompt').setAttribute('placeholder', placeholder);
+    const button = (/** @type {string} */ text) =>
+      h('button.suggestion', { type: 'button', onclick: () => this.#onSuggest(text) }, text);
+    byId('suggestions').replaceChildren(...suggestions.map((text) => h('li', {}, button(text))));
   }
 
   /** @param {string} text under the question of the empty view */

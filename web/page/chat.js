@@ -1,10 +1,9 @@
 /** Owns the course of a chat: sending, streaming, stopping, regenerating, a full context; always saving on the way. */
 
 import { announce } from './dom.js';
-import { newConversation, requestMessages } from './conversation.js';
+import { markLost, newConversation } from './conversation.js';
 import { fullContextNotice, shorterStart } from './full-context.js';
-import { errorNotice, isAbort, notice } from './notices.js';
-import { samplingOptions } from './settings.js';
+import { failedAnswerNotice, isAbort, unansweredNotice } from './notices.js';
 import { noFigures } from './status-line.js';
 import { streamAnswer } from './stream-answer.js';
 
@@ -27,6 +26,8 @@ export class Chat {
   /** @type {Engine | null} */
   #engine = null;
   #modelName = '';
+  /** @type {import('./chat-template.js').PromptFormat | null} */
+  #format = null;
   /** @type {Conversation} */
   #conversation = newConversation();
   #figures = noFigures();
@@ -55,15 +56,18 @@ export class Chat {
   /**
    * @param {Engine | null} engine
    * @param {string} modelName
+   * @param {import('./chat-template.js').PromptFormat | null} format how messages reach it
    */
-  setEngine(engine, modelName) {
+  setEngine(engine, modelName, format) {
     this.#engine = engine;
     this.#modelName = modelName;
+    this.#format = format;
     this.#figures = noFigures();
-    this.#showStatus();
+    this.showStatus();
   }
 
-  #showStatus() {
+  /** Draws how the engine runs, with the figures as they are now. */
+  showStatus() {
     if (this.#engine) this.#parts.status.show(this.#engine.info, this.#figures);
   }
 
@@ -73,19 +77,14 @@ export class Chat {
    */
   async open(conversation) {
     await this.stop();
-    const { messages } = conversation;
-    const last = messages.at(-1);
-    if (last?.role === 'assistant' && last.finish === undefined) {
-      if (last.content === '') messages.pop();
-      else last.finish = 'lost';
-    }
+    markLost(conversation);
     this.#conversation = conversation;
     this.#figures.contextUsed = 0;
     this.#parts.store.setCurrent(conversation);
     this.#parts.view.setProblem(null);
     this.#parts.view.show(conversation);
-    if (messages.at(-1)?.role === 'user') this.#offerAnswer();
-    this.#showStatus();
+    this.#offerWayOn();
+    this.showStatus();
   }
 
   async newChat() {
@@ -99,9 +98,10 @@ export class Chat {
     void this.#answer();
   }
 
-  /** Replaces the last answer by a new one. */
-  regenerate() {
+  /** Replaces the last answer by a new one. @param {number} [sentFrom] the first message that the model still sees */
+  regenerate(sentFrom = this.#conversation.sentFrom) {
     if (this.#abort) return;
+    this.#conversation.sentFrom = sentFrom;
     const { messages } = this.#conversation;
     const before = messages.at(-1)?.role === 'assistant' ? messages.pop() : undefined;
     void this.#answer(before);
@@ -156,18 +156,19 @@ export class Chat {
    */
   async #stream(conversation, message, signal) {
     const { view, store, settings } = this.#parts;
-    const chosen = settings();
-    const request = {
-      messages: requestMessages(conversation, chosen.system),
+    await streamAnswer(/** @type {Engine} */ (this.#engine), {
+      conversation,
+      message,
+      format: /** @type {import('./chat-template.js').PromptFormat} */ (this.#format),
+      settings: settings(),
+      figures: this.#figures,
       signal,
-      onProgress: (/** @type {{doneTokens: number, totalTokens: number}} */ { doneTokens, totalTokens }) =>
-        view.setThinking(`Reading ${Math.round((100 * doneTokens) / totalTokens)} %`),
-      ...samplingOptions(chosen),
-    };
-    await streamAnswer(/** @type {Engine} */ (this.#engine), request, message, this.#figures, () => {
-      view.grew();
-      store.saveSoon(conversation);
-      this.#showStatus();
+      onRead: (part) => view.setThinking(`Reading ${Math.round(100 * part)} %`),
+      onGrow: () => {
+        view.grew();
+        store.saveSoon(conversation);
+        this.showStatus();
+      },
     });
   }
 
@@ -178,50 +179,59 @@ export class Chat {
    */
   #finish(conversation, message, { before, failure }) {
     const { view, store } = this.#parts;
-    const nothing = message.content === '' && (failure || message.finish === 'stopped');
+    const nothing = message.content === '' && !message.reasoning && (failure || message.finish === 'stopped');
     if (nothing) conversation.messages.splice(-1, 1, ...(before ? [before] : []));
     if (failure) message.finish = 'stopped';
     conversation.updated = Date.now();
     store.saveSoon(conversation);
     if (nothing) view.show(conversation);
     else view.endAnswer();
-    this.#showStatus();
+    this.showStatus();
     if (failure) this.#showFailure(failure);
     else if (message.finish === 'context') void this.#offerShorter();
-    else if (nothing && !before) this.#offerAnswer();
+    else if (nothing && !before) this.#offerWayOn();
     if (!failure) announce(nothing ? 'Stopped.' : `Answer: ${message.content}`);
   }
 
   /** @param {any} failure */
   #showFailure(failure) {
     if (failure.code === 'context_full') return void this.#offerShorter();
-    const again = { label: 'Try again', main: true, run: () => this.regenerate() };
-    const restart = { label: 'Restart the engine', run: this.#parts.leave };
-    this.#parts.view.setProblem(errorNotice(failure, [again, restart]));
+    if (failure.code === 'template' || this.#format?.missing) return this.#offerTemplate(failure);
+    this.#parts.view.setProblem(failedAnswerNotice(failure, () => this.regenerate(), this.#parts.leave));
   }
 
-  /** The last message has no answer: it was stopped, or the page was closed. */
-  #offerAnswer() {
-    const text = 'Your message is kept. Ask for the answer, or write another message.';
-    const actions = [{ label: 'Answer it', main: true, run: () => this.regenerate() }];
-    this.#parts.view.setProblem(notice({ kind: 'info', title: 'There is no answer yet.', text, actions }));
+  /** What stands in the way of the next answer, if anything does. */
+  #offerWayOn() {
+    if (this.#format?.missing) this.#offerTemplate(null);
+    else if (this.#conversation.messages.at(-1)?.role === 'user')
+      this.#parts.view.setProblem(unansweredNotice(() => this.regenerate()));
+  }
+
+  /** @param {any} failure null before anything was sent */
+  #offerTemplate(failure) {
+    const box = this.#format?.offer(failure, () => this.formatChanged()) ?? null;
+    this.#parts.view.setProblem(box);
+  }
+
+  /** The reader has chosen how messages reach the model: what waits for an answer gets it. */
+  formatChanged() {
+    const { view } = this.#parts;
+    view.setContinues(this.#format?.continues ?? false);
+    if (this.#abort) return;
+    view.setProblem(null);
+    if (this.#conversation.messages.at(-1)?.role === 'user' && !this.#format?.missing) this.regenerate();
+    else this.#offerWayOn();
   }
 
   async #offerShorter() {
     const engine = /** @type {Engine} */ (this.#engine);
     const start = await shorterStart(engine, this.#conversation);
     const actions = {
-      goOn: start === null ? null : () => this.#continueFrom(start),
+      goOn: start === null ? null : () => this.regenerate(start),
       takeBack: () => this.#takeBack(),
       newChat: () => void this.newChat(),
     };
     this.#parts.view.setProblem(fullContextNotice(engine.info.contextSize, actions));
-  }
-
-  /** @param {number} start */
-  #continueFrom(start) {
-    this.#conversation.sentFrom = start;
-    this.regenerate();
   }
 
   /** The last message goes back into the message box. */

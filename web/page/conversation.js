@@ -4,6 +4,9 @@
  * @typedef {object} Message
  * @property {'user' | 'assistant'} role
  * @property {string} content
+ * @property {string} [reasoning] assistant: what it thought before the answer; absent where it did not
+ * @property {number} [reasoningMs] how long that took
+ * @property {number} [reasoningTokens]
  * @property {string} [finish] assistant: 'stop', 'length', 'context', 'stopped' by the reader, 'lost' by a crash; absent while writing
  * @property {number} [tokens] assistant: generated tokens
  * @property {number} [rate] assistant: tokens a second
@@ -23,6 +26,14 @@ export function newConversation() {
   return { id: crypto.randomUUID(), created: now, updated: now, model: '', sentFrom: 0, messages: [] };
 }
 
+/** An answer that was being written when the page was closed says so; one without a word goes. @param {Conversation} conversation */
+export function markLost({ messages }) {
+  const last = messages.at(-1);
+  if (last?.role !== 'assistant' || last.finish !== undefined) return;
+  if (last.content === '' && !last.reasoning) messages.pop();
+  else last.finish = 'lost';
+}
+
 /** @param {Conversation} conversation */
 export function titleOf(conversation) {
   const first =
@@ -35,20 +46,31 @@ export function titleOf(conversation) {
 
 /**
  * The messages of a request: the system prompt, then what is still sent. Templates want the roles to take turns, so empty
- * answers are left out and messages of the same side become one.
+ * answers are left out and messages of the same side become one. What the model thought goes along as a field of its own, which most
+ * templates leave out for good reasons; those that want it find it there.
  * @param {Conversation} conversation
  * @param {string} system '' = none
- * @returns {{role: string, content: string}[]}
+ * @returns {import('../tessera.js').ChatMessage[]}
  */
 export function requestMessages(conversation, system) {
+  /** @type {{role: string, content: string, reasoning_content?: string}[]} */
   const request = system === '' ? [] : [{ role: 'system', content: system }];
-  for (const { role, content } of conversation.messages.slice(conversation.sentFrom)) {
+  for (const { role, content, reasoning } of conversation.messages.slice(conversation.sentFrom)) {
     const before = request.at(-1);
     if (content === '') continue;
     if (before?.role === role) before.content += `\n\n${content}`;
-    else request.push({ role, content });
+    else request.push({ role, content, ...(reasoning && { reasoning_content: reasoning }) });
   }
   return request;
+}
+
+/**
+ * The text that a model without a chat template continues: all of it, each new piece of the reader's as a paragraph of its own.
+ * @param {Conversation} conversation
+ */
+export function promptText({ messages, sentFrom }) {
+  const written = messages.slice(sentFrom).filter(({ content }) => content !== '');
+  return written.map(({ role, content }, i) => (role === 'user' && i > 0 ? `\n\n${content}` : content)).join('');
 }
 
 /**
@@ -76,8 +98,10 @@ export function toMarkdown(conversation) {
     `*Tessera chat${model}, ${new Date(conversation.created).toISOString().slice(0, 16).replace('T', ' ')} UTC*`,
     '',
   );
-  for (const { role, content } of conversation.messages) {
-    lines.push(`## ${role === 'user' ? 'You' : 'Answer'}`, '', content.trim(), '');
+  for (const { role, content, reasoning } of conversation.messages) {
+    lines.push(`## ${role === 'user' ? 'You' : 'Answer'}`, '');
+    if (reasoning) lines.push('<details><summary>Thinking</summary>', '', reasoning, '', '</details>', '');
+    lines.push(content.trim(), '');
   }
   return lines.join('\n');
 }

@@ -1,4 +1,4 @@
-/** Owns the engine details: the model, how it runs, what it measured and what it occupies. */
+/** Owns the engine details: the model, how messages reach it, its adapters, how it runs, what it measured and what it occupies. */
 
 import { openDialog } from './dialog.js';
 import { h } from './dom.js';
@@ -15,11 +15,16 @@ function list(facts) {
 }
 
 /**
- * @param {import('./status-line.js').EngineInfo} info engine.info
- * @param {import('./status-line.js').Figures} figures
- * @param {() => void} onChange the reader wants another model
+ * @typedef {object} EngineParts
+ * @property {import('./status-line.js').EngineInfo} info engine.info
+ * @property {import('./status-line.js').Figures} figures
+ * @property {Node} template the choice of a chat template
+ * @property {Node} adapters
+ * @property {() => void} leave the reader wants another model
  */
-export function openEngineDialog(info, figures, onChange) {
+
+/** @param {EngineParts} parts */
+export function openEngineDialog({ info, figures, template, adapters, leave }) {
   const fallback = fallbackOf(info);
   const { weights, kv, heap } = info.memory;
   const rate = (/** @type {number} */ value) => value > 0 && `${formatRate(value)} tokens a second`;
@@ -32,6 +37,9 @@ export function openEngineDialog(info, figures, onChange) {
       ['Architecture', info.architecture],
       ['Weights', `${info.quantization}, ${formatCount(info.parameters)} parameters`],
     ]),
+    h('div.engine-template', {}, template),
+    h('h3.facts-title', {}, 'Adapters (LoRA)'),
+    adapters,
     h('h3.facts-title', {}, 'How it runs'),
     list([
       ['Instructions', info.variant === 'relaxed' ? 'WebAssembly relaxed SIMD' : 'WebAssembly SIMD128'],
@@ -56,6 +64,6 @@ export function openEngineDialog(info, figures, onChange) {
   const dialog = openDialog('engine', 'Engine', body, [h('span'), other]);
   other.addEventListener('click', () => {
     dialog.close();
-    onChange();
+    leave();
   });
 }

@@ -9,6 +9,8 @@ export class EngineElsewhere extends Error {}
 
 /** @type {(() => void) | null} */
 let release = null;
+/** On which the others say that they want it. @type {BroadcastChannel | null} */
+let channel = null;
 
 /**
  * @param {boolean} takeOver ask the other tab to end its engine, if there is one; else that rejects
@@ -17,19 +19,20 @@ let release = null;
  */
 export async function takeEngine(takeOver, onLost) {
   if (release || !navigator.locks) return;
-  const channel = new BroadcastChannel(kName);
-  if (takeOver) channel.postMessage('yield');
+  const own = new BroadcastChannel(kName);
+  if (takeOver) own.postMessage('yield');
   const polite = takeOver ? { signal: AbortSignal.timeout(kYieldMs) } : { ifAvailable: true };
   try {
     const got = (await hold(polite, onLost)) || (takeOver && (await hold({ steal: true }, onLost)));
     if (!got) throw new EngineElsewhere();
+    channel = own;
     channel.onmessage = async () => {
-      channel.close();
+      own.close(); // one such message is enough
       await onLost();
       releaseEngine();
     };
   } catch (error) {
-    channel.close();
+    own.close();
     throw error;
   }
 }
@@ -38,6 +41,8 @@ export async function takeEngine(takeOver, onLost) {
 export function releaseEngine() {
   release?.();
   release = null;
+  channel?.close();
+  channel = null;
 }
 
 /**
@@ -55,7 +60,7 @@ function hold(options, onLost) {
       .catch(() => {
         // Either it never came within its time, or a tab that did not want to wait has stolen it.
         if (release) void onLost();
-        release = null;
+        releaseEngine();
         resolve(false);
       });
   });

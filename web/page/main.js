@@ -1,7 +1,10 @@
 /** Owns the start of the page and the way between its two views: choosing a model, and the chat. */
 
 import { Tessera } from '../tessera.js';
+import { Adapters, isAdapter } from './adapters.js';
+import { AdaptersView } from './adapters-view.js';
 import { Chat } from './chat.js';
+import { PromptFormat } from './chat-template.js';
 import { ChatView } from './chat-view.js';
 import { Composer } from './composer.js';
 import { titleOf } from './conversation.js';
@@ -36,6 +39,8 @@ const chat = new Chat({
   leave: () => void leaveChat(),
 });
 const start = new StartView(loadModel);
+/** Of the running engine. @type {{ format: PromptFormat, adapters: AdaptersView } | null} */
+let running = null;
 
 /** @param {import('./start-view.js').LoadJob} job */
 async function loadModel({ model, name, takeOver, signal, onProgress }) {
@@ -44,11 +49,19 @@ async function loadModel({ model, name, takeOver, signal, onProgress }) {
     releaseEngine();
     throw error;
   });
-  chat.setEngine(engine, name);
+  const format = new PromptFormat(engine.info, model);
+  const adapters = new Adapters(engine);
+  const changed = () => {
+    chat.figures.adapters = adapters.active;
+    chat.showStatus();
+  };
+  running = { format, adapters: new AdaptersView(adapters, changed) };
+  chat.setEngine(engine, name, format);
   start.hide();
   byId('chat').hidden = false;
   byId('new-chat').hidden = false;
   byId('topbar-title').textContent = name;
+  view.setContinues(format.continues);
   view.setHint(`${name} is ready. It is small: good with words and simple tasks, weak on facts.`);
   view.setNotices(chatNotices(engine.info));
   await chat.open(chat.conversation);
@@ -69,8 +82,8 @@ function chatNotices(info) {
 
 /** Another tab runs a model now. */
 async function loseEngine() {
-  if (!chat.engine) return;
-  await leaveChat();
+  await start.stop(); // it may be loading still
+  if (chat.engine) await leaveChat();
   const text = 'The conversation is kept. Start the model here to take it back.';
   start.say(notice({ kind: 'info', title: 'Another tab has taken over.', text }));
 }
@@ -79,7 +92,8 @@ async function loseEngine() {
 async function leaveChat() {
   await chat.stop();
   const { engine } = chat;
-  chat.setEngine(null, '');
+  chat.setEngine(null, '', null);
+  running = null;
   byId('chat').hidden = true;
   byId('new-chat').hidden = true;
   byId('topbar-title').textContent = '';
@@ -115,15 +129,26 @@ byId('open-history').addEventListener('click', () => {
   };
   void openHistory(store, id, { open: openConversation, deleted });
 });
-byId('open-engine').addEventListener('click', () => {
-  if (chat.engine) openEngineDialog(chat.engine.info, chat.figures, () => void leaveChat());
-});
+byId('open-engine').addEventListener('click', showEngine);
+
+function showEngine() {
+  if (!chat.engine || !running) return;
+  const template = running.format.field(() => chat.formatChanged());
+  const { info } = chat.engine;
+  const adapters = running.adapters.node;
+  openEngineDialog({ info, figures: chat.figures, template, adapters, leave: () => void leaveChat() });
+}
 
 initTheme();
 void startShell(() => !chat.engine && !start.busy);
 initFileDrop(async (files) => {
+  const given = await Promise.all(files.map(isAdapter));
+  if (running && given.length > 0 && given.every(Boolean)) {
+    showEngine();
+    return void running.adapters.add(files);
+  }
   if (chat.engine) await leaveChat();
-  start.openFiles(files);
+  void start.openFiles(files);
 });
 await store.open();
 const kept = await store.current();

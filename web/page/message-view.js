@@ -3,6 +3,7 @@
 import { copyButton, h, toolButton } from './dom.js';
 import { formatRate } from './format.js';
 import { MarkdownView } from './markdown.js';
+import { ReasoningView } from './reasoning-view.js';
 
 /** @typedef {import('./conversation.js').Message} Message */
 
@@ -14,6 +15,8 @@ const kFinishNotes = {
   lost: 'The page was closed while this was being written.',
 };
 
+const kThoughtTooLong = 'Thinking took the longest length of the settings; a larger one leaves room for the answer.';
+
 /** @param {Message} message */
 export function userMessage(message) {
   return h('article.message.message-user', {}, h('h2.visually-hidden', {}, 'You'), message.content);
@@ -21,6 +24,7 @@ export function userMessage(message) {
 
 export class AnswerView {
   #message;
+  #reasoning = new ReasoningView();
   #prose = h('div.prose');
   #foot = h('div');
   #markdown = new MarkdownView(this.#prose);
@@ -35,7 +39,8 @@ export class AnswerView {
   /** @param {Message} message kept and read again on each update */
   constructor(message) {
     this.#message = message;
-    this.node = h('article.message.message-answer', {}, h('h2.visually-hidden', {}, 'Answer'), this.#prose, this.#foot);
+    const title = h('h2.visually-hidden', {}, 'Answer');
+    this.node = h('article.message.message-answer', {}, title, this.#prose, this.#foot);
   }
 
   /** @param {string} text what the engine does before the first word */
@@ -45,9 +50,13 @@ export class AnswerView {
 
   /** Draws the text so far. */
   update() {
-    const { content, finish } = this.#message;
+    const { content, reasoning, finish } = this.#message;
     this.#thinking.remove();
-    if (content === '' && finish === undefined) this.#prose.before(this.#thinking);
+    if (reasoning) {
+      if (!this.#reasoning.node.parentNode) this.#prose.before(this.#reasoning.node);
+      this.#reasoning.update(this.#message);
+    }
+    if (content === '' && !reasoning && finish === undefined) this.#prose.before(this.#thinking);
     else this.#markdown.update(content);
   }
 
@@ -57,8 +66,10 @@ export class AnswerView {
    */
   finish({ regenerate }) {
     this.update();
-    const { content, finish = '', tokens, rate } = this.#message;
-    const note = kFinishNotes[finish] ?? (content === '' ? 'The model gave no answer.' : '');
+    const { content, reasoning, finish = '', tokens, rate } = this.#message;
+    const cut = finish === 'length' && content === '' && reasoning;
+    const empty = content === '' ? 'The model gave no answer.' : '';
+    const note = cut ? kThoughtTooLong : (kFinishNotes[finish] ?? empty);
     const stats = tokens && rate ? `${tokens} tokens · ${formatRate(rate)} a second` : '';
     this.#foot.replaceChildren(
       ...(note ? [h('p.message-note', {}, note)] : []),

@@ -48,6 +48,7 @@ export function modelCard({ model, entry, state }, main, ports) {
     ),
     h('p.model-description', {}, model.description),
     h('div.button-row', {}, model.manifest !== '' && start),
+    model.manifest !== '' && h('div', { 'data-needs': model.manifest }),
     entry && storedTools(model, entry, ports),
   );
 }

@@ -96,12 +96,13 @@ export function isAbort(error) {
 
 /**
  * A box with a title, a text and buttons.
- * @param {{kind: 'info' | 'warn' | 'error', title: string, text: string, detail?: string, actions?: {label: string, main?: boolean, run: () => void}[]}} options
+ * @param {{kind: 'info' | 'warn' | 'error', title: string, text: string, detail?: string, actions?: {label: string, main?: boolean, run: () => void}[], controls?: Node[]}} options
  */
-export function notice({ kind, title, text, detail, actions = [] }) {
+export function notice({ kind, title, text, detail, actions = [], controls = [] }) {
   const buttons = actions.map(({ label, main, run }) =>
     h(`button.button.${main ? 'button-main' : 'button-quiet'}`, { type: 'button', onclick: run }, label),
   );
+  const all = [...controls, ...buttons];
   return h(
     `div.notice.notice-${kind}`,
     kind === 'error' ? { role: 'alert' } : {},
@@ -112,7 +113,7 @@ export function notice({ kind, title, text, detail, actions = [] }) {
       h('p.notice-title', {}, title),
       h('p', {}, text),
       detail && h('details', {}, h('summary', {}, 'Technical details'), h('pre', { tabindex: 0 }, detail)),
-      buttons.length > 0 && h('div.button-row', {}, ...buttons),
+      all.length > 0 && h('div.button-row', {}, ...all),
     ),
   );
 }
@@ -134,4 +135,23 @@ export function errorNotice(error, actions) {
   const box = notice({ kind: 'error', title, text: hint, detail, actions });
   box.dataset.code = code;
   return box;
+}
+
+/**
+ * @param {any} error
+ * @param {() => void} again
+ * @param {() => void} restart
+ */
+export function failedAnswerNotice(error, again, restart) {
+  return errorNotice(error, [
+    { label: 'Try again', main: true, run: again },
+    { label: 'Restart the engine', run: restart },
+  ]);
+}
+
+/** The last message has no answer: it was stopped, or the page was closed. @param {() => void} answer */
+export function unansweredNotice(answer) {
+  const text = 'Your message is kept. Ask for the answer, or write another message.';
+  const actions = [{ label: 'Answer it', main: true, run: answer }];
+  return notice({ kind: 'info', title: 'There is no answer yet.', text, actions });
 }

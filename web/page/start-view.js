@@ -1,19 +1,23 @@
 /** Owns the first view: one card a model with its one button, the progress of loading, and what went wrong. */
 
+import { isAdapter } from './adapters.js';
 import { byId } from './dom.js';
 import { loadCatalog, withStored } from './catalog.js';
 import { formatBytes } from './format.js';
 import { LoadProgress } from './load-progress.js';
+import { estimateOf, headline, needsView, showNeeds } from './memory-needs.js';
 import { modelCard } from './model-card.js';
 import { Mosaic } from './mosaic.js';
 import { crashedLoad, forgetLoading, noteLoading } from './crash-guard.js';
 import { EngineElsewhere } from './engine-lock.js';
 import { elsewhereNotice, errorNotice, isAbort, notice } from './notices.js';
 import { askToKeep, showStorage } from './storage-line.js';
+import { showStoredAdapters } from './stored-adapters.js';
 
 /**
  * @typedef {import('./catalog.js').CatalogModel} CatalogModel
  * @typedef {{model: string | File | File[], name: string, takeOver: boolean, onProgress: (event: import('../tessera.js').LoadProgress) => void, signal: AbortSignal}} LoadJob
+ * @typedef {{model: string | File | File[], name: string, bytes: number, takeOver?: boolean}} Choice
  */
 
 export class StartView {
@@ -25,6 +29,10 @@ export class StartView {
   #models = [];
   /** @type {AbortController | null} */
   #running = null;
+  /** Ends what is being found out about the models. */
+  #estimating = new AbortController();
+  /** Of the last loading. @type {Promise<void>} */
+  #ended = Promise.resolve();
 
   /** @param {(job: LoadJob) => Promise<void>} load resolves when the engine is ready and the chat is on screen */
   constructor(load) {
@@ -34,12 +42,12 @@ export class StartView {
     input.addEventListener('change', () => {
       const files = [...(input.files ?? [])];
       input.value = '';
-      if (files.length > 0) this.openFiles(files);
+      if (files.length > 0) void this.openFiles(files);
     });
     byId('address-form').addEventListener('submit', (event) => {
       event.preventDefault();
       const address = /** @type {HTMLInputElement} */ (byId('address')).value.trim();
-      if (address !== '') void this.#start({ model: address, name: address.split('/').pop() || address, bytes: 0 });
+      if (address !== '') void this.#openAddress(address);
     });
   }
 
@@ -85,8 +93,13 @@ export class StartView {
    * Opens a model from the reader's device; parts of a split model come together.
    * @param {File[]} files
    */
-  openFiles(files) {
+  async openFiles(files) {
     if (this.#running) return;
+    const adapters = await Promise.all(files.map(isAdapter));
+    if (adapters.includes(true)) {
+      const text = 'It adds to a model. Start the model it was made for, then drop the adapter on the chat.';
+      return this.say(notice({ kind: 'warn', title: 'This is a LoRA adapter, not a model.', text }));
+    }
     const wrong = files.find((file) => !file.name.toLowerCase().endsWith('.gguf'));
     if (wrong) {
       const text = `“${wrong.name}” does not end in .gguf. Choose a model in the GGUF format.`;
@@ -96,7 +109,7 @@ export class StartView {
     files.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
     const bytes = files.reduce((sum, file) => sum + file.size, 0);
     const name = files[0].name.replace(/\.gguf$/i, '');
-    void this.#start({ model: files.length === 1 ? files[0] : files, name, bytes });
+    this.#start({ model: files.length === 1 ? files[0] : files, name, bytes });
   }
 
   async #renderCards() {
@@ -104,7 +117,7 @@ export class StartView {
     const cards = choices.map((choice, index) => {
       const { model } = choice;
       return modelCard(choice, index === 0, {
-        start: () => void this.#start({ model: model.manifest, name: model.name, bytes: model.bytes }),
+        start: () => this.#start({ model: model.manifest, name: model.name, bytes: model.bytes }),
         say: (title, text, good) => this.say(notice({ kind: good ? 'info' : 'warn', title, text })),
         fail: (error) => this.say(errorNotice(error)),
         refresh: async () => {
@@ -118,8 +131,40 @@ export class StartView {
     );
     this.#mosaic.set(Math.max(0, ...parts.slice(0, this.#models.length)));
     this.#list.replaceChildren(...cards);
+    this.#estimate(choices.map(({ model: { manifest, bytes } }) => ({ url: manifest, bytes })));
     this.#list.setAttribute('aria-busy', 'false');
     void showStorage(byId('storage'));
+    void showStoredAdapters(byId('stored-adapters'));
+  }
+
+  /** @param {{ url: string, bytes: number }[]} models */
+  #estimate(models) {
+    this.#estimating.abort();
+    this.#estimating = new AbortController();
+    const places = [...this.#list.querySelectorAll('[data-needs]')];
+    const bytesOf = new Map(models.map(({ url, bytes }) => [url, bytes]));
+    const cards = places.map((place) => {
+      const url = place.getAttribute('data-needs') ?? '';
+      return { place, url, bytes: bytesOf.get(url) ?? 0 };
+    });
+    void showNeeds(cards, this.#estimating.signal);
+  }
+
+  /**
+   * A model that this device cannot be expected to run is not downloaded unasked. Whatever else may be wrong with it, starting says.
+   * @param {string} model
+   */
+  async #openAddress(model) {
+    const start = () => void this.#start({ model, name: model.split('/').pop() || model, bytes: 0 });
+    if (this.#running) return;
+    this.say(
+      notice({ kind: 'info', title: 'Reading the beginning of the file.', text: 'It says what the model needs.' }),
+    );
+    const estimate = await estimateOf(model, 0).catch(() => null);
+    if (!estimate || estimate.fits) return start();
+    const title = 'This device can probably not run this model.';
+    const actions = [{ label: 'Download and try', run: start }];
+    this.say(notice({ kind: 'warn', title, text: headline(estimate), controls: [needsView(estimate)], actions }));
   }
 
   /** @param {Node[]} notices in place of those that are shown */
@@ -128,11 +173,22 @@ export class StartView {
     this.#notices.firstElementChild?.scrollIntoView({ block: 'nearest' });
   }
 
-  /** @param {{model: string | File | File[], name: string, bytes: number, takeOver?: boolean}} choice */
-  async #start({ model, name, bytes, takeOver = false }) {
-    if (this.#running) return;
+  /** Ends the loading of a model, if there is any; resolves when nothing of it is left. */
+  async stop() {
+    this.#running?.abort();
+    await this.#ended;
+  }
+
+  /** @param {Choice} choice */
+  #start(choice) {
+    if (!this.#running) this.#ended = this.#run(choice);
+  }
+
+  /** @param {Choice} choice */
+  async #run({ model, name, bytes, takeOver = false }) {
     const running = new AbortController();
     this.#running = running;
+    this.#estimating.abort();
     this.say();
     const local = typeof model !== 'string';
     if (!local) void askToKeep();
@@ -166,7 +222,7 @@ export class StartView {
     await this.#renderCards();
     if (isAbort(failure)) this.say(this.#pausedNotice(progress, local));
     else if (!(failure instanceof EngineElsewhere)) this.say(errorNotice(failure));
-    else this.say(elsewhereNotice(() => void this.#start({ model, name, bytes, takeOver: true })));
+    else this.say(elsewhereNotice(() => this.#start({ model, name, bytes, takeOver: true })));
     this.#list.querySelector('button')?.focus();
   }
 

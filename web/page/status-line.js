@@ -14,11 +14,12 @@ const kMeterWidth = 56;
  * @property {number} prefillRate tokens a second
  * @property {number} decodeRate tokens a second
  * @property {number} contextUsed tokens
+ * @property {number} adapters that are on
  */
 
 /** @returns {Figures} */
 export function noFigures() {
-  return { prefillRate: 0, decodeRate: 0, contextUsed: 0 };
+  return { prefillRate: 0, decodeRate: 0, contextUsed: 0, adapters: 0 };
 }
 
 /**
@@ -79,11 +80,12 @@ export class StatusLine {
    * @param {EngineInfo} info
    * @param {Figures} figures
    */
-  #render(info, { prefillRate, decodeRate, contextUsed }) {
+  #render(info, { prefillRate, decodeRate, contextUsed, adapters }) {
     const fallback = fallbackOf(info) !== null;
     const count = (/** @type {number} */ n) => n.toLocaleString('en');
     const items = [
       h(`span.status-item${fallback ? '.status-warn' : ''}`, {}, fallback && icon('warn'), describeEngine(info)),
+      adapters > 0 && h('span.status-item', {}, adapters === 1 ? '1 adapter' : `${adapters} adapters`),
       decodeRate > 0 && h('span.status-item', {}, `${formatRate(decodeRate)} tokens/s`),
       prefillRate > 0 && h('span.status-item.status-wide', {}, `reads ${formatRate(prefillRate)} tokens/s`),
       h(

@@ -1,5 +1,6 @@
 /** What a caller may write for a model on a server, as URLs: an address, the hub shorthand, and the parts of a split GGUF. */
 import { TesseraError } from '../base/errors.js';
+import { hashText } from './hash.js';
 
 const kHub = 'https://huggingface.co';
 const kSplit = /-(\d{5})-of-(\d{5})\.gguf$/i;
@@ -33,6 +34,14 @@ function hubAddress(model) {
     message,
     'A token for the hub is the option `token`, not part of the address.',
   );
+}
+
+/**
+ * @param {string} url of modelAddress
+ * @returns {Promise<string>} the name of its folder in the store
+ */
+export async function modelId(url) {
+  return (await hashText(url)).slice(0, 16);
 }
 
 /**

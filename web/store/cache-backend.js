@@ -1,5 +1,6 @@
 /** The store in the Cache API, for browsers without a private file system that workers can use. */
 import { TesseraError } from '../base/errors.js';
+import { renamed } from './contract.js';
 import { blobReader } from './readers.js';
 
 const kCacheName = 'tessera-models';
@@ -46,8 +47,8 @@ export async function createCacheBackend() {
     async blob(path) {
       return (await find(path)).blob();
     },
-    async createWriter(path, expectedBytes) {
-      return openWriter(cache, base + path, expectedBytes);
+    async createWriter(path) {
+      return openWriter(cache, path, base);
     },
     async delete(path) {
       await cache.delete(base + path);
@@ -61,33 +62,26 @@ export async function createCacheBackend() {
 }
 
 /**
- * The entry is put as a stream: the cache holds it only when the stream ends well, so commit ends it and abort breaks it.
+ * An entry is put whole when all of it is there, as only then its name is certain.
  * @param {Cache} cache
- * @param {string} url
- * @param {number} [expectedBytes]
+ * @param {string} path
+ * @param {string} base of all paths
  * @returns {import('./contract.js').FileWriter}
  */
-function openWriter(cache, url, expectedBytes) {
-  /** @type {TransformStream<Uint8Array, Uint8Array>} */
-  const { readable, writable } = new TransformStream();
-  const writer = writable.getWriter();
-  const headers = expectedBytes === undefined ? undefined : { [kBytesHeader]: String(expectedBytes) };
-  const stored = cache.put(url, new Response(readable, { headers }));
-  // When the put fails (a full store), the stream may never be read again: whatever waits for it must hear of the failure.
-  const failed = stored.then(() => new Promise(() => {}));
-  failed.catch(() => {});
-  writer.closed.catch(() => {});
+function openWriter(cache, path, base) {
+  /** @type {Blob[]} */
+  let pieces = [];
   return {
     async write(chunk) {
-      await Promise.race([writer.write(chunk.slice()), failed]);
+      pieces.push(new Blob([new Uint8Array(chunk)]));
     },
-    async commit() {
-      await Promise.race([writer.close(), failed]);
-      await stored;
+    async commit(name) {
+      const all = new Blob(pieces);
+      const headers = { [kBytesHeader]: String(all.size) };
+      await cache.put(base + renamed(path, name), new Response(all, { headers }));
     },
     async abort() {
-      await writer.abort(new DOMException('given up', 'AbortError')).catch(() => {});
-      await stored.catch(() => {});
+      pieces = [];
     },
   };
 }

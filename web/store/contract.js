@@ -1,5 +1,5 @@
 /**
- * The contract between the model store and the places it can keep files in. It holds types only; tests/web/store-contract.mjs is
+ * The contract between the model store and the places it can keep files in. It holds types; tests/web/store-contract.mjs is
  * the same contract as a test suite, and every backend passes it.
  *
  * Paths are `<folder>/<file>`, each part of [A-Za-z0-9._-], one folder per model. A file exists only once its writer has
@@ -19,9 +19,10 @@
 
 /**
  * @typedef {object} FileWriter chunks are laid end to end; use only one call at a time, and nothing after commit or abort
- * @property {(chunk: Uint8Array) => Promise<void>} write rejects with an error named 'QuotaExceededError' when the store is full; the
- *   chunk may be reused as soon as it resolves
- * @property {() => Promise<void>} commit the file now exists and replaces an older one of that path
+ * @property {(chunk: Uint8Array) => Promise<void>} write the chunk may be reused as soon as it resolves; this or commit rejects with an
+ *   error named 'QuotaExceededError' when the store is full
+ * @property {(name?: string) => Promise<void>} commit the file now exists, in its folder under this name if one is given, and replaces
+ *   an older one there
  * @property {() => Promise<void>} abort nothing is kept; safe to call after a failed write or commit
  */
 
@@ -35,11 +36,17 @@
  * @property {(path: string) => Promise<OpenFile>} open rejects with TesseraError 'not_found'; worker only (except memory)
  * @property {(path: string) => Promise<Blob>} blob the file as it is now, without reading it where that can be; rejects with
  *   'not_found'; works in page and worker
- * @property {(path: string, expectedBytes?: number) => Promise<FileWriter>} createWriter worker only (except cache, memory); the
- *   number is a hint that spares the backend from measuring the file later
+ * @property {(path: string) => Promise<FileWriter>} createWriter worker only (except cache, memory)
  * @property {(path: string) => Promise<void>} delete of a file that is not there does nothing; rejects with 'in_use' while another
  *   tab reads it
  * @property {(folder: string) => Promise<void>} deleteFolder everything in it, unfinished files too
  */
 
-export {};
+/**
+ * @param {string} path
+ * @param {string} [name] of the file
+ * @returns {string} the path of that name in the same folder; without one the path as it is
+ */
+export function renamed(path, name) {
+  return name === undefined ? path : `${path.split('/', 1)[0]}/${name}`;
+}

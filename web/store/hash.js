@@ -3,12 +3,36 @@ import { sha256 as noble } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 
 /**
- * @param {Uint8Array<ArrayBuffer>} bytes not to be changed before the promise resolves
+ * @param {Uint8Array<ArrayBuffer>} bytes may change as soon as this returns: WebCrypto's own rule
  * @returns {Promise<string>} 64 lower-case hex digits
  */
 export async function sha256(bytes) {
   const { subtle } = globalThis.crypto ?? {}; // not on plain http pages
   return bytesToHex(subtle ? new Uint8Array(await subtle.digest('SHA-256', bytes)) : noble(bytes));
+}
+
+/**
+ * The hash of a chunk whose blocks arrive one after another: the SHA-256 of the text of their SHA-256s (64 hex digits each), or,
+ * where the chunk is not cut, of its bytes. The browser hashes a block on a thread of its own while the next one arrives; of a large block it first makes a copy in fresh
+ * memory, which takes about as long as to hash it.
+ */
+export class ChunkHash {
+  /** @type {Promise<string>[]} */
+  #blocks = [];
+
+  /** @param {Uint8Array<ArrayBuffer>} block may change as soon as this returns */
+  add(block) {
+    this.#blocks.push(sha256(block));
+  }
+
+  /**
+   * @param {boolean} cut whether the chunk is hashed in blocks
+   * @returns {Promise<string>} 64 lower-case hex digits
+   */
+  async finish(cut) {
+    const hashes = await Promise.all(this.#blocks);
+    return cut ? hashText(hashes.join('')) : hashes[0];
+  }
 }
 
 /** @returns {{update: (bytes: Uint8Array<ArrayBuffer>) => unknown, digest: () => string}} digest: 64 lower-case hex digits, once */

@@ -1,5 +1,6 @@
 /** The store that lives in this page only: for `cache: false`, and where the browser offers no storage at all. */
 import { TesseraError } from '../base/errors.js';
+import { renamed } from './contract.js';
 import { bufferReader, joinedReader } from './readers.js';
 
 /** @returns {import('./contract.js').Backend} */
@@ -34,8 +35,8 @@ export function createMemoryBackend() {
         async write(chunk) {
           if (chunk.length > 0) pieces.push(new Uint8Array(chunk));
         },
-        async commit() {
-          files.set(path, pieces);
+        async commit(name) {
+          files.set(renamed(path, name), pieces);
         },
         async abort() {},
       };

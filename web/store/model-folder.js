@@ -12,7 +12,14 @@ const kChunkName = /^([0-9a-z]+\.\d+)\.([0-9a-f]{64})$/;
 /** @typedef {import('./contract.js').Backend} Backend */
 /** @typedef {import('./records.js').ModelRecord} ModelRecord */
 /** @typedef {import('./records.js').Source} Source */
-/** @typedef {{path: string, bytes: number, sha256: string}} StoredChunk */
+/** @typedef {{path: string, bytes: number, hash: string}} StoredChunk */
+
+/**
+ * @typedef {object} ChunkWriter of one chunk, block by block
+ * @property {(block: Uint8Array) => Promise<void>} write
+ * @property {(hash: string) => Promise<void>} commit all of it was written, was found right and has this hash
+ * @property {() => Promise<void>} abort nothing is kept
+ */
 
 export class ModelFolder {
   #backend;
@@ -43,8 +50,8 @@ export class ModelFolder {
     const serials = [];
     for (const { path, bytes } of files ?? (await backend.list(id))) {
       const name = path.slice(id.length + 1);
-      const [, place, sha256] = kChunkName.exec(name) ?? [];
-      if (place) folder.#chunks.set(place, { path, bytes, sha256 });
+      const [, place, hash] = kChunkName.exec(name) ?? [];
+      if (place) folder.#chunks.set(place, { path, bytes, hash });
       const [, serial] = kRecordName.exec(name) ?? [];
       if (serial) serials.push(Number(serial));
     }
@@ -84,7 +91,7 @@ export class ModelFolder {
   has(source, index) {
     const chunk = this.chunk(source, index);
     const expected = expectedHash(source, index);
-    return chunk?.bytes === chunkSize(source, index) && (expected === null || expected === chunk.sha256);
+    return chunk?.bytes === chunkSize(source, index) && (expected === null || expected === chunk.hash);
   }
 
   /** @param {Source} source @returns {boolean} all of it is there and was found right */
@@ -92,9 +99,11 @@ export class ModelFolder {
     return source.pins !== null && source.pins.every((_, index) => this.has(source, index));
   }
 
-  /** What the record says the chunks of that source must be, if it was cut in the same way. @param {Source} source */
-  pinsOf({ key, chunkBytes }) {
-    return this.record?.sources.find((known) => known.key === key && known.chunkBytes === chunkBytes)?.pins ?? null;
+  /** Takes over what the record says of the chunks of that source, if it was cut in the same way. @param {Source} source */
+  recall(source) {
+    const { key, chunkBytes } = source;
+    const known = this.record?.sources.find((other) => other.key === key && other.chunkBytes === chunkBytes);
+    if (known) Object.assign(source, { pins: known.pins, blockBytes: known.blockBytes });
   }
 
   get complete() {
@@ -112,16 +121,26 @@ export class ModelFolder {
   /**
    * @param {Source} source
    * @param {number} index
-   * @param {Uint8Array} bytes
-   * @param {string} sha256 of them
+   * @returns {Promise<ChunkWriter>}
    */
-  async store(source, index, bytes, sha256) {
-    const old = this.chunk(source, index);
-    if (old?.sha256 === sha256 && old.bytes === bytes.length) return;
-    if (old) await this.#backend.delete(old.path);
-    const name = `${source.key}.${index}.${sha256}`;
-    await this.#write(name, bytes);
-    this.#chunks.set(`${source.key}.${index}`, { path: `${this.#id}/${name}`, bytes: bytes.length, sha256 });
+  async createWriter(source, index) {
+    const place = `${source.key}.${index}`;
+    const writer = await this.#backend.createWriter(`${this.#id}/${place}`);
+    let bytes = 0;
+    return {
+      async write(block) {
+        bytes += block.length;
+        await writer.write(block);
+      },
+      commit: async (hash) => {
+        const old = this.chunk(source, index);
+        if (old?.hash === hash && old.bytes === bytes) return writer.abort();
+        await this.drop(source, index);
+        await writer.commit(`${place}.${hash}`);
+        this.#chunks.set(place, { path: `${this.#id}/${place}.${hash}`, bytes, hash });
+      },
+      abort: () => writer.abort(),
+    };
   }
 
   /**
@@ -187,7 +206,7 @@ export class ModelFolder {
    * @param {Uint8Array} bytes
    */
   async #write(name, bytes) {
-    const writer = await this.#backend.createWriter(`${this.#id}/${name}`, bytes.length);
+    const writer = await this.#backend.createWriter(`${this.#id}/${name}`);
     try {
       await writer.write(bytes);
       await writer.commit();

@@ -11,6 +11,7 @@ import { chunkCount } from './records.js';
 /**
  * @typedef {object} StoredModel
  * @property {string} id for remove, verify and exportFile
+ * @property {'model' | 'adapter'} kind
  * @property {string} name
  * @property {number | null} bytes of the whole model; null while unknown
  * @property {number} storedBytes
@@ -37,10 +38,12 @@ export async function list(backend) {
   }
   for (const [id, own] of files) {
     const folder = await ModelFolder.read(store, id, own);
-    const { name, url, sources } = folder.record ?? { name: `unreadable entry ${id}`, url: '', sources: [] };
+    const unreadable = { name: `unreadable entry ${id}`, url: '', sources: [], kind: undefined };
+    const { name, url, sources, kind = 'model' } = folder.record ?? unreadable;
     const known = sources.length > 0 && sources.every(({ bytes }) => bytes !== null);
     models.push({
       id,
+      kind,
       name,
       bytes: known ? sources.reduce((sum, { bytes }) => sum + Number(bytes), 0) : null,
       storedBytes: folder.storedBytes,

@@ -28,6 +28,7 @@ export class Transient extends Error {
 const kBusyStatus = [408, 425, 429, 500, 502, 503, 504];
 const kLongestWaitMs = 30_000;
 const kPieceBytes = 1 << 20;
+const kStallParts = 8;
 
 /**
  * Repeats an attempt that fails for a passing reason. An attempt that got somewhere is not held against the next.
@@ -77,14 +78,14 @@ export async function fetchBody({ url, method, headers, expected = [] }, signal,
    * @returns {Promise<T>}
    */
   const guarded = async (step) => {
-    const timer = setTimeout(stop, stallMs);
+    const noted = afterSilence(stallMs, stop);
     try {
       return /** @type {T} */ (await Promise.race([step, ended]));
     } catch (cause) {
       const what = controller.signal.aborted ? `silent for ${stallMs / 1000} s` : 'broken';
       throw new Transient(networkError(url, what, cause));
     } finally {
-      clearTimeout(timer);
+      noted();
     }
   };
 
@@ -107,6 +108,23 @@ export async function fetchBody({ url, method, headers, expected = [] }, signal,
     signal?.removeEventListener('abort', stop);
     stop(); // nothing to stop after success; after an error of the consumer it closes the connection
   }
+}
+
+/**
+ * A limit that runs only while this thread does: after the page slept, or its thread or the whole machine was busy, a plain timer is
+ * due before anybody has looked whether bytes came meanwhile, and they would be fetched once more. Here each part waits for its turn.
+ * @param {number} ms
+ * @param {() => void} act
+ * @returns {() => void} to be called when there was no silence
+ */
+function afterSilence(ms, act) {
+  let left = kStallParts;
+  const timer = setInterval(() => {
+    if (--left > 0) return;
+    clearInterval(timer);
+    act();
+  }, ms / kStallParts);
+  return () => clearInterval(timer);
 }
 
 /**

@@ -1,9 +1,8 @@
 /** From what the caller names (a URL, a file, several files) to readers of GGUF bytes, downloading and storing what is missing. */
 import { TesseraError } from '../base/errors.js';
-import { modelAddress, partAddresses } from './addresses.js';
+import { modelAddress, modelId, partAddresses } from './addresses.js';
 import { chooseBackend } from './choose-backend.js';
 import { downloadModel, knownBytes } from './download.js';
-import { hashText } from './hash.js';
 import { openFiles } from './local-files.js';
 import { withModelLock } from './locks.js';
 import { parseManifest, shardUrls } from './manifest.js';
@@ -31,6 +30,7 @@ import { chunkCount, recordOfFiles, recordOfManifest } from './records.js';
  * @property {boolean} [cache] false: keep nothing, neither on this visit nor for the next one
  * @property {string} [token] for a server that asks who reads; it goes into a header to the model's own origin and nowhere else
  * @property {number} [mostBytes] a larger model is refused as soon as its size is known, before any of it is stored
+ * @property {'adapter'} [kind] the list of what is stored tells it from models
  * @property {AbortSignal} [signal]
  * @property {(progress: import('./progress.js').Progress) => void} [onProgress] loadedBytes never goes down within a stage
  */
@@ -51,6 +51,7 @@ import { chunkCount, recordOfFiles, recordOfManifest } from './records.js';
  * @property {AbortSignal} signal
  * @property {OpenOptions['onProgress']} onProgress
  * @property {number} [mostBytes]
+ * @property {'adapter'} [kind]
  */
 
 const kMaxManifestBytes = 16 << 20;
@@ -95,14 +96,16 @@ function openLocal(source, { mostBytes }) {
  * @returns {Promise<OpenedModel>}
  */
 async function openUrl(url, options, environment) {
-  const { cache, token, signal = new AbortController().signal, onProgress, mostBytes } = options;
+  const { cache, token, signal = new AbortController().signal, onProgress, mostBytes, kind } = options;
   const backend = environment.backend ?? (await chooseBackend({ cache }));
-  const id = (await hashText(url)).slice(0, 16);
+  const id = await modelId(url);
   const authorization = token ? { origin: new URL(url).origin, value: `Bearer ${token}` } : undefined;
   const network = { ...environment.network, authorization };
   const action = async () => {
     const folder = await ModelFolder.read(backend, id);
-    if (!folder.complete) await fetchModel({ url, id, backend, folder, network, signal, onProgress, mostBytes });
+    if (!folder.complete) await fetchModel({ url, id, backend, folder, network, signal, onProgress, mostBytes, kind });
+    // It may have been fetched as a model, before anybody knew.
+    if (kind && folder.record && folder.record.kind !== kind) await folder.save({ ...folder.record, kind });
     await folder.touch();
     return openSources(folder, backend);
   };
@@ -125,15 +128,18 @@ async function fetchModel(job) {
  * The manifest is asked for anew, because it may have been repaired since; what of the model is right already stays.
  * @param {Job} job
  */
-async function manifestRecord({ url, backend, folder, network, signal, mostBytes }) {
+async function manifestRecord({ url, backend, folder, network, signal, mostBytes, kind }) {
   const manifest = parseManifest(await fetchText(url, signal, network, kMaxManifestBytes));
   checkLoadable(manifest.file.bytes, mostBytes);
-  const record = recordOfManifest(url, manifest, shardUrls(manifest, url), network.chunkBytes);
+  const record = {
+    ...recordOfManifest(url, manifest, shardUrls(manifest, url), network.chunkBytes),
+    ...(kind && { kind }),
+  };
+  for (const source of record.sources) folder.recall(source);
   const wanted = new Map(record.sources.map((source) => [source.key, source]));
   await folder.keepOnly(
     (key, index) => wanted.get(key)?.bytes != null && folder.has(/** @type {any} */ (wanted.get(key)), index),
   );
-  for (const source of record.sources) source.pins = folder.pinsOf(source);
   const missing = record.sources.reduce((sum, source) => sum + Number(source.bytes) - folder.storedBytesOf(source), 0);
   if (backend.persistent) await checkSpace(missing);
   await folder.save(record);
@@ -141,11 +147,11 @@ async function manifestRecord({ url, backend, folder, network, signal, mostBytes
 }
 
 /** @param {Job} job */
-async function filesRecord({ url, folder, network }) {
+async function filesRecord({ url, folder, network, kind }) {
   if (folder.record) return folder.record;
   // Without the record nobody knows which file the chunks are of.
   await folder.keepOnly(() => false);
-  const record = recordOfFiles(url, partAddresses(url), network.chunkBytes);
+  const record = { ...recordOfFiles(url, partAddresses(url), network.chunkBytes), ...(kind && { kind }) };
   await folder.save(record);
   return record;
 }

@@ -128,10 +128,10 @@ async function openWriter(directory, name) {
         size += written;
       }
     },
-    async commit() {
+    async commit(final = name) {
       access.flush();
       access.close();
-      await file.move(directory, name);
+      await file.move(directory, final);
     },
     async abort() {
       access.close();

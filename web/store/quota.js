@@ -6,7 +6,7 @@ import { TesseraError } from '../base/errors.js';
  * @returns {Promise<void>} rejects with 'quota_exceeded' when the browser says beforehand that they cannot fit
  */
 export async function checkSpace(neededBytes) {
-  const { quota, usage } = await estimate();
+  const { quota, usage } = await storageEstimate();
   if (quota !== undefined && usage !== undefined && quota - usage < neededBytes) throw await quotaError(neededBytes);
 }
 
@@ -27,7 +27,7 @@ export function checkLoadable(bytes, mostBytes = Infinity) {
  * @returns {Promise<TesseraError>}
  */
 export async function quotaError(neededBytes, cause) {
-  const { quota, usage } = await estimate();
+  const { quota, usage } = await storageEstimate();
   const need = neededBytes === null ? 'the model needs more space' : `the model needs ${megabytes(neededBytes)} more`;
   const have =
     quota === undefined || usage === undefined
@@ -42,8 +42,8 @@ export function isQuotaError(error) {
   return error instanceof Error && error.name === 'QuotaExceededError';
 }
 
-/** @returns {Promise<StorageEstimate>} */
-async function estimate() {
+/** @returns {Promise<StorageEstimate>} empty where the browser tells nothing */
+export async function storageEstimate() {
   try {
     return (await navigator.storage.estimate()) ?? {};
   } catch {

@@ -2,7 +2,7 @@
  * What a model in the store is: where its bytes come from and what they must be. A record is plain JSON; model-folder.js keeps it.
  *
  * A model has one source a file on the server (a GGUF file, a part of a split one, a shard), and a source is kept in chunks. A
- * chunk is fetched, checked and stored as one, under a name that says what it is: KEY.INDEX.SHA256. So the names in the folder are
+ * chunk is fetched, checked and stored as one, under a name that says what it is: KEY.INDEX.HASH. So the names in the folder are
  * the journal of a download: there is no second account of it that a crash could leave in disagreement with the bytes.
  */
 
@@ -12,11 +12,12 @@
  * @property {string} path its name for people: the shard's path in the manifest, or the file name
  * @property {string[]} urls absolute; mirrors of one file, the preferred one first
  * @property {number | null} bytes null until learned
- * @property {string | null} sha256 of the whole source; null when nobody announced it
+ * @property {string | null} sha256 of the whole source, or of its one chunk's blocks; null when nobody announced it
  * @property {number} chunkBytes size of all chunks but the last
+ * @property {number} [blockBytes] of what a chunk's hash is made (hash.js); 0, or none in old records: the chunk's own SHA-256
  * @property {string} validator ETag or Last-Modified of the file that the chunks are of; '' when unknown
  * @property {boolean} whole the server cannot send ranges of it
- * @property {string[] | null} pins SHA-256 of each chunk, once all have been there and right
+ * @property {string[] | null} pins hash of each chunk, once all have been there and right
  */
 
 /**
@@ -24,6 +25,7 @@
  * @property {2} version
  * @property {string} url the manifest or GGUF file it came from
  * @property {string} name
+ * @property {'adapter'} [kind] what else than a model it was fetched as
  * @property {boolean} split whether each source is a GGUF file of its own; else they make one, laid end to end
  * @property {Source[]} sources in file order
  */
@@ -31,6 +33,9 @@
 export const kVersion = 2;
 /** To make a file costs the browser as much time as some megabytes in it. Shards up to this size are one chunk, with the manifest's hash. */
 const kChunkBytes = 16 << 20;
+/** Blocks of 512 KB: browsers take larger ones to fresh memory each time. */
+const kBlocks = 32;
+const kShaBytes = 64; // what SHA-256 works on
 
 /**
  * @param {string} url
@@ -40,12 +45,13 @@ const kChunkBytes = 16 << 20;
  * @returns {ModelRecord}
  */
 export function recordOfManifest(url, manifest, shardUrls, chunkBytes) {
-  const sources = manifest.shards.map(({ path, bytes, sha256 }, i) => ({
-    ...emptySource(sha256.slice(0, 32), path, shardUrls[i]),
-    bytes,
-    sha256,
-    chunkBytes: chunkBytes ?? Math.min(bytes, kChunkBytes),
-  }));
+  const sources = manifest.shards.map(({ path, bytes, sha256, blocks_sha256: ofBlocks }, i) => {
+    const size = chunkBytes ?? Math.min(bytes, kChunkBytes);
+    const source = { ...emptySource(sha256.slice(0, 32), path, shardUrls[i], size), bytes, sha256 };
+    if (chunkCount(source) > 1) return source;
+    // The hash of its one chunk is announced, in one of two ways.
+    return { ...source, sha256: ofBlocks ?? sha256, blockBytes: manifest.block_bytes ?? 0 };
+  });
   return { version: kVersion, url, name: manifest.name, split: false, sources };
 }
 
@@ -57,7 +63,7 @@ export function recordOfManifest(url, manifest, shardUrls, chunkBytes) {
  */
 export function recordOfFiles(url, files, chunkBytes = kChunkBytes) {
   const nameOf = (/** @type {string} */ address) => new URL(address).pathname.split('/').pop() || 'model.gguf';
-  const sources = files.map((file, i) => ({ ...emptySource(`f${i}`, nameOf(file), [file]), chunkBytes }));
+  const sources = files.map((file, i) => emptySource(`f${i}`, nameOf(file), [file], chunkBytes));
   return { version: kVersion, url, name: nameOf(url), split: files.length > 1, sources };
 }
 
@@ -65,10 +71,23 @@ export function recordOfFiles(url, files, chunkBytes = kChunkBytes) {
  * @param {string} key
  * @param {string} path
  * @param {string[]} urls
+ * @param {number} chunkBytes
  * @returns {Source}
  */
-function emptySource(key, path, urls) {
-  return { key, path, urls, bytes: null, sha256: null, chunkBytes: 0, validator: '', whole: false, pins: null };
+function emptySource(key, path, urls, chunkBytes) {
+  const blockBytes = kShaBytes * Math.ceil(chunkBytes / kBlocks / kShaBytes);
+  return {
+    key,
+    path,
+    urls,
+    bytes: null,
+    sha256: null,
+    chunkBytes,
+    blockBytes,
+    validator: '',
+    whole: false,
+    pins: null,
+  };
 }
 
 /** @param {Source} source @returns {number} chunks it has; 0 while its size is unknown */
@@ -87,8 +106,16 @@ export function chunkSize({ bytes, chunkBytes }, index) {
 
 /**
  * @param {Source} source
+ * @returns {{cut: boolean, bytes: number}} how its chunks are hashed: whole, or cut into blocks of that many bytes
+ */
+export function blocksOf({ blockBytes = 0, chunkBytes }) {
+  return blockBytes === 0 ? { cut: false, bytes: chunkBytes } : { cut: true, bytes: blockBytes };
+}
+
+/**
+ * @param {Source} source
  * @param {number} index
- * @returns {string | null} the SHA-256 that the chunk must have; null when it will be learned
+ * @returns {string | null} the hash that the chunk must have; null when it will be learned
  */
 export function expectedHash(source, index) {
   return source.pins?.[index] ?? (chunkCount(source) === 1 ? source.sha256 : null);
@@ -109,5 +136,8 @@ export function isRecord(value) {
 function isSource(source) {
   if (typeof source?.key !== 'string' || typeof source.path !== 'string' || !Array.isArray(source.urls)) return false;
   const size = source.bytes === null || Number.isSafeInteger(source.bytes);
-  return size && Number.isSafeInteger(source.chunkBytes) && Number(source.chunkBytes) > 0;
+  const { chunkBytes = 0, blockBytes = 0 } = source;
+  return (
+    size && Number.isSafeInteger(chunkBytes) && chunkBytes > 0 && Number.isSafeInteger(blockBytes) && blockBytes >= 0
+  );
 }

@@ -1,8 +1,8 @@
 /** A run of chunks of one source as they arrive in order: cut, hashed, compared and stored one by one. It does no networking. */
 import { TesseraError } from '../base/errors.js';
-import { sha256 } from './hash.js';
+import { ChunkHash } from './hash.js';
 import { Transient } from './network.js';
-import { chunkSize, expectedHash } from './records.js';
+import { blocksOf, chunkSize, expectedHash } from './records.js';
 
 /** @typedef {import('./records.js').Source} Source */
 
@@ -21,8 +21,12 @@ export class Span {
   #first;
   #last;
   #ports;
-  /** @type {Uint8Array<ArrayBuffer>} */
-  #buffer = new Uint8Array(0);
+  /** The block that is arriving. @type {Uint8Array<ArrayBuffer>} */
+  #block = new Uint8Array(0);
+  /** Of the chunk that is arriving. */
+  #hash = new ChunkHash();
+  /** @type {import('./model-folder.js').ChunkWriter | null} */
+  #writer = null;
   #damaged = 0;
   /** Offset in the source of the next byte to come. */
   position;
@@ -67,20 +71,23 @@ export class Span {
 
   /** @param {Uint8Array} piece the bytes that follow */
   async take(piece) {
-    const { chunkBytes, path } = this.#source;
+    const source = this.#source;
+    const block = blocksOf(source);
     for (let done = 0; done < piece.length;) {
-      if (this.position === this.end) throw this.#damage('size_mismatch', path, `${this.end} bytes`, 'more');
-      const index = Math.floor(this.position / chunkBytes);
-      const inside = this.position - index * chunkBytes;
-      const size = chunkSize(this.#source, index);
-      if (this.#buffer.length < size) this.#buffer = new Uint8Array(size);
-      const count = Math.min(size - inside, piece.length - done);
-      this.#buffer.set(piece.subarray(done, done + count), inside);
+      if (this.position === this.end) throw this.#damage('size_mismatch', source.path, `${this.end} bytes`, 'more');
+      const index = Math.floor(this.position / source.chunkBytes);
+      const inside = this.position - index * source.chunkBytes;
+      const size = chunkSize(source, index);
+      if (inside === 0) await this.#startChunk(Math.min(block.bytes, size));
+      const filled = inside % block.bytes;
+      const count = Math.min(block.bytes - filled, size - inside, piece.length - done);
+      this.#block.set(piece.subarray(done, done + count), filled);
       done += count;
       this.position += count;
       this.#ports.progress.add(count);
       if (index === 0 && inside < kMagic.length) this.#checkMagic(inside + count);
-      if (inside + count === size) await this.#finishChunk(index, size);
+      if (filled + count === block.bytes || inside + count === size) await this.#finishBlock(index, filled + count);
+      if (inside + count === size) await this.#finishChunk(index);
     }
   }
 
@@ -90,7 +97,9 @@ export class Span {
     if (this.end === null) {
       source.bytes = this.position;
       const index = Math.floor(this.position / source.chunkBytes);
-      if (this.position > index * source.chunkBytes) await this.#finishChunk(index, chunkSize(source, index));
+      const size = this.position - index * source.chunkBytes;
+      if (size % blocksOf(source).bytes > 0) await this.#finishBlock(index, size % blocksOf(source).bytes);
+      if (size > 0) await this.#finishChunk(index);
     }
     if (this.end === 0) this.#checkMagic(0);
     if (this.position !== this.end) {
@@ -98,30 +107,52 @@ export class Span {
     }
   }
 
+  /** Nothing more comes: what is no whole chunk is not kept. */
+  async close() {
+    await this.#writer?.abort();
+    this.#writer = null;
+  }
+
+  /** @param {number} blockBytes at most */
+  async #startChunk(blockBytes) {
+    await this.close();
+    if (this.#block.length < blockBytes) this.#block = new Uint8Array(blockBytes);
+    this.#hash = new ChunkHash();
+  }
+
   /**
+   * Hashed and written while it is still in the processor's cache.
    * @param {number} index
    * @param {number} size
    */
-  async #finishChunk(index, size) {
+  async #finishBlock(index, size) {
+    const bytes = this.#block.subarray(0, size);
+    this.#hash.add(bytes);
+    this.#writer ??= await this.#ports.folder.createWriter(this.#source, index);
+    await this.#writer.write(bytes);
+  }
+
+  /** @param {number} index */
+  async #finishChunk(index) {
     const source = this.#source;
-    const bytes = this.#buffer.subarray(0, size);
-    const found = await sha256(bytes);
+    const found = await this.#hash.finish(blocksOf(source).cut);
     const expected = expectedHash(source, index);
     if (expected !== null && found !== expected) {
       this.rewind(index * source.chunkBytes);
       throw this.#damage('hash_mismatch', source.path, expected, found);
     }
     this.#damaged = 0;
-    await this.#ports.folder.store(source, index, bytes, found);
+    await this.#writer?.commit(found);
+    this.#writer = null;
   }
 
   /**
    * A web page that answers in place of a model is found out before it is stored.
-   * @param {number} filled bytes at the front of the buffer; 0 when there are none in the file
+   * @param {number} filled bytes at the front of the block; 0 when there are none in the file
    */
   #checkMagic(filled) {
     if (this.#source.sha256 !== null) return;
-    const seen = String.fromCharCode(...this.#buffer.subarray(0, Math.min(filled, kMagic.length)));
+    const seen = String.fromCharCode(...this.#block.subarray(0, Math.min(filled, kMagic.length)));
     if (filled > 0 && kMagic.startsWith(seen)) return;
     const message = `${this.#source.path}: expected a file that begins with '${kMagic}', found ${JSON.stringify(seen)}`;
     throw new TesseraError('not_gguf', message, 'The address must name the GGUF file itself, not a page about it.');

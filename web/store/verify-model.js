@@ -1,10 +1,10 @@
 /** Checking a stored model: every chunk is read again and hashed. Runs in the engine's worker, away from the page. */
 import { chooseBackend } from './choose-backend.js';
-import { sha256 } from './hash.js';
+import { ChunkHash } from './hash.js';
 import { withModelLock } from './locks.js';
 import { ModelFolder } from './model-folder.js';
 import { unknownModel } from './models.js';
-import { chunkCount } from './records.js';
+import { blocksOf, chunkCount } from './records.js';
 
 /**
  * A chunk that is wrong is deleted, so that the next load fetches it, and nothing else, anew.
@@ -25,7 +25,7 @@ export async function verify(id, backend) {
         const chunk = folder.chunk(source, i);
         if (!chunk) {
           missingShards.add(source.path);
-        } else if (!folder.has(source, i) || (await hashOf(folder, source, i)) !== chunk.sha256) {
+        } else if (!folder.has(source, i) || (await hashOf(folder, source, i)) !== chunk.hash) {
           badShards.add(source.path);
           await folder.drop(source, i);
         }
@@ -44,7 +44,11 @@ export async function verify(id, backend) {
  */
 async function hashOf(folder, source, index) {
   try {
-    return await sha256(new Uint8Array(await (await folder.blob(source, index)).arrayBuffer()));
+    const bytes = new Uint8Array(await (await folder.blob(source, index)).arrayBuffer());
+    const block = blocksOf(source);
+    const hash = new ChunkHash();
+    for (let at = 0; at < bytes.length; at += block.bytes) hash.add(bytes.subarray(at, at + block.bytes));
+    return await hash.finish(block.cut);
   } catch {
     return '';
   }

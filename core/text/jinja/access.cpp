@@ -55,6 +55,7 @@ Value own_attribute(const Value& object, std::string_view name) {
     case Kind::kDict: return method(find_dict_method(name), object);
     case Kind::kSequence: {
       const SequenceType type = object.as_sequence().type;
+      if (object.as_sequence().is_group && (name == "grouper" || name == "list")) return object.as_sequence().items[name == "list" ? 1 : 0];
       return type == SequenceType::kList || type == SequenceType::kTuple ? method(find_list_method(name), object) : Value();
     }
     case Kind::kNamespace: {

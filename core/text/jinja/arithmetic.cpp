@@ -45,7 +45,7 @@ Result<Value> integer_arithmetic(BinaryOperator op, int64_t a, int64_t b) {
     case BinaryOperator::kFloorDivide:
     case BinaryOperator::kModulo: break;
   }
-  if (b == 0) return failure("integer division or modulo by zero");
+  if (b == 0) return failure("integer ", op == BinaryOperator::kModulo ? "" : "division or ", "modulo by zero");
   if (b == -1) return op == BinaryOperator::kModulo ? Value::integer(0) : integer_arithmetic(BinaryOperator::kSubtract, 0, a);
   const bool adjust = a % b != 0 && (a < 0) != (b < 0);  // Python rounds towards minus infinity
   return Value::integer(op == BinaryOperator::kModulo ? a % b + (adjust ? b : 0) : a / b - (adjust ? 1 : 0));

@@ -46,7 +46,7 @@ Result<Arguments> bind(const Builtin& builtin, Arguments given) {
 }  // namespace
 
 const Builtin* find_filter(std::string_view name) {
-  for (const auto table : {text_filters(), value_filters(), sequence_filters()}) {
+  for (const auto table : {text_filters(), value_filters(), sequence_filters(), layout_filters()}) {
     const auto found = std::find_if(table.begin(), table.end(), [&](const Builtin& filter) { return filter.name == name; });
     if (found != table.end()) return &*found;
   }
@@ -66,10 +66,14 @@ Result<Value> call_builtin(const Builtin& builtin, Runtime& runtime, const Value
 }
 
 Result<int64_t> integer_argument(const Call& call, size_t index, int64_t otherwise) {
-  if (!call.given(index) || call[index].is(Kind::kNone)) return otherwise;
+  if (!call.given(index)) return otherwise;
   if (call[index].is_integral()) return call[index].as_integer();
   if (call[index].is_undefined()) return failure(call[index].undefined_reason());
   return failure("'", type_name(call[index]), "' object cannot be interpreted as an integer");
+}
+
+Result<int64_t> integer_or_none(const Call& call, size_t index, int64_t otherwise) {
+  return call.given(index) && call[index].is(Kind::kNone) ? otherwise : integer_argument(call, index, otherwise);
 }
 
 }  // namespace tessera::jinja

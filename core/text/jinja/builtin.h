@@ -1,11 +1,13 @@
 // Owns the shape of a built-in filter, test, method or function, and the tables of them.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "core/text/character_classes.h"
 #include "core/text/jinja/value.h"
 
 namespace tessera::jinja {
@@ -16,6 +18,14 @@ struct Runtime {
   std::string now;                                         ///< local time "YYYY-MM-DDTHH:MM:SS"
   std::vector<std::shared_ptr<NamespaceData>> namespaces;  ///< all that were made: emptied at the end, so that no cycle survives
   const TextChange* written = nullptr;                     ///< for what people wrote: the variables messages, tools and documents
+
+  std::unique_ptr<const CharacterClasses> unpacked = nullptr;  ///< ask classes()
+
+  /// Unpacked when first asked for: few templates look at letters beyond ASCII.
+  const CharacterClasses& classes() {
+    if (!unpacked) unpacked = std::make_unique<const CharacterClasses>();
+    return *unpacked;
+  }
 };
 
 struct Arguments {
@@ -57,8 +67,9 @@ const Builtin* find_loop_method(std::string_view name);
 /// Binds the arguments to the parameters and calls. The error has no position yet.
 Result<Value> call_builtin(const Builtin& builtin, Runtime& runtime, const Value& self, Arguments arguments);
 
-// Arguments as numbers: kTemplate when the value is of another type.
+// Arguments as numbers: kTemplate when the value is of another type. None is one unless the argument may be None.
 Result<int64_t> integer_argument(const Call& call, size_t index, int64_t otherwise);
+Result<int64_t> integer_or_none(const Call& call, size_t index, int64_t otherwise);
 /// The text of str, or str() of any other value, as Jinja2's soft_str.
 std::string soft_text(Runtime& runtime, const Value& value);
 

@@ -9,6 +9,7 @@ namespace tessera::jinja {
 
 std::span<const Builtin> text_filters();      ///< str → str, and conversions to text
 std::span<const Builtin> value_filters();     ///< numbers, defaults, lengths, dicts
+std::span<const Builtin> layout_filters();    ///< text laid out in lines and columns, for pages and addresses
 std::span<const Builtin> sequence_filters();  ///< lists → lists and items
 
 }  // namespace tessera::jinja

@@ -133,7 +133,10 @@ class PercentFormatter {
       out += *piece;
       if (!runtime_.budget.charge_bytes(piece->size()) || out.size() > runtime_.budget.limits().text_bytes) break;
     }
-    const bool unused = next_ < items_.size() && !used_names_ && !values_.is(Kind::kDict);
+    // Whatever has subscripts counts as a mapping, whose entries need not all be used.
+    const bool is_list = values_.is(Kind::kSequence) &&
+                         (values_.as_sequence().type == SequenceType::kList || values_.as_sequence().type == SequenceType::kRange);
+    const bool unused = next_ < items_.size() && !used_names_ && !values_.is(Kind::kDict) && !is_list;
     if (unused) return failure("not all arguments converted during string formatting");
     return out;
   }

@@ -71,14 +71,69 @@ Result<Value> dict(Call& call) {
   return make_dict(call.runtime.budget, std::move(*entries));
 }
 
+Value keep_namespace(Runtime& runtime, DictData entries) {
+  constexpr size_t kNamespaceBytes = 256;
+  runtime.budget.charge_bytes(kNamespaceBytes);
+  auto data = std::make_shared<NamespaceData>(NamespaceData{std::move(entries)});
+  runtime.namespaces.push_back(data);
+  return Value::name_space(std::move(data));
+}
+
 Result<Value> name_space(Call& call) {
   Result<DictData> entries = make_entries(call);
   if (!entries) return entries.error();
-  constexpr size_t kNamespaceBytes = 256;
-  if (!call.runtime.budget.charge_bytes(kNamespaceBytes)) return call.runtime.budget.error();
-  auto data = std::make_shared<NamespaceData>(NamespaceData{std::move(*entries)});
-  call.runtime.namespaces.push_back(data);
-  return Value::name_space(std::move(data));
+  return keep_namespace(call.runtime, std::move(*entries));
+}
+
+Value bound(const Builtin& builtin, const Value& self) {
+  return Value::function(std::make_shared<const FunctionData>(FunctionData{std::string(builtin.name), &builtin, self, nullptr, {}}));
+}
+
+// Joiners and cyclers keep what they remember in a namespace, so that what refers to itself is emptied with the others at the end.
+
+/// "" the first time, then the separator.
+constexpr Builtin kJoin = {"joiner", "", [](Call& call) -> Result<Value> {
+                             DictData& state = call.self.as_namespace().attributes;
+                             Value answer = *state.find("next");
+                             state.set(Value::string("next"), *state.find("sep"));
+                             return answer;
+                           }};
+
+Result<Value> joiner(Call& call) {
+  const Value separator = call.given(0) ? call[0] : Value::string(", ");
+  DictData state;
+  state.set(Value::string("next"), Value::string(""));
+  state.set(Value::string("sep"), separator);
+  return bound(kJoin, keep_namespace(call.runtime, std::move(state)));
+}
+
+/// Moves to an item by its place among all.
+void turn_to(DictData& state, size_t place) {
+  const std::vector<Value>& items = state.find("items")->as_sequence().items;
+  state.set(Value::string("pos"), Value::integer(static_cast<int64_t>(place % items.size())));
+  state.set(Value::string("current"), items[place % items.size()]);
+}
+
+constexpr Builtin kNext = {"next", "", [](Call& call) -> Result<Value> {
+                             DictData& state = call.self.as_namespace().attributes;
+                             Value answer = *state.find("current");
+                             turn_to(state, static_cast<size_t>(state.find("pos")->as_integer()) + 1);
+                             return answer;
+                           }};
+constexpr Builtin kReset = {"reset", "", [](Call& call) -> Result<Value> {
+                              turn_to(call.self.as_namespace().attributes, 0);
+                              return Value::none();
+                            }};
+
+Result<Value> cycler(Call& call) {
+  if (call.arguments.positional.empty() || !call.arguments.named.empty()) return failure("at least one item has to be provided");
+  DictData state;
+  state.set(Value::string("items"), call.list(call.arguments.positional, SequenceType::kTuple));
+  turn_to(state, 0);
+  Value cycler = keep_namespace(call.runtime, std::move(state));
+  for (const Builtin* method : {&kNext, &kReset})
+    cycler.as_namespace().attributes.set(Value::string(std::string(method->name)), bound(*method, cycler));
+  return cycler;
 }
 
 Result<Value> raise_exception(Call& call) { return failure(soft_text(call.runtime, call[0])); }
@@ -94,6 +149,8 @@ constexpr auto kFunctions = std::to_array<Builtin>({
     {"range", "start stop? step?", range},
     {"dict", "*", dict},
     {"namespace", "*", name_space},
+    {"cycler", "*", cycler},
+    {"joiner", "sep?", joiner},
     {"raise_exception", "message", raise_exception},
     {"strftime_now", "format", strftime_now},
 });

@@ -142,16 +142,18 @@ Result<Interpreter::Flow> Interpreter::run_loop(const ForStatement& node, const 
   for (const Value& item : loop->items) loop->depth = std::max(loop->depth, depth_of(item) + 1);
   if (loop->depth > runtime_.budget.limits().value_depth) runtime_.budget.exhaust("loops kept inside each other's items");
   Result<Flow> flow = Flow::kNormal;
+  bool completed = false;  // Jinja2 runs `else` unless one iteration came to its end, with neither break nor continue
   for (; loop->index < loop->items.size(); ++loop->index) {
     const Enter scope(*this);
     scope_->set(kLoopName, Value::loop(loop));
     Result<void> assigned = assign(node.target, loop->items[loop->index]);
     flow = assigned ? run(node.body) : Result<Flow>(assigned.error());
     if (!flow || *flow == Flow::kBreak) break;
+    completed = completed || *flow == Flow::kNormal;
   }
   loop->last_changed.clear();  // it could hold the loop itself
   if (!flow) return flow;
-  return Flow::kNormal;
+  return completed ? Result<Flow>(Flow::kNormal) : run_scoped(node.otherwise);
 }
 
 Result<void> Interpreter::assign(const Target& target, Value value) {

@@ -88,6 +88,11 @@ Result<void> Interpreter::bind_parameters(const MacroDefinition& macro, Argument
     for (auto& [name, value] : arguments.named) entries.set(Value::string(name), std::move(value));
     scope_->set(kKwargsName, make_dict(runtime_.budget, std::move(entries)));
   } else if (!arguments.named.empty()) {
+    if (arguments.named.front().first == "caller") {
+      return located(at, failure("macro '", macro.name,
+                                 "' was invoked with two values for the special caller argument. "
+                                 "This is most likely a bug."));
+    }
     return located(at, failure("macro '", macro.name, "' takes no keyword argument '", arguments.named.front().first, "'"));
   }
   if (macro.uses_varargs) {

@@ -11,18 +11,29 @@
 namespace tessera::jinja {
 namespace {
 
-/// Jinja2's make_attrgetter: "a.b.0" steps through items or attributes; an integer is one subscript.
-Result<Value> dotted(Budget& budget, const Value& item, const Value& path) {
-  if (!path.is_string()) return subscript(budget, item, path);
+/// Jinja2's make_attrgetter: "a.b.0" steps through items or attributes, an integer is one subscript, None the item itself; `otherwise`,
+/// where given, is put in for each undefined step.
+Result<Value> dotted(Budget& budget, const Value& item, const Value& path, const Value& otherwise = {}) {
   Value value = item;
-  for (std::string_view rest = path.text(); !rest.empty();) {
-    const std::string_view part = rest.substr(0, rest.find('.'));
-    rest.remove_prefix(std::min(part.size() + 1, rest.size()));
+  const auto step = [&](const Value& index) -> Result<void> {
+    Result<Value> next = subscript(budget, value, index);
+    if (!next) return next.error();
+    value = next->is_undefined() && !otherwise.is_missing() && !otherwise.is(Kind::kNone) ? otherwise : std::move(*next);
+    return {};
+  };
+  if (path.is_missing() || path.is(Kind::kNone)) return value;
+  if (!path.is_string()) {
+    const Result<void> done = step(path);
+    return done ? Result<Value>(value) : done.error();
+  }
+  const std::string_view text = path.text();
+  for (size_t at = 0; at <= text.size();) {
+    const std::string_view part = text.substr(at, text.find('.', at) - at);
+    at += part.size() + 1;
     const bool digits = !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
     const auto index = digits ? parse_integer(part) : std::nullopt;
-    Result<Value> next = subscript(budget, value, index ? Value::integer(*index) : Value::string(std::string(part)));
-    if (!next) return next;
-    value = std::move(*next);
+    const Result<void> done = step(index ? Value::integer(*index) : Value::string(std::string(part)));
+    if (!done) return done.error();
   }
   return value;
 }
@@ -93,18 +104,20 @@ Result<Value> sort(Call& call) {
   const bool case_sensitive = call.given(1) && call[1].truthy();
   Keyed rows;
   for (Value& item : *items) {
-    std::vector<Value> keys;
-    const std::string_view paths = call.given(2) && call[2].is_string() ? std::string_view(call[2].text()) : std::string_view();
-    for (size_t at = 0; at < paths.size();) {  // "a,b" sorts by a, then by b
-      const size_t comma = std::min(paths.find(',', at), paths.size());
-      Result<Value> key = dotted(call.runtime.budget, item, Value::string(std::string(paths.substr(at, comma - at))));
-      if (!key) return key.error();
-      keys.push_back(folded_key(call.runtime.budget, *key, case_sensitive));
-      at = comma + 1;
+    std::vector<Value> paths;
+    if (call.given(2) && call[2].is_string()) {  // "a,b" sorts by a, then by b
+      const std::string_view text = call[2].text();
+      for (size_t at = 0; at <= text.size(); at += paths.back().text().size() + 1)
+        paths.push_back(Value::string(std::string(text.substr(at, text.find(',', at) - at))));
+    } else {
+      paths.push_back(call[2]);
     }
-    if (keys.empty()) keys.push_back(folded_key(call.runtime.budget, item, case_sensitive));
-    Value key = keys.size() == 1 ? keys[0] : call.list(std::move(keys));
-    rows.emplace_back(std::move(key), std::move(item));
+    for (Value& key : paths) {
+      Result<Value> found = dotted(call.runtime.budget, item, key);
+      if (!found) return found.error();
+      key = folded_key(call.runtime.budget, *found, case_sensitive);
+    }
+    rows.emplace_back(call.list(std::move(paths)), std::move(item));
   }
   return sorted(call.runtime.budget, std::move(rows), call.given(0) && call[0].truthy());
 }
@@ -178,9 +191,10 @@ Result<Value> map(Call& call) {
   Result<std::vector<Value>> items = iterate(call.runtime.budget, call.self);
   if (!items) return items.error();
   for (Value& item : *items) {
-    Result<Value> mapped = filter ? call_builtin(*filter, call.runtime, item, arguments) : dotted(call.runtime.budget, item, path);
+    Result<Value> mapped =
+        filter ? call_builtin(*filter, call.runtime, item, arguments) : dotted(call.runtime.budget, item, path, otherwise);
     if (!mapped) return mapped;
-    item = mapped->is_undefined() && !filter && !otherwise.is_missing() ? otherwise : std::move(*mapped);
+    item = std::move(*mapped);
     if (!call.runtime.budget.charge(1)) return call.runtime.budget.error();
   }
   return call.list(std::move(*items), SequenceType::kGenerator);
@@ -237,6 +251,59 @@ Result<Value> batch(Call& call) {
   return call.list(std::move(rows), SequenceType::kGenerator);
 }
 
+/// As many lists as asked for, the first ones longer by an item where it does not come out even; `fill_with` makes up for that.
+Result<Value> slices(Call& call) {
+  Result<int64_t> count = integer_argument(call, 0, 0);
+  if (!count) return count.error();
+  if (*count == 0) return failure("integer division or modulo by zero");
+  Result<std::vector<Value>> items = iterate(call.runtime.budget, call.self);
+  if (!items) return items.error();
+  const size_t total = static_cast<size_t>(std::max<int64_t>(*count, 0));
+  if (!call.runtime.budget.charge_text(total * sizeof(Value))) return call.runtime.budget.error();
+  const bool fills = call.given(1) && !call[1].is(Kind::kNone);
+  std::vector<Value> rows;
+  auto next = items->begin();
+  for (size_t i = 0; i < total && !call.runtime.budget.exhausted(); ++i) {
+    const bool longer = i < items->size() % total;
+    const auto end = next + static_cast<std::ptrdiff_t>(items->size() / total + (longer ? 1 : 0));
+    std::vector<Value> row(next, end);
+    next = end;
+    if (fills && !longer) row.push_back(call[1]);
+    rows.push_back(call.list(std::move(row)));
+  }
+  return call.list(std::move(rows), SequenceType::kGenerator);
+}
+
+/// Tuples of a value of the attribute and the list of items that have it, in the order of those values.
+Result<Value> group_by(Call& call) {
+  const bool case_sensitive = call.given(2) && call[2].truthy();
+  Result<std::vector<Value>> items = iterate(call.runtime.budget, call.self);
+  if (!items) return items.error();
+  Keyed rows;
+  for (Value& item : *items) {
+    Result<Value> value = dotted(call.runtime.budget, item, call[0], call.arguments.positional[1]);
+    if (!value) return value;
+    Value key = folded_key(call.runtime.budget, *value, case_sensitive);
+    Value row = call.list({key, std::move(*value), std::move(item)});
+    rows.emplace_back(std::move(key), std::move(row));
+  }
+  Result<Value> in_order = sorted(call.runtime.budget, std::move(rows), false);
+  if (!in_order) return in_order;
+  std::vector<Value> groups;
+  const std::vector<Value>& found = in_order->as_sequence().items;
+  for (size_t begin = 0; begin < found.size();) {
+    const std::vector<Value>& first = found[begin].as_sequence().items;
+    std::vector<Value> members;
+    do {
+      members.push_back(found[begin++].as_sequence().items[2]);
+    } while (begin < found.size() && equals(call.runtime.budget, found[begin].as_sequence().items[0], first[0]));
+    groups.push_back(call.list({first[1], call.list(std::move(members))}, SequenceType::kTuple));
+    if (call.runtime.budget.exhausted()) return call.runtime.budget.error();
+    groups.back().as_sequence().is_group = true;
+  }
+  return call.list(std::move(groups));
+}
+
 constexpr auto kSequenceFilters = std::to_array<Builtin>({
     {"join", "d? attribute?", join},
     {"first", "", first},
@@ -254,6 +321,8 @@ constexpr auto kSequenceFilters = std::to_array<Builtin>({
     {"selectattr", "*", [](Call& call) { return choose(call, true, true); }},
     {"rejectattr", "*", [](Call& call) { return choose(call, false, true); }},
     {"batch", "linecount fill_with?", batch},
+    {"slice", "slices fill_with?", slices},
+    {"groupby", "attribute default? case_sensitive?", group_by},
 });
 
 }  // namespace

@@ -123,7 +123,7 @@ Result<std::string_view> window(const Call& call, size_t first) {
   const Value none = Value::none();
   Result<Value> part = slice(call.runtime.budget, call.self, Value::integer(0), call.given(first + 1) ? call[first + 1] : none, none);
   if (!part) return part.error();
-  Result<int64_t> start = integer_argument(call, first, 0);
+  Result<int64_t> start = integer_or_none(call, first, 0);
   if (!start) return start.error();
   const std::string_view text = std::string_view(call.self.text()).substr(0, part->text().size());
   const int64_t count = *start < 0 ? *start + static_cast<int64_t>(count_code_points(call.self.text())) : *start;
@@ -208,8 +208,11 @@ Result<Value> all_characters(Call& call, Predicate fits) {
 }
 
 bool is_digit(char32_t c) { return c >= '0' && c <= '9'; }
-// Letters outside ASCII are told by their case or by not being space; enough for what templates ask.
-bool is_letter(char32_t c) { return c < 0x80 ? (c | 0x20u) >= 'a' && (c | 0x20u) <= 'z' : is_printable(c); }
+
+template <ClassSet kClasses>
+Result<Value> all_of_classes(Call& call) {
+  return all_characters(call, [&](char32_t c) { return (call.runtime.classes().of(c) & kClasses) != 0; });
+}
 
 /// str.isupper / islower: a cased character, and none of the other case.
 Result<Value> has_case(Call& call, std::string (*mapped)(std::string_view)) {
@@ -248,6 +251,37 @@ Result<Value> zero_fill(Call& call) {
   return like_self(call, text.substr(0, has_sign ? 1 : 0) + std::string(static_cast<size_t>(missing), '0') + text.substr(has_sign ? 1 : 0));
 }
 
+Result<Value> swap_case(Call& call) {
+  std::string out;
+  for (std::string_view text = call.self.text(); !text.empty(); text.remove_prefix(decode_first(text).length)) {
+    const std::string_view letter = text.substr(0, decode_first(text).length);
+    const std::string lower = to_lower(letter);
+    out += lower == letter ? to_upper(letter) : lower;
+  }
+  return like_self(call, std::move(out));
+}
+
+Result<Value> expand_tabs(Call& call) {
+  Result<int64_t> size = integer_argument(call, 0, 8);
+  if (!size) return size.error();
+  const auto width = static_cast<uint64_t>(std::max<int64_t>(*size, 0));
+  std::string out;
+  uint64_t column = 0;
+  for (std::string_view text = call.self.text(); !text.empty(); text.remove_prefix(decode_first(text).length)) {
+    const CodePoint c = decode_first(text);
+    if (c.value == '\t') {
+      const uint64_t spaces = width == 0 ? 0 : width - column % width;
+      if (!call.runtime.budget.charge_text(out.size() + spaces)) return call.runtime.budget.error();
+      out.append(spaces, ' ');
+      column += spaces;
+      continue;
+    }
+    out += text.substr(0, c.length);
+    column = c.value == '\n' || c.value == '\r' ? 0 : column + 1;
+  }
+  return like_self(call, std::move(out));
+}
+
 Result<Value> remove_affix(Call& call, bool at_end) {
   Result<std::string_view> part = text_argument(call, 0);
   if (!part) return part.error();
@@ -263,7 +297,8 @@ constexpr auto kStringMethods = std::to_array<Builtin>({
     {"rstrip", "chars?", [](Call& call) { return strip(call, false, true); }},
     {"split", "sep? maxsplit?", [](Call& call) { return split(call, false); }},
     {"rsplit", "sep? maxsplit?", [](Call& call) { return split(call, true); }},
-    {"splitlines", "", [](Call& call) { return list_of_texts(call, split_lines(call.self.text())); }},
+    {"splitlines", "keepends?",
+     [](Call& call) { return list_of_texts(call, split_lines(call.self.text(), call.given(0) && call[0].truthy())); }},
     {"partition", "sep", [](Call& call) { return partition(call, false); }},
     {"rpartition", "sep", [](Call& call) { return partition(call, true); }},
     {"startswith", "prefix start? end?", [](Call& call) { return affix(call, false); }},
@@ -281,6 +316,8 @@ constexpr auto kStringMethods = std::to_array<Builtin>({
     {"casefold", "", [](Call& call) -> Result<Value> { return like_self(call, to_lower(call.self.text())); }},
     {"title", "", [](Call& call) -> Result<Value> { return like_self(call, title_case(call.self.text())); }},
     {"capitalize", "", [](Call& call) -> Result<Value> { return like_self(call, to_capitalized(call.self.text())); }},
+    {"swapcase", "", swap_case},
+    {"expandtabs", "tabsize?", expand_tabs},
     {"removeprefix", "prefix", [](Call& call) { return remove_affix(call, false); }},
     {"removesuffix", "suffix", [](Call& call) { return remove_affix(call, true); }},
     {"ljust", "width fillchar?", [](Call& call) { return pad(call, 0); }},
@@ -288,11 +325,15 @@ constexpr auto kStringMethods = std::to_array<Builtin>({
     {"center", "width fillchar?", [](Call& call) { return pad(call, 0.5); }},
     {"zfill", "width", zero_fill},
     {"isdigit", "", [](Call& call) { return all_characters(call, is_digit); }},
-    {"isnumeric", "", [](Call& call) { return all_characters(call, is_digit); }},
+    {"isnumeric", "", all_of_classes<kNumber>},
     {"isdecimal", "", [](Call& call) { return all_characters(call, is_digit); }},
+    {"isascii", "",
+     [](Call& call) -> Result<Value> {
+       return Value::boolean(std::all_of(call.self.text().begin(), call.self.text().end(), [](char c) { return c >= 0; }));
+     }},
     {"isspace", "", [](Call& call) { return all_characters(call, is_space); }},
-    {"isalpha", "", [](Call& call) { return all_characters(call, is_letter); }},
-    {"isalnum", "", [](Call& call) { return all_characters(call, [](char32_t c) { return is_digit(c) || is_letter(c); }); }},
+    {"isalpha", "", all_of_classes<kLetter>},
+    {"isalnum", "", all_of_classes<kLetter | kNumber>},
     {"isupper", "", [](Call& call) { return has_case(call, to_upper); }},
     {"islower", "", [](Call& call) { return has_case(call, to_lower); }},
 });

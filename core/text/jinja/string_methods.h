@@ -16,8 +16,8 @@ std::string escape_html(std::string_view text);
 /// str.replace; count < 0 replaces all.
 std::string replace_text(Budget& budget, std::string_view text, std::string_view from, std::string_view to, int64_t count);
 
-/// str.splitlines without the line ends.
-std::vector<std::string_view> split_lines(std::string_view text);
+/// str.splitlines.
+std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends = false);
 
 /// str.title: each run of letters capitalised.
 std::string title_case(std::string_view text);

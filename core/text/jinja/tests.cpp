@@ -97,6 +97,14 @@ Result<Value> is_in(Call& call) {
   return answer(*found);
 }
 
+/// Whether a table has that name; Python refuses to look up what has no hash.
+template <const Builtin* (*kFind)(std::string_view)>
+Result<Value> is_name(Call& call) {
+  const bool is_list = call.self.is(Kind::kSequence) && call.self.as_sequence().type == SequenceType::kList;
+  if (is_list || call.self.is(Kind::kDict)) return failure("unhashable type: '", type_name(call.self), "'");
+  return answer(call.self.is_string() && kFind(call.self.text()) != nullptr);
+}
+
 constexpr auto kTests = std::to_array<Builtin>({
     {"defined", "", is_defined},
     {"undefined", "", is_kind<Kind::kUndefined>},
@@ -120,8 +128,8 @@ constexpr auto kTests = std::to_array<Builtin>({
     {"divisibleby", "num", is_divisible},
     {"sameas", "other", [](Call& call) { return answer(call.self.same_object(call[0])); }},
     {"in", "seq", is_in},
-    {"filter", "", [](Call& call) { return answer(call.self.is_string() && find_filter(call.self.text()) != nullptr); }},
-    {"test", "", [](Call& call) { return answer(call.self.is_string() && find_test(call.self.text()) != nullptr); }},
+    {"filter", "", is_name<find_filter>},
+    {"test", "", is_name<find_test>},
     {"eq", "other", is_equal},
     {"equalto", "other", is_equal},
     {"==", "other", is_equal},

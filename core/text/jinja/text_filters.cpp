@@ -38,7 +38,7 @@ Result<Value> trim(Call& call) {
 }
 
 Result<Value> replace(Call& call) {
-  Result<int64_t> count = integer_argument(call, 2, -1);
+  Result<int64_t> count = integer_or_none(call, 2, -1);
   if (!count) return count.error();
   const std::string from = soft_text(call.runtime, call[0]);
   const std::string to = soft_text(call.runtime, call[1]);
@@ -110,16 +110,21 @@ Result<Value> format(Call& call) {
 
 Result<Value> truncate(Call& call) {
   Result<int64_t> length = integer_argument(call, 0, 255);
-  Result<int64_t> leeway = integer_argument(call, 3, 5);
+  Result<int64_t> leeway = integer_or_none(call, 3, 5);
   if (!length || !leeway) return (!length ? length : leeway).error();
   const bool kill_words = call.given(1) && call[1].truthy();
   const std::string end = call.given(2) ? soft_text(call.runtime, call[2]) : "...";
-  const std::string text = self_text(call);
-  if (static_cast<int64_t>(count_code_points(text)) <= *length + *leeway) return call.text(text);
-  const int64_t kept = std::max<int64_t>(*length - static_cast<int64_t>(count_code_points(end)), 0);
-  std::string cut = text.substr(0, offset_of_code_point(text, static_cast<size_t>(kept)));
+  const auto end_length = static_cast<int64_t>(count_code_points(end));
+  if (*length < end_length) return failure("expected length >= ", end_length, ", got ", *length);
+  if (*leeway < 0) return failure("expected leeway >= 0, got ", *leeway);
+  Result<int64_t> found = length_of(call.self);
+  if (!found) return found.error();
+  if (*found - *length <= *leeway) return call.self;
+  if (!call.self.is_string()) return failure("can only concatenate str to str, not to ", type_name(call.self));
+  const std::string& text = call.self.text();
+  std::string cut = text.substr(0, offset_of_code_point(text, static_cast<size_t>(*length - end_length)));
   if (!kill_words) cut = cut.substr(0, std::min(cut.rfind(' '), cut.size()));
-  return call.text(cut + end);
+  return like_self(call, cut + (call.self.is_markup() ? escape_html(end) : end));
 }
 
 Result<Value> word_count(Call& call) {
@@ -128,27 +133,11 @@ Result<Value> word_count(Call& call) {
   bool inside = false;
   for (std::string_view rest = text; !rest.empty(); rest.remove_prefix(decode_first(rest).length)) {
     const char32_t c = decode_first(rest).value;
-    const bool is_word = c == '_' || (c >= '0' && c <= '9') || (c < 0x80 ? (c | 0x20u) >= 'a' && (c | 0x20u) <= 'z' : is_printable(c));
+    const bool is_word = is_word_character(call.runtime.classes(), c);
     if (is_word && !inside) ++words;
     inside = is_word;
   }
   return Value::integer(words);
-}
-
-Result<Value> url_encode(Call& call) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
-  constexpr std::string_view kKept = "_.-~/";
-  std::string out;
-  for (const char c : self_text(call)) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool plain = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || kKept.find(c) != std::string_view::npos;
-    if (plain) {
-      out += c;
-    } else {
-      out += {'%', kHex[byte >> 4u], kHex[byte & 15u]};
-    }
-  }
-  return call.text(std::move(out));
 }
 
 /// tojson as transformers defines it: json.dumps with ensure_ascii off.
@@ -194,7 +183,6 @@ constexpr auto kTextFilters = std::to_array<Builtin>({
     {"format", "*", format},
     {"truncate", "length? killwords? end? leeway?", truncate},
     {"wordcount", "", word_count},
-    {"urlencode", "", url_encode},
     {"tojson", "ensure_ascii? indent? separators? sort_keys?", to_json_filter},
 });
 

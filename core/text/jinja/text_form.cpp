@@ -68,12 +68,24 @@ class ReprWriter {
         append_dict(value.as_namespace().attributes, depth);
         out_ += '>';
         break;
-      case Kind::kFunction: out_ += join_text("<function ", value.as_function().name, ">"); break;
+      case Kind::kFunction: append_function(value.as_function()); break;
       case Kind::kLoop: {
         const LoopData& loop = value.as_loop();
         out_ += join_text("<LoopContext ", loop.index + 1, "/", loop.items.size(), ">");
         break;
       }
+    }
+  }
+
+  void append_function(const FunctionData& function) {
+    if (!function.macro) {
+      out_ += join_text("<function ", function.name, ">");
+    } else if (function.name == "caller") {
+      out_ += "<Macro anonymous>";
+    } else {
+      out_ += "<Macro ";
+      append_quoted(out_, function.name);
+      out_ += '>';
     }
   }
 

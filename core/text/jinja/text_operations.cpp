@@ -42,7 +42,7 @@ std::string replace_text(Budget& budget, std::string_view text, std::string_view
   return out;
 }
 
-std::vector<std::string_view> split_lines(std::string_view text) {
+std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends) {
   std::vector<std::string_view> lines;
   size_t begin = 0;
   for (size_t at = 0; at < text.size();) {
@@ -50,8 +50,9 @@ std::vector<std::string_view> split_lines(std::string_view text) {
     const bool is_break = (c.value >= 0x0A && c.value <= 0x0D) || (c.value >= 0x1C && c.value <= 0x1E) || c.value == 0x85 ||
                           c.value == 0x2028 || c.value == 0x2029;
     if (is_break) {
-      lines.push_back(text.substr(begin, at - begin));
-      at += c.length + (text.substr(at, 2) == "\r\n" ? 1 : 0);
+      const size_t end = at + c.length + (text.substr(at, 2) == "\r\n" ? 1 : 0);
+      lines.push_back(text.substr(begin, (keep_ends ? end : at) - begin));
+      at = end;
       begin = at;
     } else {
       at += c.length;

@@ -90,6 +90,8 @@ bool is_printable(char32_t c) {
   return !format && !private_or_surrogate;
 }
 
+bool is_word_character(const CharacterClasses& classes, char32_t c) { return c == '_' || (classes.of(c) & (kLetter | kNumber)) != 0; }
+
 bool is_cased(char32_t code_point) { return lower(code_point) != code_point || upper(code_point) != code_point || code_point == kSharpS; }
 
 std::string to_upper(std::string_view text) {

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/text/character_classes.h"
+
 namespace tessera::jinja {
 
 struct CodePoint {
@@ -26,6 +28,8 @@ size_t offset_of_code_point(std::string_view text, size_t index);
 bool is_space(char32_t code_point);
 /// False where Python's repr writes an escape (unassigned code points are taken as printable).
 bool is_printable(char32_t code_point);
+/// What \\w matches in Python's regular expressions: letters, numbers and the underscore.
+bool is_word_character(const CharacterClasses& classes, char32_t code_point);
 /// Has an upper- or lower-case form.
 bool is_cased(char32_t code_point);
 

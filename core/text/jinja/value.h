@@ -97,9 +97,10 @@ enum class SequenceType : uint8_t { kList, kTuple, kGenerator, kRange, kKeys, kV
 struct SequenceData {
   std::vector<Value> items;
   SequenceType type = SequenceType::kList;
-  int depth = 1;      ///< nesting of containers below and including this one
-  size_t taken = 0;   ///< items a generator has handed out
-  std::string label;  ///< what a range prints as
+  int depth = 1;          ///< nesting of containers below and including this one
+  size_t taken = 0;       ///< items a generator has handed out
+  std::string label;      ///< what a range prints as
+  bool is_group = false;  ///< a tuple of groupby, whose items are also its attributes grouper and list
 };
 
 /// A dict in insertion order; keys are compared as in Python (1, 1.0 and True are one key).

@@ -26,6 +26,23 @@ std::shared_ptr<const ByteSource> first_bytes(const std::string& path, uint64_t 
   return std::make_shared<MemorySource>(std::move(bytes));
 }
 
+/// One of the two parts of the tiny model split in the middle of its tensors; only the first one has the metadata.
+std::shared_ptr<const ByteSource> half(const GgufFile& file, int number) {
+  GgufWriter writer;
+  if (number == 0) {
+    for (const auto& [key, value] : file.metadata()) writer.set(key, value);
+  }
+  writer.set("split.no", static_cast<uint64_t>(number));
+  writer.set("split.count", uint64_t{2});
+  writer.set("split.tensors.count", static_cast<uint64_t>(file.tensors().size()));
+  const size_t middle = file.tensors().size() / 2;
+  for (const TensorInfo& tensor : number == 0 ? file.tensors().first(middle) : file.tensors().subspan(middle)) {
+    const auto bytes = file.view(tensor);
+    REQUIRE(writer.add_tensor(tensor.name, tensor.dtype, tensor.shape, {bytes.begin(), bytes.end()}).ok());
+  }
+  return std::make_shared<MemorySource>(writer.to_bytes().value());
+}
+
 }  // namespace
 
 TEST_CASE("estimate: the bytes of every architecture are those of the loaded engine, from the header alone") {
@@ -34,31 +51,48 @@ TEST_CASE("estimate: the bytes of every architecture are those of the loaded eng
     CAPTURE(path);
     const auto source = map_file(source_path(path)).value();
     const uint64_t header = GgufFile::open(source)->tensors().front().offset;
-    for (const KvType kv : {KvType::kF32, KvType::kF16}) {
+    for (const KvType kv : {KvType::kQ16, KvType::kF32, KvType::kF16}) {
       EngineOptions options{.threads = 1, .context_size = 200, .kernels = "", .on_progress = {}};
       options.kv_type = kv;
       const auto engine = Engine::load({source}, options);
       REQUIRE(engine.ok());
-      const auto found = estimate(first_bytes(path, header), 200, kv);
+      const auto found = estimate({first_bytes(path, header)}, 200, kv);
       REQUIRE(found.ok());
       const EngineInfo& info = engine.value()->info();
       CHECK(found.value().weights_bytes == info.weight_bytes);
       CHECK(found.value().kv_bytes == info.kv_bytes);
       CHECK(found.value().workspace_bytes == info.workspace_bytes);
       CHECK(found.value().fits_wasm32());
+      CHECK(found.value().name == info.name);
+      CHECK(found.value().architecture == info.architecture);
+      CHECK(found.value().quantization == info.quantization);
+      CHECK(found.value().parameters == info.parameters);
+      CHECK(found.value().context_size == info.context_size);
+      CHECK(found.value().trained_context == info.trained_context);
       CHECK(found.value().unsupported.empty() == Session::create(*engine.value()).ok());
     }
   }
 }
 
+TEST_CASE("estimate: a split model counts with all its parts, and one part alone is refused") {
+  const Result<GgufFile> file = GgufFile::open(tiny_parts("tiny-llama").front());
+  REQUIRE(file.ok());
+  const auto whole = estimate(tiny_parts("tiny-llama"), 0, KvType::kF32);
+  const auto parts = estimate({half(file.value(), 0), half(file.value(), 1)}, 0, KvType::kF32);
+  REQUIRE(parts.ok());
+  CHECK(parts.value().total_bytes() == whole.value().total_bytes());
+  CHECK(parts.value().tensor_bytes == whole.value().tensor_bytes);
+  CHECK(parts.value().parameters == whole.value().parameters);
+  CHECK(estimate({half(file.value(), 0)}, 0, KvType::kF32).error().code == ErrorCode::kBadFile);
+}
+
 TEST_CASE("estimate: what this build does not run is a reason, what is damaged an error") {
-  const auto found = estimate(changed_parts("tiny-llama", "general.architecture", std::string("rwkv7")).front(), 0, KvType::kF32);
+  const auto found = estimate(changed_parts("tiny-llama", "general.architecture", std::string("rwkv7")), 0, KvType::kF32);
   REQUIRE(found.ok());
   REQUIRE(found.value().unsupported.size() == 1);
   CHECK(found.value().unsupported[0].find("rwkv7") != std::string::npos);
   CHECK(estimate_json(found.value())["unsupported"].size() == 1);
-  CHECK_FALSE(estimate(first_bytes("tests/data/tiny-llama.gguf", 1000), 0, KvType::kF32).ok());
-  CHECK_FALSE(estimate(tiny_parts("tiny-llama").front(), 1 << 20, KvType::kF32).ok());
-  CHECK(estimate(changed_parts("tiny-llama", "llama.block_count", uint64_t{3}).front(), 0, KvType::kF32).error().code ==
-        ErrorCode::kNotFound);
+  CHECK_FALSE(estimate({first_bytes("tests/data/tiny-llama.gguf", 1000)}, 0, KvType::kF32).ok());
+  CHECK_FALSE(estimate(tiny_parts("tiny-llama"), 1 << 20, KvType::kF32).ok());
+  CHECK(estimate(changed_parts("tiny-llama", "llama.block_count", uint64_t{3}), 0, KvType::kF32).error().code == ErrorCode::kNotFound);
 }

@@ -30,17 +30,19 @@ std::vector<int32_t> chat_prompt(const Engine& engine) {
 Generation answer(Session& session, std::span<const int32_t> prompt, const GenerateOptions& options) {
   auto generator = Generator::start(session, prompt, options);
   REQUIRE_MESSAGE(generator.ok(), (generator ? "" : generator.error().message));
-  std::string shown;
+  std::string shown, thought;
   while (true) {
     const auto step = (*generator)->step();
     REQUIRE(step.ok());
     shown += step.value().text;
+    thought += step.value().reasoning;
     if (step.value().kind == GenerateStep::Kind::kDone) {
       break;
     }
   }
   CHECK((*generator)->step().value().kind == GenerateStep::Kind::kDone);  // and stays so
   CHECK(shown == (*generator)->result().text);
+  CHECK(thought == (*generator)->result().reasoning);
   return (*generator)->result();
 }
 
@@ -129,6 +131,53 @@ TEST_CASE("stop strings that arrive in pieces are never shown in part") {
   CHECK(text({"Hello"}) == "");
   CHECK(text({".more"}) == kAnswer);  // held back at the end, then released
   CHECK(text({"l"}) == "He");
+}
+
+TEST_CASE("what a model thinks is told apart from its answer, where that is asked for") {
+  constexpr const char* kThought = "Someone greets me; a greeting is the right answer.";
+  const auto engine = load_tiny("tiny-thinker");
+  const auto session = new_session(*engine);
+  const std::vector<int32_t> prompt = chat_prompt(*engine);
+  GenerateOptions options = greedy();
+  CHECK(answer(*session, prompt, options).text == "<think>" + std::string(kThought) + "</think>\n\nHello, friend!");
+  CHECK(answer(*session, prompt, options).reasoning == "");
+  options.split_reasoning = true;
+  const Generation apart = answer(*session, prompt, options);
+  CHECK(apart.text == "Hello, friend!");
+  CHECK(apart.reasoning == kThought);
+  options.max_tokens = 5;
+  const Generation cut = answer(*session, prompt, options);
+  CHECK(cut.text == "");
+  CHECK(cut.reasoning == "Someone greets me;");
+  options.stop = {"; a"};
+  options.max_tokens = -1;
+  CHECK(answer(*session, prompt, options).reasoning == "Someone greets me");
+
+  const auto answers_at_once = load_tiny("tiny-llama");
+  const auto other = new_session(*answers_at_once);
+  options.stop.clear();
+  CHECK(answer(*other, chat_prompt(*answers_at_once), options).text == kAnswer);
+}
+
+TEST_CASE("tags of reasoning that are control tokens, or that the prompt ends in, are seen, too") {
+  auto file = GgufFile::open(tiny_parts("tiny-thinker").front());
+  REQUIRE(file.ok());
+  auto types = std::get<std::vector<int64_t>>(*file->find("tokenizer.ggml.token_type"));
+  types[3] = types[4] = 3;  // <think>, </think>: control
+  EngineOptions engine_options;
+  auto engine = Engine::load(changed_parts("tiny-thinker", "tokenizer.ggml.token_type", types), engine_options);
+  REQUIRE(engine.ok());
+  const auto session = new_session(**engine);
+  GenerateOptions options = greedy();
+  options.split_reasoning = true;
+  const Generation apart = answer(*session, chat_prompt(**engine), options);
+  CHECK(apart.text == "Hello, friend!");
+  CHECK(apart.reasoning == "Someone greets me; a greeting is the right answer.");
+
+  options.template_override = "{{ messages[0].content }}<think>";  // DeepSeek-R1's opens it in the prompt
+  const auto prompt = (*engine)->chat_prompt({{"messages", {{{"role", "user"}, {"content", "?"}}}}}, options.template_override);
+  REQUIRE(prompt.ok());
+  CHECK(answer(*session, prompt.value(), options).reasoning == apart.reasoning);
 }
 
 TEST_CASE("finish reasons") {

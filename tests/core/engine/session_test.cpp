@@ -84,7 +84,7 @@ TEST_CASE("batches, threads and kernels do not change a bit") {
 
 TEST_CASE("evaluate and extend agree, token by token, for every cache format") {
   for (const char* name : kTinyModels) {
-    for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
+    for (const KvType type : {KvType::kQ16, KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
       CAPTURE(name);
       EngineOptions options;
       options.kv_type = type;
@@ -131,9 +131,9 @@ TEST_CASE("windows: taken back a little, the rest is kept; further, all is compu
                                    {.threads = 2, .context_size = 1024, .kernels = "", .on_progress = {}});
   REQUIRE(loaded.ok());
   const Engine& engine = *loaded.value();
-  // One global layer of 1024 positions and six local ones of 16 + 256 and what the borders of chunks need.
-  const uint64_t position = 2ull * 2 * 32 * sizeof(float);
-  CHECK(engine.info().kv_bytes == (1024 + 6 * 320) * position);
+  // One global layer of 1024 positions and six local ones of 16 + 256 and what the borders of segments need.
+  const uint64_t position = 2ull * (2 * 32 * sizeof(int16_t) + 2 * sizeof(float));
+  CHECK(engine.info().kv_bytes == (1024 + 6 * 512) * position);
   const auto session = new_session(engine);
   std::vector<int32_t> tokens = some_tokens(engine, 900);
   REQUIRE(session->sync(tokens).ok());
@@ -147,7 +147,7 @@ TEST_CASE("windows: taken back a little, the rest is kept; further, all is compu
   replace_from(899, 899);
   replace_from(660, 660);
   replace_from(640, 640);  // not lost by being written again
-  replace_from(590, 0);    // its window began in a chunk that was overwritten
+  replace_from(520, 0);    // its window began in a segment that was overwritten
   replace_from(850, 850);
   tokens.resize(300);
   CHECK(session->sync(tokens).value() == 0);

@@ -63,5 +63,9 @@ TEST_CASE("an error points at the character") {
   CHECK(message("\xC3\xA4\xC3\xB6 {{ raise_exception('no') }}") == "chat template, line 1, column 22: no");
   CHECK(message("{% if x %}\r\n  {% foo %}") == "chat template, line 2, column 3: unknown tag 'foo', or one that ends no block");
   CHECK(message("{% include 'a' %}") == "chat template, line 1, column 1: the tag 'include' is not supported in chat templates");
+  for (const std::string tag : {"import 'a' as b", "from 'a' import b", "extends 'a'", "autoescape true"}) {
+    const std::string name = tag.substr(0, tag.find(' '));
+    CHECK(message("x\n {% " + tag + " %}") == "chat template, line 2, column 2: the tag '" + name + "' is not supported in chat templates");
+  }
   CHECK(message("{% break %}") == "chat template, line 1, column 1: 'break' outside a loop");
 }

@@ -10,6 +10,7 @@
 #include "doctest/doctest.h"
 #include "tests/core/kernels/guarded.h"
 #include "tests/core/kernels/operands.h"
+#include "tests/core/kernels/segment_operands.h"
 
 namespace tessera {
 
@@ -88,6 +89,15 @@ TEST_CASE("vector kernels stay within their operands") {
         kernels->attend(queries.data(), heads, {keys.data(), values.data()}, 0, 32, head_dim, heads % 2 == 0 ? 30.0f : 0.0f, states.data(),
                         out.data());
         CHECK(std::isfinite(out.copy().back()));
+
+        const SegmentOperands in = random_segment(rng, heads, head_dim);
+        Guarded<int16_t> query_codes(in.queries), value_codes(in.values);
+        Guarded<float> query_scales(in.query_scales), key_panels(in.keys);
+        kernels->attend_segment({query_codes.data(), query_scales.data()}, heads,
+                                {reinterpret_cast<const std::byte*>(key_panels.data()), value_codes.data()}, 0, kAttentionSegment, head_dim,
+                                0.0f, states.data(), out.data());
+        CHECK(std::isfinite(out.copy().back()));
+        kernels->quantize_words(queries.data(), heads * head_dim, kMaxValueCode, query_codes.data());
       }
     }
   }

@@ -14,6 +14,7 @@
 #include "core/tensor/dequantize.h"
 #include "doctest/doctest.h"
 #include "tests/core/kernels/operands.h"
+#include "tests/core/kernels/segment_operands.h"
 
 namespace tessera {
 TEST_CASE("packed rows unpack to the reference dequantisation, bit for bit") {
@@ -171,6 +172,62 @@ TEST_CASE("attention kernels equal scalar bit for bit") {
         }
         CHECK(same_bits(expected, found));
         CHECK(std::memcmp(mine.data(), reference.data(), heads * sizeof(AttentionState)) == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("16-bit codes are near their values and their sums fit 32 bits") {
+  Rng rng(7);
+  for (const KernelTable* kernels : available_kernels()) {
+    CAPTURE(kernels->name);
+    for (const int n : {16, 80, 256, 1024}) {
+      const int limit = max_score_code(n);
+      CHECK(int64_t{n} * limit * limit < (int64_t{1} << 31));
+      CHECK(int64_t{n} * (limit + 1) * (limit + 1) >= (int64_t{1} << 31));
+      for (const float size : {1e-38f, 1e-20f, 1.0f, 1e20f}) {
+        const auto x = random_floats(rng, n, size);
+        std::vector<int16_t> codes(n), expected(n);
+        const float scale = kernels->quantize_words(x.data(), n, limit, codes.data());
+        const float same = scalar().quantize_words(x.data(), n, limit, expected.data());
+        CHECK(std::bit_cast<uint32_t>(scale) == std::bit_cast<uint32_t>(same));
+        REQUIRE(codes == expected);
+        if (size < kLeastQuantized) continue;
+        for (int i = 0; i < n; ++i) {
+          REQUIRE(std::abs(codes[i]) <= limit);
+          REQUIRE(std::fabs(codes[i] * scale - x[i]) <= 0.5001f * scale);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("attention over 16-bit codes equals scalar bit for bit and float attention nearly") {
+  Rng rng(8);
+  for (const KernelTable* kernels : available_kernels()) {
+    CAPTURE(kernels->name);
+    for (int head_dim : {16, 64, 80, 256}) {
+      for (int heads : {1, 2, 3, 4, 5, 8}) {
+        CAPTURE(head_dim);
+        CAPTURE(heads);
+        const float softcap = heads % 2 == 0 ? 5.0f : 0.0f;
+        for (const SegmentRange range : {SegmentRange{0, 128}, {0, 1}, {0, 7}, {127, 128}, {31, 33}, {37, 101}, {64, 96}}) {
+          CAPTURE(range.begin);
+          SegmentOperands in = random_segment(rng, heads, head_dim);
+          in.spoil_outside(range);
+          std::vector<float> found(heads * head_dim, NAN), expected(heads * head_dim, NAN);
+          std::vector<AttentionState> mine(heads), reference(heads);
+          kernels->attend_segment(in.queries_view(), heads, in.view(), range.begin, range.end, head_dim, softcap, mine.data(),
+                                  found.data());
+          scalar().attend_segment(in.queries_view(), heads, in.view(), range.begin, range.end, head_dim, softcap, reference.data(),
+                                  expected.data());
+          REQUIRE(same_bits(expected, found));
+          REQUIRE(std::memcmp(mine.data(), reference.data(), heads * sizeof(AttentionState)) == 0);
+          for (int h = 0; h < heads; ++h) {
+            const auto plain = in.attend_plainly(h, range, softcap);
+            for (int d = 0; d < head_dim; ++d) REQUIRE(std::fabs(found[h * head_dim + d] / mine[h].sum - plain[d]) < 2e-3);
+          }
+        }
       }
     }
   }

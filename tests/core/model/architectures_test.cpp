@@ -30,7 +30,7 @@ TEST_CASE("logits of every architecture are those of transformers in float32") {
     const GgufFile file = open_golden(name);
     Loaded loaded(file, *find_kernels(""), 2);
     seen.insert(loaded.model.config.architecture);
-    const auto logits = all_logits(loaded, golden_tokens(file), {80});
+    const auto logits = all_logits(loaded, golden_tokens(file), {80}, KvType::kF32);
     const double difference = largest_difference(file, logits, loaded.model.config.vocab_size);
     CHECK(difference <= kTolerance);
   }
@@ -98,7 +98,7 @@ TEST_CASE("every part that an architecture adds shows in the logits") {
     const GgufFile file = open_golden(name);
     Loaded loaded(file, *find_kernels(""), 2);
     mistake.make(loaded.model.config);
-    const auto logits = all_logits(loaded, golden_tokens(file), {80});
+    const auto logits = all_logits(loaded, golden_tokens(file), {80}, KvType::kF32);
     CHECK(largest_difference(file, logits, loaded.model.config.vocab_size) > 10 * kTolerance);
   }
 }

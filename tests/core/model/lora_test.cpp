@@ -82,8 +82,8 @@ TEST_CASE("base and adapter give the logits of the merged model, with every matr
   CHECK(largest_difference(file, adapted_logits(loaded, tokens, {{adapter, 1.0f}}, 80), vocab) < 1e-4);
   CHECK(largest_difference(file, adapted_logits(loaded, tokens, {{adapter, 0.25f}, {adapter, 0.75f}}, 80), vocab) < 1e-4);
   CHECK(largest_difference(file, adapted_logits(loaded, tokens, {{adapter, 0.99f}}, 80), vocab) > 1e-2);
-  CHECK(same_bits(adapted_logits(loaded, tokens, {}, 80), all_logits(loaded, tokens, {80})));
-  CHECK(same_bits(adapted_logits(loaded, tokens, {{adapter, 0.0f}}, 80), all_logits(loaded, tokens, {80})));
+  CHECK(same_bits(adapted_logits(loaded, tokens, {}, 80), all_logits(loaded, tokens, {80}, KvType::kF32)));
+  CHECK(same_bits(adapted_logits(loaded, tokens, {{adapter, 0.0f}}, 80), all_logits(loaded, tokens, {80}, KvType::kF32)));
 }
 
 TEST_CASE("an adapter on quantised weights: kernels, threads and batches give the same bits") {
@@ -98,7 +98,7 @@ TEST_CASE("an adapter on quantised weights: kernels, threads and batches give th
   const auto adapter = adapter_for(file, reference.model.config);
   const auto tokens = some_tokens(70, reference.model.config.vocab_size);
   const auto expected = adapted_logits(reference, tokens, {{adapter, 1.5f}}, 70);
-  CHECK_FALSE(same_bits(expected, all_logits(reference, tokens, {70})));
+  CHECK_FALSE(same_bits(expected, all_logits(reference, tokens, {70}, KvType::kF32)));
   for (const KernelTable* kernels : available_kernels()) {
     for (int threads : {1, 3}) {
       Loaded loaded(base, *kernels, threads);

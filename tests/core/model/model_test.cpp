@@ -22,7 +22,7 @@ TEST_CASE("one arithmetic: kernels, threads and batches give the same bits") {
     const GgufFile file = open_tiny(name);
     Loaded reference(file, *find_kernels("scalar"), 1);
     const auto tokens = some_tokens(70, reference.model.config.vocab_size);
-    for (KvType kv : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
+    for (KvType kv : {KvType::kQ16, KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
       const auto expected = all_logits(reference, tokens, {70}, kv);
       for (const KernelTable* kernels : available_kernels()) {
         CAPTURE(kernels->name);
@@ -41,18 +41,19 @@ TEST_CASE("a window layer's ring gives the bits of a cache that keeps everything
   const GgufFile file = open_tiny("tiny-gemma3.gguf");
   Loaded ring(file, *find_kernels(""), 2), full(file, *find_kernels(""), 2);
   const auto tokens = some_tokens(1500, ring.model.config.vocab_size);
-  for (int window : {1, 16, 33, 300}) {
+  const auto check = [&](int window, KvType kv) {
     CAPTURE(window);
+    CAPTURE(kv_type_name(kv));
     ring.model.config.window = full.model.config.window = window;
     // The cache of `full` is made for layers that see all, then its forward pass looks through the window.
     Config no_windows = full.model.config;
     no_windows.window = 0;
-    auto cache = KvCache::create(no_windows, static_cast<int>(tokens.size()), KvType::kF32);
+    auto cache = KvCache::create(no_windows, static_cast<int>(tokens.size()), kv);
     auto workspace = Workspace::create(full.model.config);
     REQUIRE(cache);
     REQUIRE(workspace);
     const int vocab = full.model.config.vocab_size;
-    const auto found = all_logits(ring, tokens, {128, 1, 77});
+    const auto found = all_logits(ring, tokens, {128, 1, 77}, kv);
     std::vector<float> expected;
     for (size_t done = 0; done < tokens.size();) {
       const int batch = static_cast<int>(std::min<size_t>(128, tokens.size() - done));
@@ -64,15 +65,17 @@ TEST_CASE("a window layer's ring gives the bits of a cache that keeps everything
       done += batch;
     }
     CHECK(same_bits(expected, found));
-    CHECK(KvCache::bytes(ring.model.config, 1500, KvType::kF32) < KvCache::bytes(no_windows, 1500, KvType::kF32));
-  }
+    CHECK(KvCache::bytes(ring.model.config, 1500, kv) < KvCache::bytes(no_windows, 1500, kv));
+  };
+  for (int window : {1, 16, 33, 300}) check(window, KvType::kF32);
+  for (int window : {16, 129, 300}) check(window, KvType::kQ16);
 }
 
 TEST_CASE("a truncated timeline gives the bits of a fresh one") {
   const GgufFile file = open_tiny("tiny-gemma3.gguf");
   Loaded loaded(file, *find_kernels(""), 2);
   const auto tokens = some_tokens(50, loaded.model.config.vocab_size);
-  auto cache = KvCache::create(loaded.model.config, 64, KvType::kF32);
+  auto cache = KvCache::create(loaded.model.config, 64, KvType::kQ16);
   auto workspace = Workspace::create(loaded.model.config);
   const auto other = some_tokens(60, loaded.model.config.vocab_size / 2);
   forward(loaded.model, loaded.pool, std::span(tokens).first(30), *cache, *workspace);

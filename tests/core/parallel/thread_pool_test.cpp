@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <mutex>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -27,6 +29,36 @@ TEST_CASE("results of one run are visible to the next, over many short runs") {
   std::vector<int> values(17, 0);
   for (int round = 0; round < 20000; ++round) pool.run(17, [&](int task) { values[task] += 1; });
   for (int value : values) CHECK(value == 20000);
+}
+
+TEST_CASE("only the threads in use take part, and the others come back") {
+  ThreadPool pool(4);
+  CHECK(pool.team() == 4);
+  for (const int threads : {4, 1, 3, 2, 4}) {
+    CAPTURE(threads);
+    pool.use(threads);
+    CHECK(pool.size() == threads);
+    for (int round = 0; round < 50; ++round) {
+      std::mutex mutex;
+      std::set<std::thread::id> seen;
+      pool.run(64, [&](int) {
+        const std::lock_guard lock(mutex);
+        seen.insert(std::this_thread::get_id());
+      });
+      REQUIRE(seen.size() <= static_cast<size_t>(threads));
+    }
+  }
+  pool.use(2);
+  std::atomic<int> together{0};
+  pool.run(2, [&](int) {  // each waits for the other: one thread alone would never end this
+    together.fetch_add(1);
+    while (together.load() < 2) std::this_thread::yield();
+  });
+  pool.use(0);
+  CHECK(pool.size() == 1);
+  pool.use(9);
+  CHECK(pool.size() == 4);
+  pool.use(1);  // and ends while three of them sleep
 }
 
 TEST_CASE("sleeping workers wake up") {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/rng.h"
 #include "doctest/doctest.h"
 
 using tessera::Sampler;
@@ -257,4 +258,37 @@ TEST_CASE("validate names the option") {
   CHECK(message([](SamplerOptions& o) { o.penalty_window = -1; }).find("penalty_window ") == 0);
   CHECK(message([](SamplerOptions& o) { o.logit_bias = {{100, 1.0f}}; }).find("logit_bias token id ") == 0);
   CHECK(message([](SamplerOptions& o) { o.logit_bias = {{5, kNan}}; }).find("logit_bias is ") == 0);
+}
+
+TEST_CASE("without penalties the best candidates are found in the logits themselves: the same ones, whatever is among them") {
+  tessera::Rng rng(7);
+  for (const int vocabulary : {1, 5, 40, 41, 300, 5000}) {
+    for (int round = 0; round < 20; ++round) {
+      std::vector<float> logits(static_cast<size_t>(vocabulary));
+      for (float& logit : logits) {
+        const uint32_t kind = static_cast<uint32_t>(rng.next() % 16);
+        logit = std::floor(rng.uniform() * 50.0f);  // many are equal
+        if (kind == 0) logit = kNan;
+        if (kind == 1) logit = kInf;
+        if (kind == 2 || round == 0) logit = -kInf;
+      }
+      for (const float temperature : {0.0f, 0.8f}) {
+        for (const int top_k : {1, 3, 40}) {
+          SamplerOptions plain;
+          plain.temperature = temperature;
+          plain.top_k = top_k;
+          SamplerOptions penalised = plain;
+          penalised.presence_penalty = 1.0f;  // of no token, as none was accepted: the same result by the other way
+          Sampler one(plain), other(penalised);
+          REQUIRE(one.sample(logits) == other.sample(logits));
+          REQUIRE(one.candidates().size() == other.candidates().size());
+          for (size_t i = 0; i < one.candidates().size(); ++i) {
+            REQUIRE(one.candidates()[i].id == other.candidates()[i].id);
+            REQUIRE(one.candidates()[i].logit == other.candidates()[i].logit);
+            REQUIRE(one.candidates()[i].probability == other.candidates()[i].probability);
+          }
+        }
+      }
+    }
+  }
 }

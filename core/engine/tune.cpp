@@ -1,0 +1,113 @@
+#include "core/engine/tune.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace tessera {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kBatch = 8;  // tokens of the batch that stands for reading a prompt
+constexpr double kKernelMs = 50, kKernelWarmUpMs = 25, kThreadsMs = 20;
+constexpr int kWarmUpRounds = 6, kLeastRounds = 5, kMostRounds = 31;
+constexpr int kMostChoices = 8;
+// A choice that comes later in the list must be this much faster than the best before it: a trial is not exact.
+constexpr double kMargin = 0.95;
+
+double milliseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+
+// What one choice took, round by round, milliseconds.
+struct Times {
+  std::array<double, kMostRounds> batch, token;
+};
+
+// The value of that rank among the first `count`, 0 = least. (std::sort would be two kilobytes of a downloaded module.)
+double ranked(const std::array<double, kMostRounds>& values, int count, int rank) {
+  for (int i = 0; i < count; ++i) {
+    int smaller = 0;
+    for (int j = 0; j < count; ++j) smaller += values[j] < values[i] || (values[j] == values[i] && j < i);
+    if (smaller == rank) return values[i];
+  }
+  return 0;
+}
+
+void measure(Session& session, Times& times, int round) {
+  const Clock::time_point start = Clock::now();
+  session.rehearse(kBatch, 1);
+  times.batch[round] = milliseconds_since(start);
+  session.rehearse(1, 4);
+  times.token[round] = milliseconds_since(start) - times.batch[round];
+}
+
+// Lets the choices take turns until `milliseconds` are over; use(i) switches to one of them. Returns the one with the least sum of both
+// times, each relative to that of the first; the first of those that are about as good. What counts is each one's typical time, or the
+// best, when other programs shall not.
+int try_all(Session& session, int choices, double milliseconds, bool typical, const std::function<void(int)>& use) {
+  std::array<Times, kMostChoices> times;
+  const Clock::time_point start = Clock::now();
+  int round = 0;
+  for (; round < kLeastRounds || (round < kMostRounds && milliseconds_since(start) < milliseconds); ++round) {
+    for (int i = 0; i < choices; ++i) {
+      use(i);
+      measure(session, times[i], round);
+    }
+  }
+  const auto time = [&](const std::array<double, kMostRounds>& all) { return ranked(all, round, typical ? round / 2 : 0); };
+  int best = 0;
+  double least = 2;
+  for (int i = 1; i < choices; ++i) {
+    const double sum = time(times[i].batch) / time(times[0].batch) + time(times[i].token) / time(times[0].token);
+    if (!(sum < kMargin * least)) continue;  // nor when a coarse clock saw no time pass
+    best = i;
+    least = sum;
+  }
+  return best;
+}
+
+void try_kernels(Engine& engine, Session& session) {
+  const std::vector<std::string> names = engine.kernel_choices();
+  const int choices = std::min(static_cast<int>(names.size()), kMostChoices);
+  if (choices < 2) return;
+  const int threads = engine.info().threads;
+  const auto use = [&](int i) { (void)engine.use(names[i], 1); };
+  // A browser compiles a kernel well only when it has run for some milliseconds.
+  const Clock::time_point start = Clock::now();
+  Times warm_up;
+  for (int round = 0; round < kWarmUpRounds || milliseconds_since(start) < kKernelWarmUpMs; ++round) {
+    use(round % choices);
+    measure(session, warm_up, 0);
+  }
+  const int best = try_all(session, choices, kKernelMs - kKernelWarmUpMs, false, use);
+  (void)engine.use(names[best], threads);
+}
+
+// All threads, one less (a core for everybody else), then halves. The fewest are the first choice, so more of them must help.
+void try_threads(Engine& engine, Session& session) {
+  const int all = engine.info().threads;
+  std::array<int, kMostChoices> threads{all};
+  int choices = 1;
+  if (all - 1 > all / 2) threads[choices++] = all - 1;
+  for (int half = all / 2; half > 0; half /= 2) threads[choices++] = half;
+  if (choices < 2) return;
+  const auto use = [&](int i) { (void)engine.use(engine.info().kernels, threads[choices - 1 - i]); };
+  use(try_all(session, choices, kThreadsMs * choices, true, use));
+}
+
+}  // namespace
+
+Result<void> tune(Engine& engine, Session& session, const TuneOptions& options) {
+  const std::string kernels = options.kernels.empty() ? engine.info().kernels : options.kernels;
+  if (Result<void> used = engine.use(kernels, options.threads > 0 ? options.threads : engine.info().threads); !used) {
+    return used;
+  }
+  if (options.kernels.empty()) try_kernels(engine, session);
+  if (options.threads == 0) try_threads(engine, session);
+  return {};
+}
+
+}  // namespace tessera

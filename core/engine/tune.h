@@ -1,0 +1,22 @@
+// The core's public face, part eight: a short trial of what this device computes fastest with. It never changes what comes out.
+#pragma once
+
+#include <string>
+
+#include "core/base/result.h"
+#include "core/engine/session.h"
+
+namespace tessera {
+
+/// What is already known; the rest is tried out.
+struct TuneOptions {
+  std::string kernels;  ///< a name of Engine::kernel_choices(); "" = try them
+  int threads = 0;      ///< 1…64, more than the engine has are all it has; 0 = try
+};
+
+/// Sets kernels and threads of the engine, and so its info(). Kernels are tried for 50 ms, on one thread, each number of threads for
+/// 20 ms; with large models for five rounds of a layer of a batch and four of a single token. All that is computed is thrown away; the
+/// session must be `engine`'s, and its timeline is forgotten. kInvalidArgument.
+Result<void> tune(Engine& engine, Session& session, const TuneOptions& options);
+
+}  // namespace tessera

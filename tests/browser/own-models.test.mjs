@@ -1,0 +1,281 @@
+/** Models from the reader's device in a real Chromium: one that thinks, ones without a usable chat template, LoRA adapters. */
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { overflow, smallTargets, violations } from './accessibility.mjs';
+import { ask, openSite, savedConversation, sendMessage, skipReason } from './harness.mjs';
+
+/** @typedef {import('puppeteer-core').Page} Page */
+
+const inTests = (/** @type {string} */ path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const kThinker = inTests('data/tiny-thinker.gguf');
+const kOther = inTests('data/tiny-llama.gguf');
+const kBase = inTests('golden/architectures/llama.gguf'); // has no chat template
+const kAdapter = inTests('golden/architectures/llama.lora.gguf');
+const kThought = 'Someone greets me; a greeting is the right answer.';
+const kGreedy = { temperature: 0, max_tokens: 40 };
+const kOptions = { skip: skipReason(), timeout: 240_000 };
+
+/**
+ * @param {Page} page
+ * @param {string} selector of the file input
+ * @param {string} path
+ */
+async function chooseFile(page, selector, path) {
+  const input = /** @type {import('puppeteer-core').ElementHandle<HTMLInputElement>} */ (await page.$(selector));
+  await input.uploadFile(path);
+}
+
+/**
+ * @param {Page} page
+ * @param {string} path
+ */
+async function openModel(page, path) {
+  await chooseFile(page, '#file-input', path);
+  await page.waitForSelector('#chat:not([hidden])');
+}
+
+/**
+ * Back to the first view.
+ * @param {Page} page
+ */
+async function leaveModel(page) {
+  await page.click('#open-engine');
+  await page.click('#engine-dialog .dialog-foot .button');
+  await page.waitForSelector('#start:not([hidden])');
+}
+
+/** What a reader sees. @param {Page} page @param {string} selector */
+const textOf = (page, selector) => page.$eval(selector, (node) => /** @type {HTMLElement} */ (node).innerText);
+
+/** @param {Page} page @param {string} view */
+async function checkView(page, view) {
+  assert.deepEqual(await violations(page), [], view);
+  assert.ok((await overflow(page)) <= 0, `${view} is wider than the screen`);
+  assert.deepEqual(await smallTargets(page), [], view);
+}
+
+/** Each step of an answer comes this much later than the one before: the tiny models answer within one frame. */
+function slowSteps() {
+  const kStepMs = 60;
+  const listen = Worker.prototype.addEventListener;
+  let queue = Promise.resolve();
+  /** @param {any} type @param {any} listener @param {any} options */
+  Worker.prototype.addEventListener = function (type, listener, options) {
+    const later = (/** @type {MessageEvent} */ event) => {
+      if (event.data?.type !== 'step' && event.data?.type !== 'result') return listener(event);
+      queue = queue.then(() => new Promise((resolve) => setTimeout(resolve, kStepMs))).then(() => listener(event));
+    };
+    listen.call(this, type, type === 'message' ? later : listener, options);
+  };
+}
+
+test('a model that thinks', kOptions, async (t) => {
+  const { page, watch } = await openSite(t, { settings: kGreedy });
+  await page.evaluateOnNewDocument(slowSteps);
+  await page.reload();
+  await page.setViewport({ width: 360, height: 740 });
+  await openModel(page, kThinker);
+
+  await t.test('is seen thinking; the block closes when the answer begins', async () => {
+    await sendMessage(page, 'Hi');
+    await page.waitForSelector('.reasoning[open]');
+    assert.match(await textOf(page, '.reasoning summary'), /^Thinking for \d+ seconds? · \d+ tokens?$/);
+    await page.waitForFunction(() => document.querySelector('.reasoning .prose')?.textContent?.includes('greeting'));
+    await page.waitForSelector('.reasoning:not([open])');
+    await page.waitForSelector('.message-tools');
+    assert.match(await textOf(page, '.reasoning summary'), /^Thought for \d+ seconds? · 11 tokens$/);
+    assert.equal(await textOf(page, '.message-answer > .prose'), 'Hello, friend!');
+    assert.match(await page.$eval('#announcer', (node) => node.textContent ?? ''), /^Answer: Hello, friend!$/);
+  });
+
+  await t.test('opens for the keyboard, and is accessible', async () => {
+    await page.focus('.reasoning summary');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('.reasoning[open]');
+    assert.equal(await textOf(page, '.reasoning .prose'), kThought);
+    await checkView(page, 'thinking');
+  });
+
+  await t.test('stays as the reader left it while it grows', async () => {
+    await sendMessage(page, 'Hi');
+    const summary = await page.waitForSelector('.message-answer:last-child .reasoning[open] summary');
+    await summary?.click();
+    await page.waitForSelector('.message-answer:last-child .reasoning:not([open])');
+    await page.waitForFunction(() =>
+      /· [5-9] tokens/.test(document.querySelectorAll('.reasoning')[1].textContent ?? ''),
+    );
+    assert.equal(await page.$('.message-answer:last-child .reasoning[open]'), null);
+    await page.waitForSelector('.message-answer:last-child .message-tools');
+  });
+
+  await t.test('is kept with the conversation', async () => {
+    const { messages } = await savedConversation(page);
+    assert.equal(messages[1].content, 'Hello, friend!');
+    assert.equal(messages[1].reasoning, kThought);
+    await page.reload();
+    await openModel(page, kThinker);
+    assert.match(await textOf(page, '.message-answer .reasoning summary'), /^Thought for/);
+    assert.equal(await page.$('.reasoning[open]'), null);
+  });
+  assert.deepEqual(watch.errors, []);
+});
+
+test('a model without a usable chat template', kOptions, async (t) => {
+  const { page, watch } = await openSite(t, { settings: kGreedy });
+  const folder = await mkdtemp(join(tmpdir(), 'tessera-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const broken = join(folder, 'broken.gguf');
+  const bytes = (await readFile(kThinker, 'latin1')).replace('{% for message', '{% fro message');
+  await writeFile(broken, bytes, 'latin1');
+
+  await t.test('a base model continues a text once the reader says so, and the next time by itself', async () => {
+    await openModel(page, kBase);
+    assert.match(await textOf(page, '.problem'), /This model has no chat template/);
+    await checkView(page, 'no template');
+    await page.click('.problem .button-main');
+    await page.waitForSelector('.problem', { hidden: true });
+    assert.match(await textOf(page, '#empty-title'), /begin/);
+    await ask(page, 'Once');
+    assert.equal((await savedConversation(page)).messages[1].finish, 'length');
+    await leaveModel(page);
+    await openModel(page, kBase);
+    assert.equal(await page.$('.problem'), null);
+    assert.match((await page.$eval('#prompt', (node) => node.getAttribute('placeholder'))) ?? '', /beginning/);
+  });
+
+  await t.test('the choice can be changed in the engine details', async () => {
+    await page.click('#open-engine');
+    await page.select('#choose-template', '');
+    await page.keyboard.press('Escape');
+    assert.match(await textOf(page, '.problem'), /This model has no chat template/);
+    await leaveModel(page);
+  });
+
+  await t.test(
+    'a damaged template is named with line and column, and a built-in one answers the waiting message',
+    async () => {
+      await openModel(page, broken);
+      await page.click('#new-chat');
+      await sendMessage(page, 'Hi');
+      await page.waitForSelector('.problem');
+      assert.match((await page.$eval('.problem pre', (node) => node.textContent)) ?? '', /line 1, column \d+/);
+      await page.select('#offered-template', 'chatml');
+      await page.click('.problem .button-main');
+      await page.waitForSelector('.message-answer .message-tools');
+      assert.equal(await textOf(page, '.message-answer > .prose'), 'Hello, friend!');
+      await page.click('#open-engine');
+      assert.equal(await page.$eval('#choose-template', (node) => /** @type {any} */ (node).value), 'chatml');
+    },
+  );
+  assert.deepEqual(watch.errors, []);
+});
+
+test('LoRA adapters', kOptions, async (t) => {
+  const { site, page, watch } = await openSite(t, { settings: kGreedy });
+  const rows = () => page.$$eval('.adapter', (all) => all.length);
+  const settled = () => page.waitForSelector('.adapters:not([inert])');
+  /** The answer to one and the same prompt. */
+  const answer = async () => {
+    await page.keyboard.press('Escape');
+    await page.waitForSelector('#engine-dialog[open]', { hidden: true });
+    await page.click('#new-chat');
+    await ask(page, 'ab');
+    const { messages } = await savedConversation(page);
+    await page.click('#open-engine');
+    return messages[1].content;
+  };
+  await openModel(page, kBase);
+  await page.click('.problem .button-main');
+  await page.click('#open-engine');
+  const plain = await answer();
+
+  await t.test('come, change their scale and go without the model being loaded again', async () => {
+    await chooseFile(page, '.adapters input[type=file]', kAdapter);
+    await page.waitForSelector('.adapter');
+    await settled();
+    await checkView(page, 'an adapter');
+    const adapted = await answer();
+    assert.notEqual(adapted, plain);
+    assert.match(await textOf(page, '#open-engine'), /1 adapter/);
+    await page.locator('#adapter-0-scale').fill('0');
+    await page.keyboard.press('Tab');
+    await settled();
+    assert.equal(await answer(), plain);
+    await page.locator('#adapter-0-scale').fill('1');
+    await page.keyboard.press('Tab');
+    await settled();
+    assert.equal(await answer(), adapted);
+    await page.click('#adapter-0-on');
+    await settled();
+    assert.equal(await answer(), plain);
+    await page.click('.adapter button');
+    await page.waitForFunction(() => document.querySelectorAll('.adapter').length === 0);
+  });
+
+  await t.test('a model is not taken for one, and one of another model is refused in plain words', async () => {
+    await chooseFile(page, '.adapters input[type=file]', kOther);
+    await page.waitForSelector('.adapters .notice-error');
+    assert.match(await textOf(page, '.adapters .notice-title'), /“tiny-llama.gguf” is not a LoRA adapter/);
+    assert.equal(await rows(), 0);
+    await page.click('#engine-dialog .dialog-foot .button');
+    await page.waitForSelector('#start:not([hidden])');
+    await openModel(page, kOther);
+    await dropFile(page, kAdapter);
+    await page.waitForSelector('#engine-dialog[open] .adapters .notice-error');
+    assert.match(await textOf(page, '.adapters .notice'), /“llama.lora.gguf” does not fit this model[^]*Tiny Llama/);
+    await page.click('.adapters .notice summary');
+    assert.match(await textOf(page, '.adapters .notice pre'), /tensor blk\.0\./);
+    assert.equal(await rows(), 0);
+    await page.click('#engine-dialog .dialog-foot .button');
+    await page.waitForSelector('#start:not([hidden])');
+  });
+
+  await t.test('dropped on the first page it says what it is', async () => {
+    await dropFile(page, kAdapter);
+    assert.match(await textOf(page, '#start-notices .notice'), /This is a LoRA adapter, not a model/);
+  });
+
+  await t.test('downloaded, it is no model of the list, and can be removed', async () => {
+    /** @type {Record<string, Buffer>} */
+    const files = { 'base.gguf': await readFile(kBase), 'adapter.gguf': await readFile(kAdapter) };
+    site.faults.reply = (path) => (files[path] ? { status: 200, body: /** @type {any} */ (files[path]) } : null);
+    await page.evaluate(async () => {
+      const { Tessera } = await import(new URL('tessera.js', document.baseURI).href);
+      await (await Tessera.load({ model: 'base.gguf', lora: 'adapter.gguf', threads: 1 })).dispose();
+    });
+    await page.reload();
+    await page.waitForSelector('#stored-adapters summary');
+    const names = await page.$$eval('.model-name', (all) => all.map((node) => node.textContent));
+    assert.deepEqual(names.slice(-1), ['base.gguf']);
+    assert.ok(!names.includes('adapter.gguf'));
+    await page.click('#stored-adapters summary');
+    assert.match(await textOf(page, '#stored-adapters li'), /adapter\.gguf/);
+    await page.click('#stored-adapters button');
+    await page.waitForFunction(() => document.querySelector('#stored-adapters')?.childElementCount === 0);
+  });
+  assert.deepEqual(watch.errors, []);
+});
+
+/**
+ * Drops a file on the page.
+ * @param {Page} page
+ * @param {string} path
+ */
+async function dropFile(page, path) {
+  const bytes = [...(await readFile(path))];
+  const name = path.split('/').pop() ?? '';
+  await page.evaluate(
+    (content, title) => {
+      const dataTransfer = new DataTransfer();
+      dataTransfer.items.add(new File([new Uint8Array(content)], title));
+      dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+    },
+    bytes,
+    name,
+  );
+  await page.waitForSelector('#engine-dialog[open], #start-notices .notice');
+}

@@ -1,0 +1,77 @@
+// What a trial on the device found is kept, used again, and tried anew when it is old, damaged or of another version.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { TesseraError } from '../../web/base/errors.js';
+import { tuneHere } from '../../web/engine/tuning.js';
+
+const kDay = 86_400_000;
+const unknown = { kernels: '', threads: 0 };
+const best = { kernels: 'wasm_relaxed_i32', threads: 3 };
+
+function device() {
+  /** @type {Map<string, string>} */
+  const kept = new Map();
+  /** @type {import('../../web/engine/tuning.js').Settings[]} */
+  const asked = [];
+  return {
+    kept,
+    asked,
+    notes: {
+      read: async (/** @type {string} */ key) => kept.get(key),
+      write: async (/** @type {string} */ key, /** @type {string} */ text) => void kept.set(key, text),
+    },
+    tune: (/** @type {import('../../web/engine/tuning.js').Settings} */ { kernels, threads }) => {
+      asked.push({ kernels, threads });
+      if (kernels === 'gone') throw new TesseraError('invalid_argument', 'kernels: "gone" does not run here');
+      return { kernels: kernels || best.kernels, threads: threads || best.threads };
+    },
+  };
+}
+
+test('the first load tries, the next ones remember, for a day', async () => {
+  const { tune, notes, asked } = device();
+  assert.deepEqual(await tuneHere(tune, unknown, 'a', notes, 10 * kDay), { ...best, tuned: 'tried' });
+  assert.deepEqual(await tuneHere(tune, unknown, 'a', notes, 10.9 * kDay), { ...best, tuned: 'remembered' });
+  assert.deepEqual(asked, [unknown, best]);
+  assert.equal((await tuneHere(tune, unknown, 'a', notes, 11.1 * kDay)).tuned, 'tried');
+  assert.equal((await tuneHere(tune, unknown, 'a', notes, 5 * kDay)).tuned, 'tried', 'a clock that went back');
+});
+
+test('another device, model or wish has a trial of its own', async () => {
+  const { tune, notes } = device();
+  await tuneHere(tune, unknown, 'a', notes);
+  assert.equal((await tuneHere(tune, unknown, 'b', notes)).tuned, 'tried');
+  const oneThread = await tuneHere(tune, { kernels: '', threads: 1 }, 'a', notes);
+  assert.deepEqual(oneThread, { kernels: best.kernels, threads: 1, tuned: 'tried' });
+});
+
+test('what is given is not tried and not kept', async () => {
+  const { tune, notes, kept } = device();
+  const given = { kernels: 'wasm_relaxed', threads: 2 };
+  assert.deepEqual(await tuneHere(tune, given, 'a', notes), { ...given, tuned: 'given' });
+  assert.equal(kept.size, 0);
+  await assert.rejects(tuneHere(tune, { kernels: 'gone', threads: 2 }, 'a', notes), { code: 'invalid_argument' });
+});
+
+test('notes that are damaged, of another version, or cannot be had do no harm', async () => {
+  const { tune, notes, kept } = device();
+  await tuneHere(tune, unknown, 'a', notes, kDay);
+  const [key] = kept.keys();
+  const damaged = ['', 'no json', 'null', '{}', '{"kernels":"wasm_relaxed","threads":0,"time":1}'];
+  for (const text of [...damaged, JSON.stringify({ kernels: 'gone', threads: 2, time: kDay })]) {
+    kept.set(key, text);
+    assert.deepEqual(await tuneHere(tune, unknown, 'a', notes, kDay), { ...best, tuned: 'tried' }, text);
+  }
+  const refused = { read: () => Promise.reject(new Error('no')), write: () => Promise.reject(new Error('no')) };
+  assert.equal((await tuneHere(tune, unknown, 'a', refused)).tuned, 'tried');
+  assert.equal((await tuneHere(tune, unknown, 'a', undefined)).tuned, 'tried');
+});
+
+test('a failure that is not about the note is passed on', async () => {
+  const { tune, notes } = device();
+  await tuneHere(tune, unknown, 'a', notes);
+  const dead = () => {
+    throw new TesseraError('internal', 'The engine stopped.');
+  };
+  await assert.rejects(tuneHere(dead, unknown, 'a', notes), { code: 'internal' });
+});

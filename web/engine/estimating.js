@@ -1,0 +1,69 @@
+// Owns the estimate inside the worker: what a model would take, from the first bytes of its files, and what this browser offers.
+import { storageEstimate } from '../store/quota.js';
+import { startModule } from './loading.js';
+import { chooseVariant } from './variant.js';
+import { createMemory } from './wasm-runtime.js';
+
+/** @typedef {import('./protocol.js').EstimateRequest} EstimateRequest */
+/** @typedef {import('./protocol.js').ModelEstimate} ModelEstimate */
+
+/** What the program, its vocabulary and loading need beside the estimate, as core/engine/estimate.h counts it. */
+const kBesideBytes = 64 << 20;
+
+/**
+ * @param {EstimateRequest} request
+ * @param {import('./loading.js').LoadPorts} ports
+ * @param {AbortSignal} signal
+ * @returns {Promise<ModelEstimate>}
+ */
+export async function estimateModel(request, ports, signal) {
+  let memoryLimit = 0;
+  const memory = createMemory((descriptor) => {
+    memoryLimit = Number(descriptor.maximum) * 65536;
+    return new WebAssembly.Memory(descriptor);
+  });
+  const runtime = await startModule(ports, chooseVariant('auto').variant, request.wasmUrl, { threads: 1, memory });
+  const options = { context_size: request.contextSize, kv_type: request.kvType };
+  const { token, model: source } = request;
+  const model = await ports.readHeaders(
+    source,
+    (header) => {
+      try {
+        runtime.estimate([header], options);
+      } catch {
+        // Whatever is wrong with the header shows again when all of it is there.
+      }
+      return !header.short;
+    },
+    { token, signal },
+  );
+  const core = runtime.estimate(model.parts, options);
+  const device = { memoryLimit, ...(await currentOffer()) };
+  const { name, bits_per_weight, context_size, trained_context, kv_type, ...rest } = core;
+  const fits =
+    rest.unsupported.length === 0 &&
+    rest.total_bytes + kBesideBytes <= memoryLimit &&
+    rest.total_bytes <= (device.deviceMemory ?? Infinity);
+  return {
+    .../** @type {any} */ (rest),
+    name: name || model.name,
+    bitsPerWeight: bits_per_weight,
+    contextSize: context_size,
+    trainedContext: trained_context,
+    kvType: kv_type,
+    fileBytes: model.fileBytes,
+    fits,
+    device,
+  };
+}
+
+/** What this browser tells about its device; null where it does not. */
+async function currentOffer() {
+  const { quota, usage } = await storageEstimate();
+  const { deviceMemory } = /** @type {{ deviceMemory?: number }} */ (globalThis.navigator ?? {});
+  return {
+    deviceMemory: deviceMemory === undefined ? null : deviceMemory * 2 ** 30,
+    storageQuota: quota ?? null,
+    storageFree: quota === undefined ? null : Math.max(0, quota - (usage ?? 0)),
+  };
+}

@@ -1,0 +1,66 @@
+// Owns what trials on this device found: the fastest kernels and how many threads help. They are kept for a day, so that not
+// every load tries again.
+import { TesseraError } from '../base/errors.js';
+
+/** @typedef {{ kernels: string, threads: number }} Settings '' and 0: not known */
+
+/**
+ * A place for small texts that outlives the engine.
+ * @typedef {{ read(key: string): Promise<string | undefined>, write(key: string, text: string): Promise<void> }} Notes
+ */
+
+const kCacheName = 'tessera-trials';
+/** The device may have been busy with something else during a trial. */
+const kMostAge = 86_400_000;
+
+/**
+ * Notes in the Cache API, which workers have too; where the browser refuses it, nothing is kept.
+ * @returns {Notes}
+ */
+export function cachedNotes() {
+  const address = (/** @type {string} */ key) => `./trials?${encodeURIComponent(key)}`;
+  return {
+    read: async (key) => (await (await caches.open(kCacheName)).match(address(key)))?.text(),
+    write: async (key, text) => (await caches.open(kCacheName)).put(address(key), new Response(text)),
+  };
+}
+
+/**
+ * Lets the engine compute with what is known to be best here, and finds out what is not known.
+ * @param {(settings: Settings) => Settings} tune WasmRuntime.tune
+ * @param {Settings} wanted
+ * @param {string} subject what the trial depends on, beside `wanted`
+ * @param {Notes | undefined} notes
+ * @param {number} [now] milliseconds since 1970
+ * @returns {Promise<Settings & { tuned: 'given' | 'remembered' | 'tried' }>}
+ */
+export async function tuneHere(tune, wanted, subject, notes, now = Date.now()) {
+  if (wanted.kernels !== '' && wanted.threads !== 0) return { ...tune(wanted), tuned: 'given' };
+  const key = JSON.stringify([wanted.kernels, wanted.threads, subject]);
+  const found = parse(await notes?.read(key).catch(() => undefined));
+  if (found && now - found.time < kMostAge && now >= found.time) {
+    try {
+      return { ...tune({ kernels: found.kernels, threads: found.threads }), tuned: 'remembered' };
+    } catch (error) {
+      // Of another version, with other kernels.
+      if (TesseraError.from(error).code !== 'invalid_argument') throw error;
+    }
+  }
+  const settings = tune(wanted);
+  await notes?.write(key, JSON.stringify({ ...settings, time: now })).catch(() => {});
+  return { ...settings, tuned: 'tried' };
+}
+
+/**
+ * @param {string | undefined} text
+ * @returns {(Settings & { time: number }) | undefined}
+ */
+function parse(text) {
+  try {
+    const { kernels, threads, time } = JSON.parse(text ?? '');
+    const valid = typeof kernels === 'string' && Number.isInteger(threads) && threads > 0 && typeof time === 'number';
+    return valid ? { kernels, threads, time } : undefined;
+  } catch {
+    return undefined;
+  }
+}
