@@ -16,13 +16,13 @@ namespace tessera {
 /// What a model is and the bytes of an engine and one session, as EngineInfo will say them after loading. The vocabulary is not among the
 /// bytes (3 MB for SmolLM2, 13 MB for Gemma 3); with it they are what the allocator hands out (tests/core/engine/estimate_peak_test.cpp).
 struct Estimate {
-  std::string name;            ///< general.name, or ""
-  std::string architecture;    ///< general.architecture
-  std::string quantization;    ///< the format that holds most weights: "Q4_1"
-  uint64_t parameters = 0;     ///< weights in all tensors
-  uint64_t tensor_bytes = 0;   ///< what they take in the file
-  int context_size = 0;        ///< tokens
-  int trained_context = 0;     ///< tokens
+  std::string name;           ///< general.name, or ""
+  std::string architecture;   ///< general.architecture
+  std::string quantization;   ///< the format that holds most weights: "Q4_1"
+  uint64_t parameters = 0;    ///< weights in all tensors
+  uint64_t tensor_bytes = 0;  ///< what they take in the file
+  int context_size = 0;       ///< tokens
+  int trained_context = 0;    ///< tokens
   KvType kv_type = KvType::kF32;
   uint64_t weights_bytes = 0;  ///< packed for the best kernels of this machine
   uint64_t kv_bytes = 0;

@@ -51,7 +51,7 @@ TEST_CASE("estimate: the real models take what was foretold, and their vocabular
       continue;
     }
     INFO(each.model, " ", each.context);
-    const auto foretold = estimate(parts_of(path).front(), each.context, each.kv);
+    const auto foretold = estimate(parts_of(path), each.context, each.kv);
     REQUIRE(foretold.ok());
     uint64_t before = allocated();
     uint64_t vocabulary = 0;
