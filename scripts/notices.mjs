@@ -19,6 +19,15 @@ MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVE
 LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
 CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.`;
 
+/** Taken under the Mozilla Public License, of its two licences the one that asks for the address of the sources and not for its own text. */
+const kMozilla = new Map([
+  [
+    'dompurify',
+    `Copyright (c) Cure53 and other contributors. Used, unchanged but for minification, under the Mozilla Public License 2.0:
+https://mozilla.org/MPL/2.0/. Its sources: https://github.com/cure53/DOMPurify and the npm package of this version.`,
+  ],
+]);
+
 /**
  * @param {string} root of the repository
  * @param {Iterable<string>} bundled source paths that went into the bundles, relative to the root
@@ -29,6 +38,11 @@ export async function notices(root, bundled) {
   for (const name of packagesOf(bundled)) {
     const folder = join(root, 'node_modules', name);
     const { version, license } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
+    const mozilla = kMozilla.get(name);
+    if (mozilla) {
+      sections.push(`${name} ${version} (MPL-2.0)\n\n${mozilla}`);
+      continue;
+    }
     const file = (await readdir(folder)).filter((entry) => /^licen[cs]e/i.test(entry)).sort()[0];
     if (!file) throw new Error(`${name} ${version} has no licence file to include`);
     sections.push(`${name} ${version} (${license})\n\n${(await readFile(join(folder, file), 'utf8')).trim()}`);

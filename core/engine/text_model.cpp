@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/base/heap_sort.h"
 #include "core/gguf/gguf_file.h"
 #include "core/text/chat_template.h"
 #include "core/text/jinja/strftime.h"
@@ -218,7 +219,7 @@ TurnEnds TextModel::find_turn_ends(std::string_view template_override) const {
     }
   }
   end_run();
-  std::sort(ends.tokens.begin(), ends.tokens.end());
+  heap_sort(ends.tokens.begin(), ends.tokens.end());
   ends.tokens.erase(std::unique(ends.tokens.begin(), ends.tokens.end()), ends.tokens.end());
   return ends;
 }

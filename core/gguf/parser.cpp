@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "core/base/byte_reader.h"
+#include "core/base/heap_sort.h"
 #include "core/gguf/gguf_file.h"
 
 namespace tessera {
@@ -341,7 +342,7 @@ class GgufParser {
       tensor.offset += start;
       order.push_back(&tensor);
     }
-    std::sort(order.begin(), order.end(), [](const TensorInfo* a, const TensorInfo* b) { return a->offset < b->offset; });
+    heap_sort(order.begin(), order.end(), [](const TensorInfo* a, const TensorInfo* b) { return a->offset < b->offset; });
     for (size_t i = 1; i < order.size(); ++i) {
       const TensorInfo& before = *order[i - 1];
       if (order[i]->offset < before.offset + before.bytes) {

@@ -31,6 +31,7 @@ struct Avx2 {
   static constexpr int kSumLimit = 32767 / (2 * 127);
   static constexpr int kGemmTokens = 4;
   static constexpr int kSmallGemmTokens = 4;
+  static constexpr int kRareGemmTokens = 4;
 
   static F32 zero_f32() { return _mm256_setzero_ps(); }
   static I32 zero_i32() { return _mm256_setzero_si256(); }

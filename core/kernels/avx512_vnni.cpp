@@ -27,6 +27,7 @@ struct Avx512Vnni {
   static constexpr int kSignedOffset = 128;
   static constexpr int kGemmTokens = 8;
   static constexpr int kSmallGemmTokens = 8;
+  static constexpr int kRareGemmTokens = 8;
 
   static F32 zero_f32() { return _mm512_setzero_ps(); }
   static I32 zero_i32() { return _mm512_setzero_si512(); }

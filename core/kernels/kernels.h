@@ -122,6 +122,7 @@ static inline KeyPanel key_panel(const std::byte* keys, int position, int head_d
 struct QuantizedQueries {
   const int16_t* codes = nullptr;  ///< [heads][head_dim], ±max_score_code(head_dim)
   const float* scales = nullptr;   ///< [heads]
+  QuantizedQueries of(int head, int head_dim) const { return {codes + head * head_dim, scales + head}; }
 };
 
 /// The running state of attention for one query: softmax(q·K)·V over the positions seen so far (Milakov & Gimelshein 2018).

@@ -73,8 +73,10 @@ struct BlockLoops {
   using I32 = typename Isa::I32;
 
   // Every instance of the loops is downloaded, so formats that few files hold have smaller ones.
-  static constexpr bool kSmall = rare_format(kDType) || !kOneSum;
-  static constexpr int kGemmTokens = kDType == DType::kQ8_K ? 1 : kSmall ? Isa::kSmallGemmTokens : Isa::kGemmTokens;
+  static constexpr int kGemmTokens = kDType == DType::kQ8_K ? 1
+                                     : rare_format(kDType)  ? Isa::kRareGemmTokens
+                                     : kOneSum              ? Isa::kGemmTokens
+                                                            : Isa::kSmallGemmTokens;
   using Dots = std::conditional_t<kSigned, SignedDots<Isa>, UnsignedDots<Isa>>;
   using Codes = typename Dots::Codes;
 
@@ -111,10 +113,13 @@ struct BlockLoops {
     static_assert(kCapacity >= 2);
     typename Dots::Sum low[kTokens], high[kTokens];
     Sums<kTokens> result;
+#pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) low[t] = high[t] = Dots::zero();
     // One word of each half a step, since both lie in the same word of nibbles.
+#pragma GCC unroll 4
     for (int step = 0; step < 4; ++step) {
       const Codes first = load_codes(block, step), second = load_codes(block, step + 4);
+#pragma GCC unroll 8
       for (int t = 0; t < kTokens; ++t) {
         low[t] = Dots::dot(low[t], first, Isa::load_act(codes[t] + 4 * step));
         auto& other = kOneSum ? low[t] : high[t];
@@ -122,6 +127,7 @@ struct BlockLoops {
       }
       if constexpr (kCapacity < 4) {
         if (step == 1) {
+#pragma GCC unroll 8
           for (int t = 0; t < kTokens; ++t) {
             result.low[t] = Dots::widen(low[t]);
             result.high[t] = Dots::widen(high[t]);
@@ -130,6 +136,7 @@ struct BlockLoops {
         }
       }
     }
+#pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) {
       if constexpr (kCapacity < 4) {
         result.low[t] = Isa::add_i32(result.low[t], Dots::widen(low[t]));
@@ -204,8 +211,10 @@ struct BlockLoops {
   static void tile(const PackedMatrix& w, const Activations& x, int64_t tile_index, int first_token, float* out, int64_t out_stride) {
     const int64_t blocks = x.width / kActivationBlock;
     const int8_t* codes[kTokens];
+#pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) codes[t] = x.codes + (first_token + t) * x.width;
     F32 acc[kTokens];
+#pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) acc[t] = Isa::zero_f32();
     const std::byte* header = w.data + tile_index * w.tile_bytes;
     for (int64_t b = 0; b < blocks; header += kRows * kLayout.super_bytes()) {
@@ -213,6 +222,7 @@ struct BlockLoops {
         const std::byte* block = field(header, kLayout.header_bytes + in_super * kLayout.block_bytes);
         const Sums<kTokens> sums = dot_block<kTokens>(block, codes);
         const F32 scale = block_scale(header, block);
+#pragma GCC unroll 8
         for (int t = 0; t < kTokens; ++t) {
           const int64_t at = (first_token + t) * blocks + b;
           const ActivationBlock act{x.scales[at], x.scaled_sums[at], {x.half_sums[2 * at], x.half_sums[2 * at + 1]}};
@@ -223,6 +233,7 @@ struct BlockLoops {
         }
       }
     }
+#pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) store_rows(w, tile_index, acc[t], out + (first_token + t) * out_stride);
   }
 
@@ -243,7 +254,7 @@ struct BlockLoops {
 template <class Isa, DType kDType>
 struct FloatLoops {
   static constexpr int kRows = Isa::kRows;
-  static constexpr int kGemmTokens = Isa::kGemmTokens;
+  static constexpr int kGemmTokens = Isa::kSmallGemmTokens;
   static constexpr int kElementBytes = kDType == DType::kF32 ? 4 : 2;
   using F32 = typename Isa::F32;
 
@@ -256,14 +267,17 @@ struct FloatLoops {
   template <int kTokens>
   static void tile(const PackedMatrix& w, const Activations& x, int64_t tile_index, int first_token, float* out, int64_t out_stride) {
     F32 acc[kTokens];
+#pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) acc[t] = Isa::zero_f32();
     const std::byte* column = w.data + tile_index * w.tile_bytes;
     for (int64_t k = 0; k < x.width; ++k, column += kRows * kElementBytes) {
       const F32 weights = load(column);
+#pragma GCC unroll 8
       for (int t = 0; t < kTokens; ++t) {
         acc[t] = Isa::add(acc[t], Isa::mul(weights, Isa::splat_f32(x.values[(first_token + t) * x.width + k])));
       }
     }
+#pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) {
       BlockLoops<Isa, kDType>::store_rows(w, tile_index, acc[t], out + (first_token + t) * out_stride);
     }

@@ -28,6 +28,7 @@ struct NeonDot {
   static constexpr int kSignedOffset = 0;
   static constexpr int kGemmTokens = 8;
   static constexpr int kSmallGemmTokens = 8;
+  static constexpr int kRareGemmTokens = 8;
 
   static F32 zero_f32() { return vdupq_n_f32(0.0f); }
   static I32 zero_i32() { return vdupq_n_s32(0); }

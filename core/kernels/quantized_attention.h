@@ -33,14 +33,19 @@ struct QuantizedAttention {
   // acc[h][v] += dots of `pairs` rows of a panel: row pair k at b + k · kPairWords, the codes of a at a + h · a_stride + 2k.
   template <int kHeads, int kWide>
   static void add_dots(const int16_t* a, int a_stride, const int16_t* b, int pairs, I32 (&acc)[kHeads][kWide]) {
+#pragma GCC unroll 4
     for (auto& row : acc) {
+#pragma GCC unroll 4
       for (I32& sum : row) sum = Isa::zero_i32();
     }
     for (int k = 0; k < pairs; ++k) {
       typename Isa::CodePairs row[kWide];
+#pragma GCC unroll 4
       for (int v = 0; v < kWide; ++v) row[v] = Isa::load_pairs(b + k * kPairWords + 2 * v * kLanes);
+#pragma GCC unroll 4
       for (int h = 0; h < kHeads; ++h) {
         const auto code = Isa::splat_pair(a + h * a_stride + 2 * k);
+#pragma GCC unroll 4
         for (int v = 0; v < kWide; ++v) acc[h][v] = Isa::dot_pairs(acc[h][v], code, row[v]);
       }
     }
@@ -55,8 +60,10 @@ struct QuantizedAttention {
       const KeyPanel panel = key_panel(segment.keys, c, head_dim);
       const int column = c % kAttentionPanel;
       add_dots<kHeads, kWide>(queries.codes, head_dim, panel.codes + 2 * column, head_dim / 2, acc);
+#pragma GCC unroll 4
       for (int h = 0; h < kHeads; ++h) {
         const F32 scale = Isa::splat_f32(queries.scales[h]);
+#pragma GCC unroll 4
         for (int v = 0; v < kWide; ++v) {
           const F32 key_scale = Isa::load_floats(panel.key_scales + column + v * kLanes);
           Isa::store(scores + h * kAttentionSegment + c + v * kLanes, Isa::mul(Isa::to_float(acc[h][v]), Isa::mul(scale, key_scale)));
@@ -112,7 +119,9 @@ struct QuantizedAttention {
     constexpr int kWide = Vector::attention_width(kHeads);
     for (int d = 0; d < head_dim; d += kWide * kLanes) {
       F32 total[kHeads][kWide];
+#pragma GCC unroll 4
       for (auto& row : total) {
+#pragma GCC unroll 4
         for (F32& sum : row) sum = Isa::zero_f32();
       }
       const int16_t* panel = segment.values + d / kAttentionPanel * kAttentionPanel * kAttentionSegment + 2 * (d % kAttentionPanel);
@@ -120,12 +129,16 @@ struct QuantizedAttention {
         const int first = chunk * kAttentionChunk, positions = end - first < kAttentionChunk ? end - first : kAttentionChunk;
         I32 acc[kHeads][kWide];
         add_dots<kHeads, kWide>(codes + first, kAttentionSegment, panel + first * kAttentionPanel, (positions + 1) / 2, acc);
+#pragma GCC unroll 4
         for (int h = 0; h < kHeads; ++h) {
           const F32 factor = Isa::splat_f32(factors[h * kSegmentChunks + chunk]);
+#pragma GCC unroll 4
           for (int v = 0; v < kWide; ++v) total[h][v] = Isa::add(total[h][v], Isa::mul(Isa::to_float(acc[h][v]), factor));
         }
       }
+#pragma GCC unroll 4
       for (int h = 0; h < kHeads; ++h) {
+#pragma GCC unroll 4
         for (int v = 0; v < kWide; ++v) Isa::store(sums + h * head_dim + d + v * kLanes, total[h][v]);
       }
     }
@@ -151,15 +164,11 @@ struct QuantizedAttention {
 
   static void attend(const QuantizedQueries& queries, int heads, const QuantizedSegment& segment, int begin, int end, int head_dim,
                      float softcap, AttentionState* states, float* sums) {
-    for (int h = 0; h < heads;) {
-      const int left = heads - h, taken = left == 4 ? 2 : left < 3 ? left : 3;
-      const QuantizedQueries some = {queries.codes + h * head_dim, queries.scales + h};
-      float* out = sums + h * head_dim;
-      if (taken == 3) attend_heads<3>(some, segment, begin, end, head_dim, softcap, states + h, out);
-      if (taken == 2) attend_heads<2>(some, segment, begin, end, head_dim, softcap, states + h, out);
-      if (taken == 1) attend_heads<1>(some, segment, begin, end, head_dim, softcap, states + h, out);
-      h += taken;
-    }
+    int h = 0;
+    for (; h + 3 <= heads; h += 3)
+      attend_heads<3>(queries.of(h, head_dim), segment, begin, end, head_dim, softcap, states + h, sums + h * head_dim);
+    for (; h < heads; ++h)
+      attend_heads<1>(queries.of(h, head_dim), segment, begin, end, head_dim, softcap, states + h, sums + h * head_dim);
   }
 };
 

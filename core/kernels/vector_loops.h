@@ -103,54 +103,40 @@ struct VectorLoops {
     for (; i < n; ++i) gate[i] = tessera::gelu_tanh(gate[i]) * up[i];
   }
 
-  // acc[h][v] += Σ a[h][k] · b[k][v] over k in [begin, end), one k after another. Rows of a are a_stride apart; b is a list of panels
-  // of panel_rows rows, and the accumulators begin at column `column` of it.
-  template <int kHeads, int kWide>
-  static void add_products(const float* a, int a_stride, const float* b, int panel_rows, int column, int begin, int end,
-                           F32 (&acc)[kHeads][kWide]) {
+  // acc[v] += Σ a[k] · b[k][v] over k in [begin, end), one k after another; b is a list of panels of panel_rows rows, and the
+  // accumulators begin at column `column` of it.
+  template <int kWide>
+  static void add_products(const float* a, const float* b, int panel_rows, int column, int begin, int end, F32 (&acc)[kWide]) {
     const float* first = b + column / kAttentionPanel * kAttentionPanel * panel_rows + column % kAttentionPanel;
     for (int k = begin; k < end; ++k) {
-      F32 row[kWide];
-      for (int v = 0; v < kWide; ++v) row[v] = Isa::load_floats(first + k * kAttentionPanel + v * kLanes);
-      for (int h = 0; h < kHeads; ++h) {
-        const F32 factor = Isa::splat_f32(a[h * a_stride + k]);
-        for (int v = 0; v < kWide; ++v) acc[h][v] = Isa::add(acc[h][v], Isa::mul(factor, row[v]));
+      const F32 factor = Isa::splat_f32(a[k]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kWide; ++v) {
+        acc[v] = Isa::add(acc[v], Isa::mul(factor, Isa::load_floats(first + k * kAttentionPanel + v * kLanes)));
       }
     }
   }
 
-  // scores [kHeads][kAttentionChunk] of kHeads queries.
-  template <int kHeads>
-  static void score(const float* queries, const float* keys, int head_dim, float* scores) {
-    constexpr int kWide = attention_width(kHeads);
+  // scores [kAttentionChunk] of one query.
+  static void score(const float* query, const float* keys, int head_dim, float* scores) {
+    constexpr int kWide = attention_width(1);
     for (int c = 0; c < kAttentionChunk; c += kWide * kLanes) {
-      F32 acc[kHeads][kWide];
-      for (auto& row : acc) {
-        for (F32& sum : row) sum = Isa::zero_f32();
-      }
-      add_products<kHeads, kWide>(queries, head_dim, keys, head_dim, c, 0, head_dim, acc);
-      for (int h = 0; h < kHeads; ++h) {
-        for (int v = 0; v < kWide; ++v) Isa::store(scores + h * kAttentionChunk + c + v * kLanes, acc[h][v]);
-      }
+      F32 acc[kWide];
+      for (F32& sum : acc) sum = Isa::zero_f32();
+      add_products<kWide>(query, keys, head_dim, c, 0, head_dim, acc);
+      for (int v = 0; v < kWide; ++v) Isa::store(scores + c + v * kLanes, acc[v]);
     }
   }
 
-  // accumulators [kHeads][head_dim] · rescale + weights · values, some columns at a time.
-  template <int kHeads>
-  static void add_values(const float* weights, const float* rescale, const CacheChunk& chunk, int begin, int end, int head_dim,
+  // accumulators [head_dim] · rescale + weights · values, some columns at a time.
+  static void add_values(const float* weights, float rescale, const CacheChunk& chunk, int begin, int end, int head_dim,
                          float* accumulators) {
-    constexpr int kWide = attention_width(kHeads);
+    constexpr int kWide = attention_width(1);
     for (int d = 0; d < head_dim; d += kWide * kLanes) {
-      F32 acc[kHeads][kWide];
-      for (int h = 0; h < kHeads; ++h) {
-        for (int v = 0; v < kWide; ++v) {
-          acc[h][v] = Isa::mul(Isa::load_floats(accumulators + h * head_dim + d + v * kLanes), Isa::splat_f32(rescale[h]));
-        }
-      }
-      add_products<kHeads, kWide>(weights, kAttentionChunk, chunk.values, kAttentionChunk, d, begin, end, acc);
-      for (int h = 0; h < kHeads; ++h) {
-        for (int v = 0; v < kWide; ++v) Isa::store(accumulators + h * head_dim + d + v * kLanes, acc[h][v]);
-      }
+      F32 acc[kWide];
+      for (int v = 0; v < kWide; ++v) acc[v] = Isa::mul(Isa::load_floats(accumulators + d + v * kLanes), Isa::splat_f32(rescale));
+      add_products<kWide>(weights, chunk.values, kAttentionChunk, d, begin, end, acc);
+      for (int v = 0; v < kWide; ++v) Isa::store(accumulators + d + v * kLanes, acc[v]);
     }
   }
 
@@ -183,26 +169,13 @@ struct VectorLoops {
     return rescale;
   }
 
-  template <int kHeads>
-  static void attend_heads(const float* queries, const CacheChunk& chunk, int begin, int end, int head_dim, float softcap,
-                           AttentionState* states, float* accumulators) {
-    float weights[kHeads * kAttentionChunk], rescale[kHeads];
-    score<kHeads>(queries, chunk.keys, head_dim, weights);
-    for (int h = 0; h < kHeads; ++h) rescale[h] = soften(weights + h * kAttentionChunk, begin, end, softcap, states[h]);
-    add_values<kHeads>(weights, rescale, chunk, begin, end, head_dim, accumulators);
-  }
-
   static void attend(const float* queries, int heads, const CacheChunk& chunk, int begin, int end, int head_dim, float softcap,
                      AttentionState* states, float* accumulators) {
-    while (heads > 0) {
-      const int taken = heads == 4 ? 2 : heads < 3 ? heads : 3;
-      if (taken == 3) attend_heads<3>(queries, chunk, begin, end, head_dim, softcap, states, accumulators);
-      if (taken == 2) attend_heads<2>(queries, chunk, begin, end, head_dim, softcap, states, accumulators);
-      if (taken == 1) attend_heads<1>(queries, chunk, begin, end, head_dim, softcap, states, accumulators);
-      heads -= taken;
-      queries += taken * head_dim;
-      accumulators += taken * head_dim;
-      states += taken;
+    for (int h = 0; h < heads; ++h, queries += head_dim, accumulators += head_dim) {
+      float weights[kAttentionChunk];
+      score(queries, chunk.keys, head_dim, weights);
+      const float rescale = soften(weights, begin, end, softcap, states[h]);
+      add_values(weights, rescale, chunk, begin, end, head_dim, accumulators);
     }
   }
 

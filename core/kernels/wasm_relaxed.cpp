@@ -25,6 +25,7 @@ struct Relaxed : WasmLanes {
   static constexpr int kSumLimit = 32767 / (2 * 127);
   static constexpr int kGemmTokens = 8;
   static constexpr int kSmallGemmTokens = 4;
+  static constexpr int kRareGemmTokens = 2;
 
   static Bytes look_up(Bytes a, const int8_t* table) { return wasm_i8x16_relaxed_swizzle(wasm_v128_load(table), a); }
   static Codes prepare(Bytes a) { return a; }
@@ -45,6 +46,7 @@ struct Relaxed : WasmLanes {
 // (ARM's SDOT, AVX-VNNI). Which of the two is faster is tried on the device (core/engine/tune.h).
 struct RelaxedI32 : Relaxed {
   static constexpr int kSumLimit = 0;
+  static constexpr int kGemmTokens = 4;
   static Sum dot(Sum sum, Codes codes, Act act) { return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(act, codes, sum); }
   static I32 widen(Sum sum) { return sum; }
 };
@@ -52,7 +54,7 @@ struct RelaxedI32 : Relaxed {
 // Formats whose dots have a sign have this form anyway, and rare ones are not worth the bytes; all else is shared.
 constexpr KernelTable with_i32_sums(KernelTable table) {
   table.name = "wasm_relaxed_i32";
-  set_block_matmuls<RelaxedI32, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ4_K, DType::kQ6_K>(table.matmul);
+  set_block_matmuls<RelaxedI32, DType::kQ4_0, DType::kQ4_1, DType::kQ4_K, DType::kQ6_K>(table.matmul);
   return table;
 }
 constexpr KernelTable kTable = simd_kernel_table<Relaxed>("wasm_relaxed");

@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 
+#include "core/base/heap_sort.h"
 #include "core/base/math.h"
 
 namespace tessera {
@@ -223,7 +224,7 @@ void choose_experts(std::span<float> logits, bool renormalize, std::span<int> ch
     }
     chosen[rank] = best;
   }
-  std::ranges::sort(chosen);
+  heap_sort(chosen.begin(), chosen.end());
   float total = 0.0f;
   for (size_t i = 0; i < chosen.size(); ++i) {
     probabilities[i] = logits[chosen[i]];

@@ -7,6 +7,7 @@
 #include <limits>
 #include <string>
 
+#include "core/base/heap_sort.h"
 #include "core/base/math.h"
 
 namespace tessera {
@@ -32,7 +33,7 @@ void keep_mass(std::vector<Sampler::Candidate>& candidates, double target, Order
     if (end < candidates.size()) {
       std::nth_element(first, last, candidates.end(), order);
     }
-    std::sort(first, last, order);
+    heap_sort(first, last, order);
     for (size_t i = sorted; i < end; ++i) {
       sum += candidates[i].probability;
       if (sum >= target) {
@@ -146,7 +147,7 @@ bool Sampler::load_best(std::span<const float> logits) {
     return false;
   }
   cut_to(kept);
-  std::sort(candidates_.begin(), candidates_.end(), better);
+  heap_sort(candidates_.begin(), candidates_.end(), better);
   return true;
 }
 
@@ -179,7 +180,7 @@ void Sampler::penalise() {
     return;
   }
   std::vector<int32_t> sorted = recent_;
-  std::sort(sorted.begin(), sorted.end());
+  heap_sort(sorted.begin(), sorted.end());
   for (size_t begin = 0, end = 0; begin < sorted.size(); begin = end) {
     while (end < sorted.size() && sorted[end] == sorted[begin]) {
       ++end;
@@ -235,7 +236,7 @@ void Sampler::keep_top_k() {
   }
   std::nth_element(begin, kth, begin + static_cast<std::ptrdiff_t>(kept), better);
   candidates_.resize(k);
-  std::sort(candidates_.begin(), candidates_.end(), better);
+  heap_sort(candidates_.begin(), candidates_.end(), better);
 }
 
 // Meister et al. 2022: keep the tokens whose information -log p is nearest to the distribution's entropy H. With
@@ -258,7 +259,7 @@ void Sampler::keep_typical() {
     const double right = surprise(b);
     return left != right ? left < right : a.id < b.id;
   });
-  std::sort(candidates_.begin(), candidates_.end(), better);
+  heap_sort(candidates_.begin(), candidates_.end(), better);
 }
 
 void Sampler::keep_top_p() {

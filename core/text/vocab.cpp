@@ -5,6 +5,7 @@
 #include <functional>
 #include <limits>
 
+#include "core/base/heap_sort.h"
 #include "core/text/pre_tokenizer.h"
 
 namespace tessera {
@@ -135,7 +136,7 @@ Result<void> Vocab::read_roles(const GgufFile& file) {
     const std::optional<int32_t> id = find(marker);
     if (id && kind(*id) == TokenKind::kControl) end_ids_.push_back(*id);
   }
-  std::sort(end_ids_.begin(), end_ids_.end());
+  heap_sort(end_ids_.begin(), end_ids_.end());
   end_ids_.erase(std::unique(end_ids_.begin(), end_ids_.end()), end_ids_.end());
   return {};
 }

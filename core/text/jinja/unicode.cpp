@@ -1,24 +1,13 @@
 // Owns UTF-8 walking, white space and case mapping for template strings.
 #include "core/text/jinja/unicode.h"
 
-#include <algorithm>
-
 #include "core/base/utf8.h"
 
 namespace tessera::jinja {
 namespace {
 
-char32_t map_case(std::span<const CaseRange> ranges, char32_t code_point) {
-  const auto after = std::upper_bound(ranges.begin(), ranges.end(), code_point,
-                                      [](char32_t value, const CaseRange& range) { return value < range.first; });
-  if (after == ranges.begin()) return code_point;
-  const CaseRange& range = *(after - 1);
-  if (code_point > range.last || (code_point - range.first) % range.step != 0) return code_point;
-  return static_cast<char32_t>(static_cast<int32_t>(code_point) + range.delta);
-}
-
-char32_t lower(char32_t code_point) { return map_case(lower_case_ranges(), code_point); }
-char32_t upper(char32_t code_point) { return map_case(upper_case_ranges(), code_point); }
+char32_t lower(char32_t c) { return c < 0x80 ? (c >= 'A' && c <= 'Z' ? c + 32 : c) : lower_case(c); }
+char32_t upper(char32_t c) { return c < 0x80 ? (c >= 'a' && c <= 'z' ? c - 32 : c) : upper_case(c); }
 
 constexpr char32_t kSharpS = 0xDF;
 constexpr char32_t kDottedI = 0x130;
