@@ -25,7 +25,7 @@ struct Relaxed : WasmLanes {
   static constexpr int kSumLimit = 32767 / (2 * 127);
   static constexpr int kGemmTokens = 8;
   static constexpr int kSmallGemmTokens = 4;
-  static constexpr int kRareGemmTokens = 2;
+  static constexpr int kRareGemmTokens = 4;
 
   static Bytes look_up(Bytes a, const int8_t* table) { return wasm_i8x16_relaxed_swizzle(wasm_v128_load(table), a); }
   static Codes prepare(Bytes a) { return a; }

@@ -24,7 +24,7 @@ struct Simd128 : WasmLanes {
   static constexpr int kSumLimit = 0;
   static constexpr int kGemmTokens = 4;
   static constexpr int kSmallGemmTokens = 4;
-  static constexpr int kRareGemmTokens = 2;
+  static constexpr int kRareGemmTokens = 4;
 
   static Bytes look_up(Bytes a, const int8_t* table) { return wasm_i8x16_swizzle(wasm_v128_load(table), a); }
   static Codes prepare(Bytes a) { return {wasm_v128_and(a, wasm_i16x8_const_splat(0xff)), wasm_u16x8_shr(a, 8)}; }
