@@ -26,6 +26,7 @@ void pause_cpu() {
 
 ThreadPool::ThreadPool(int threads) : active_(static_cast<uint32_t>(std::max(threads, 1))) {
   workers_.reserve(static_cast<size_t>(active_.load()) - 1);
+  shares_ = std::make_unique<Share[]>(active_.load());
   for (int i = 1; i < threads; ++i) {
     workers_.push_back({this, i, {}});
     auto* entry = +[](void* worker) -> void* {
@@ -83,27 +84,36 @@ void ThreadPool::run_erased(int tasks, TaskFn fn, const void* context) {
   }
   fn_ = fn;
   context_ = context;
-  tasks_ = static_cast<uint32_t>(tasks);
-  unfinished_.store(tasks_, std::memory_order_relaxed);
-  const uint64_t job = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
-  ticket_.store(job << 32 | tasks_, std::memory_order_release);
+  ++job_;
+  unfinished_.store(static_cast<uint32_t>(tasks), std::memory_order_relaxed);
+  const int threads = size();
+  for (int i = 0, begin = 0; i < threads; ++i) {
+    const auto end = static_cast<int>(int64_t{tasks} * (i + 1) / threads);
+    shares_[i].end = static_cast<uint32_t>(end);
+    shares_[i].ticket.store(uint64_t{job_} << 32 | static_cast<uint32_t>(end - begin), std::memory_order_release);
+    begin = end;
+  }
   epoch_.fetch_add(1);
   wake(epoch_);
-  work();
+  work(0);
   for (uint32_t left = unfinished_.load(std::memory_order_acquire); left != 0; left = unfinished_.load(std::memory_order_acquire)) {
     wait_for_change(unfinished_, left);
   }
 }
 
-// Takes tasks until none is left, in order of their numbers.
-void ThreadPool::work() {
+// Takes tasks until none is left: those of its own share in order, then those of the next threads.
+void ThreadPool::work(int index) {
   uint32_t finished = 0;
-  uint64_t ticket = ticket_.load(std::memory_order_acquire);
-  while (static_cast<uint32_t>(ticket) != 0) {
-    if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
-    fn_(context_, static_cast<int>(tasks_ - static_cast<uint32_t>(ticket)));
-    ++finished;
-    ticket = ticket_.load(std::memory_order_acquire);
+  const int threads = size();
+  for (int i = 0; i < threads; ++i) {
+    Share& share = shares_[(index + i) % threads];
+    uint64_t ticket = share.ticket.load(std::memory_order_acquire);
+    while (static_cast<uint32_t>(ticket) != 0) {
+      if (!share.ticket.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+      fn_(context_, static_cast<int>(share.end - static_cast<uint32_t>(ticket)));
+      ++finished;
+      ticket = share.ticket.load(std::memory_order_acquire);
+    }
   }
   // What this thread did is reported at once at the end: until then the job cannot be over.
   if (finished > 0 && unfinished_.fetch_sub(finished) == finished) wake(unfinished_);
@@ -119,7 +129,7 @@ void ThreadPool::worker_loop(int index) {
     wait_for_change(epoch_, seen);
     seen = epoch_.load(std::memory_order_acquire);
     if (stop_.load()) return;
-    if (static_cast<uint32_t>(index) < active_.load(std::memory_order_relaxed)) work();
+    if (static_cast<uint32_t>(index) < active_.load(std::memory_order_relaxed)) work(index);
   }
 }
 

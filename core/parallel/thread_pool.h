@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace tessera {
@@ -38,7 +39,7 @@ class ThreadPool {
  private:
   using TaskFn = void (*)(const void* context, int task);
   void run_erased(int tasks, TaskFn fn, const void* context);
-  void work();
+  void work(int index);
   void worker_loop(int index);
   void wait_for_change(std::atomic<uint32_t>& word, uint32_t value);
   void wake(std::atomic<uint32_t>& word);
@@ -50,14 +51,21 @@ class ThreadPool {
   };
   std::vector<Worker> workers_;  ///< never moves: each thread holds a pointer to its own
 
-  // The current job. Written while nobody holds a task of it, read only by holders of a task.
+  /// A stretch of the current job's tasks. Each thread begins with a stretch of its own, so that what neighbouring tasks read (the rows
+  /// of a matrix) is one stream of memory for it; who is done takes from the others.
+  struct alignas(64) Share {
+    /// Job number (upper half) and tasks not yet taken (lower half). Taking a task exchanges the whole word, so a thread that comes
+    /// late, with the number of a job that is over, gets none.
+    std::atomic<uint64_t> ticket{0};
+    uint32_t end = 0;  ///< the task behind the last one
+  };
+  std::unique_ptr<Share[]> shares_;  ///< [team()]
+
+  // The current job, and the ends of the shares. Written while nobody holds a task of it, read only by holders of a task.
   TaskFn fn_ = nullptr;
   const void* context_ = nullptr;
-  uint32_t tasks_ = 0;
+  uint32_t job_ = 0;
 
-  /// Job number (upper half) and tasks not yet taken (lower half). Taking a task exchanges the whole word, so a thread that comes late,
-  /// with the number of a job that is over, gets none.
-  alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<uint32_t> unfinished_{0};  ///< tasks of this job that are not done; run() waits for 0
   alignas(64) std::atomic<uint32_t> epoch_{0};       ///< grows by one with every run; idle workers wait for the change
   std::atomic<uint32_t> active_;                     ///< threads in use; the others wait for the change

@@ -1,6 +1,7 @@
 // Owns UTF-8 walking, white space and case mapping for template strings.
 #include "core/text/jinja/unicode.h"
 
+#include "core/base/case_mapping.h"
 #include "core/base/utf8.h"
 
 namespace tessera::jinja {

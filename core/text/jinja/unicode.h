@@ -44,19 +44,4 @@ std::string_view strip_space(std::string_view text, bool left, bool right);
 /// The text without the characters of `characters` at its ends.
 std::string_view strip_characters(std::string_view text, std::string_view characters, bool left, bool right);
 
-/// The one character that is `c` in lower or in upper case; `c` itself where there is none, or where it takes more than one. By
-/// case_table.cpp, in the WebAssembly modules by JavaScript (wasm/case_mapping.cpp), whose Unicode may be newer.
-char32_t lower_case(char32_t c);
-char32_t upper_case(char32_t c);
-
-/// Characters first, first + step, … last map to themselves plus delta. Sorted by `first`.
-struct CaseRange {
-  uint32_t first;
-  uint32_t last;
-  uint32_t step;
-  int32_t delta;
-};
-std::span<const CaseRange> lower_case_ranges();
-std::span<const CaseRange> upper_case_ranges();
-
 }  // namespace tessera::jinja

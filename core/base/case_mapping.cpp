@@ -1,9 +1,9 @@
 // Owns the look-up in the ranges of case_table.cpp.
+#include "core/base/case_mapping.h"
+
 #include <algorithm>
 
-#include "core/text/jinja/unicode.h"
-
-namespace tessera::jinja {
+namespace tessera {
 namespace {
 
 char32_t map_case(std::span<const CaseRange> ranges, char32_t c) {
@@ -20,4 +20,4 @@ char32_t map_case(std::span<const CaseRange> ranges, char32_t c) {
 char32_t lower_case(char32_t c) { return map_case(lower_case_ranges(), c); }
 char32_t upper_case(char32_t c) { return map_case(upper_case_ranges(), c); }
 
-}  // namespace tessera::jinja
+}  // namespace tessera
