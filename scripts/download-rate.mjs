@@ -23,7 +23,6 @@ const kHeaders = {
 };
 
 const kShardBytes = 16e6; // no divisor of the piece: no two shards are equal
-const kBlockBytes = 1 << 19; // as `tessera split` has them
 
 const sha256 = (/** @type {string | Buffer} */ bytes) => createHash('sha256').update(bytes).digest('hex');
 
@@ -47,9 +46,7 @@ function makeManifest(size) {
   for (let offset = 0; offset < size; offset += kShardBytes) {
     const bytes = Math.min(kShardBytes, size - offset);
     const all = Buffer.concat([...bytesOf(offset, offset + bytes)]);
-    let blocks = '';
-    for (let at = 0; at < bytes; at += kBlockBytes) blocks += sha256(all.subarray(at, at + kBlockBytes));
-    shards.push({ path: `shard-${offset}`, offset, bytes, sha256: sha256(all), blocks_sha256: sha256(blocks) });
+    shards.push({ path: `shard-${offset}`, offset, bytes, sha256: sha256(all) });
   }
   const about = { name: 'made up', architecture: 'llama', quantization: 'Q4_1', license: '', chat_template: false };
   const file = { name: 'model.gguf', bytes: size, sha256: '0'.repeat(64) };
@@ -58,7 +55,6 @@ function makeManifest(size) {
     version: 1,
     ...about,
     context_length: 1,
-    block_bytes: kBlockBytes,
     file,
     shards,
   });

@@ -14,8 +14,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t kShownElements = 8;  ///< entries of a long array that are shown
 constexpr uint64_t kMaxShards = 99999;
-/// Browsers hash a larger piece slower, as they first copy it to fresh memory.
-constexpr size_t kBlockBytes = size_t{1} << 19;
 
 /// Text of a file as JSON can carry it: bytes that are not UTF-8 become U+FFFD.
 std::string json_text(std::string_view text) {
@@ -90,16 +88,6 @@ std::string five_digits(uint64_t number) {
   return std::string(5 - std::min<size_t>(5, digits.size()), '0') + digits;
 }
 
-/// The SHA-256 of the text of the blocks' SHA-256s, as web/store/hash.js has it.
-std::string blocks_sha256(std::span<const std::byte> bytes) {
-  Sha256 all;
-  for (size_t at = 0; at < bytes.size(); at += kBlockBytes) {
-    const std::string block = sha256_hex(bytes.subspan(at, std::min(kBlockBytes, bytes.size() - at)));
-    all.update(std::as_bytes(std::span(block)));
-  }
-  return all.hex();
-}
-
 Result<void> check_split(uint64_t file_bytes, const std::string& file_name, uint64_t shard_bytes) {
   if (file_name.empty() || file_name.find_first_of("/\\") != std::string::npos) {
     return Error{ErrorCode::kInvalidArgument, "file name \"" + file_name + "\" is not a plain name", "give the name without its folder"};
@@ -169,8 +157,7 @@ Result<Json> split_into_shards(const std::shared_ptr<const ByteSource>& source, 
     }
     const std::string path = stem + "-" + five_digits(number + 1) + "-of-" + five_digits(count) + ".bin";
     whole.update(bytes);
-    shards.push_back(
-        {{"path", path}, {"offset", offset}, {"bytes", length}, {"sha256", sha256_hex(bytes)}, {"blocks_sha256", blocks_sha256(bytes)}});
+    shards.push_back({{"path", path}, {"offset", offset}, {"bytes", length}, {"sha256", sha256_hex(bytes)}});
     if (auto done = write_shard(path, bytes); !done) return done.error();
   }
 
@@ -184,7 +171,6 @@ Result<Json> split_into_shards(const std::shared_ptr<const ByteSource>& source, 
               {"license", license_of(file)},
               {"file", {{"name", json_text(file_name)}, {"bytes", size}, {"sha256", whole.hex()}}},
               {"context_length", context_length ? context_length.value() : 0},
-              {"block_bytes", kBlockBytes},
               {"shards", std::move(shards)},
               {"chat_template", file.get_string("tokenizer.chat_template").ok()}};
 }

@@ -62,7 +62,7 @@ function makeWorld(run) {
   file.set(new TextEncoder().encode('GGUF'));
   const sharded = next() < 0.4;
   const path = sharded ? `/m${run}/manifest.json` : `/f${run}.gguf`;
-  if (sharded) server.addModel(file, kChunk, `/m${run}`, run % 2 === 0 ? 0 : kChunk);
+  if (sharded) server.addModel(file, kChunk, `/m${run}`);
   else server.files.set(path, file);
   const world = {
     perRequest: 1 + 2 * pick(2),

@@ -10,16 +10,6 @@ export function sha256(bytes) {
 }
 
 /**
- * @param {Uint8Array} bytes
- * @param {number} blockBytes
- */
-function hashInBlocks(bytes, blockBytes) {
-  let hashes = '';
-  for (let at = 0; at < bytes.length; at += blockBytes) hashes += sha256(bytes.subarray(at, at + blockBytes));
-  return sha256(Buffer.from(hashes));
-}
-
-/**
  * @typedef {'ok' | 'wrong-bytes' | 'short' | 'long' | 'not-found' | 'busy' | 'slow-down' | 'broken' | 'cut' | 'drop' | 'stall' | 'slow' |
  *   'gzip' | 'no-length' | 'no-range'} Fault no-range: the whole file, whatever was asked
  */
@@ -65,18 +55,16 @@ export class FaultyServer {
    * @param {Uint8Array} file
    * @param {number} shardBytes
    * @param {string} [folder]
-   * @param {number} [blockBytes] of the hashes in blocks that the manifest has too; 0: none
    * @returns {any} the manifest, which is served as folder/manifest.json
    */
-  addModel(file, shardBytes, folder = '/m', blockBytes = 0) {
+  addModel(file, shardBytes, folder = '/m') {
     const shards = [];
     for (let offset = 0; offset < file.length; offset += shardBytes) {
       const bytes = file.subarray(offset, offset + shardBytes);
       /** @type {string} */
       const path = `shard-${String(shards.length).padStart(3, '0')}.bin`;
       this.files.set(`${folder}/${path}`, bytes);
-      const shard = { path, offset, bytes: bytes.length, sha256: sha256(bytes) };
-      shards.push(blockBytes > 0 ? { ...shard, blocks_sha256: hashInBlocks(bytes, blockBytes) } : shard);
+      shards.push({ path, offset, bytes: bytes.length, sha256: sha256(bytes) });
     }
     const manifest = {
       format: 'tessera-shards',
@@ -87,7 +75,6 @@ export class FaultyServer {
       license: 'apache-2.0',
       file: { name: 'test.gguf', bytes: file.length, sha256: sha256(file) },
       context_length: 2048,
-      ...(blockBytes > 0 ? { block_bytes: blockBytes } : {}),
       shards,
       chat_template: true,
     };

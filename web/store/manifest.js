@@ -7,7 +7,6 @@ import { TesseraError } from '../base/errors.js';
  * @property {number} offset of its first byte in the whole file
  * @property {number} bytes
  * @property {string} sha256 64 lower-case hex digits
- * @property {string} [blocks_sha256] the same bytes' hash in blocks of the manifest's block_bytes (hash.js): cheaper to compare
  */
 
 /**
@@ -20,7 +19,6 @@ import { TesseraError } from '../base/errors.js';
  * @property {string} license
  * @property {{name: string, bytes: number, sha256: string}} file the GGUF file that the shards make when laid end to end
  * @property {number} context_length
- * @property {number} [block_bytes] there if and only if the shards have a blocks_sha256
  * @property {Shard[]} shards in file order, without gaps
  * @property {boolean} chat_template
  * @property {string[]} [mirrors] absolute URLs of folders that hold the same shards
@@ -29,7 +27,6 @@ import { TesseraError } from '../base/errors.js';
 const kMaxText = 500; // characters of a name or a path
 const kMaxShards = 65536;
 const kMaxMirrors = 8;
-const kLeastBlock = 4096; // bytes
 
 /**
  * @param {string} text the JSON text
@@ -71,8 +68,7 @@ export function checkManifest(value) {
     shards: [],
     chat_template: boolean(root.chat_template, 'chat_template'),
   };
-  if (root.block_bytes !== undefined) manifest.block_bytes = integer(root.block_bytes, 'block_bytes', kLeastBlock);
-  manifest.shards = shards(root.shards, manifest.file.bytes, root.block_bytes !== undefined);
+  manifest.shards = shards(root.shards, manifest.file.bytes);
   if (root.mirrors !== undefined) manifest.mirrors = mirrorList(root.mirrors);
   return manifest;
 }
@@ -115,10 +111,9 @@ function mirrorList(value) {
 /**
  * @param {unknown} value
  * @param {number} fileBytes
- * @param {boolean} inBlocks whether each has a hash of its blocks
  * @returns {Shard[]}
  */
-function shards(value, fileBytes, inBlocks) {
+function shards(value, fileBytes) {
   if (!Array.isArray(value) || value.length === 0 || value.length > kMaxShards) {
     throw invalid(
       'shards',
@@ -134,14 +129,12 @@ function shards(value, fileBytes, inBlocks) {
     if (offset !== end) throw invalid(`${at}.offset`, `${end}, the end of the shard before it`, offset);
     const bytes = integer(shard.bytes, `${at}.bytes`, 1);
     end += bytes;
-    /** @type {Shard} */
-    const checked = {
+    return {
       path: relativePath(shard.path, `${at}.path`),
       offset,
       bytes,
       sha256: sha256(shard.sha256, `${at}.sha256`),
     };
-    return inBlocks ? { ...checked, blocks_sha256: sha256(shard.blocks_sha256, `${at}.blocks_sha256`) } : checked;
   });
   if (end !== fileBytes) throw invalid('file.bytes', `${end}, the sum of the shards`, fileBytes);
   return list;

@@ -45,12 +45,11 @@ const kShaBytes = 64; // what SHA-256 works on
  * @returns {ModelRecord}
  */
 export function recordOfManifest(url, manifest, shardUrls, chunkBytes) {
-  const sources = manifest.shards.map(({ path, bytes, sha256, blocks_sha256: ofBlocks }, i) => {
+  const sources = manifest.shards.map(({ path, bytes, sha256 }, i) => {
     const size = chunkBytes ?? Math.min(bytes, kChunkBytes);
     const source = { ...emptySource(sha256.slice(0, 32), path, shardUrls[i], size), bytes, sha256 };
-    if (chunkCount(source) > 1) return source;
-    // The hash of its one chunk is announced, in one of two ways.
-    return { ...source, sha256: ofBlocks ?? sha256, blockBytes: manifest.block_bytes ?? 0 };
+    // The hash of its one chunk is announced.
+    return chunkCount(source) > 1 ? source : { ...source, blockBytes: 0 };
   });
   return { version: kVersion, url, name: manifest.name, split: false, sources };
 }
