@@ -13,10 +13,10 @@
 //   kSumLimit        a Sum may add kSumLimit / max_code products before it must be widened (0: never)
 //   loads            load_f16 load_bf16 load_f32 (one per row -> F32), load_u8 load_i8 (one per row -> F32 / I32), store
 //                    load_power                          one u8 per row, the exponent of an F32: 2^(e - 127), 0 for e = 0
-//   kGemmTokens, kSmallGemmTokens                        tokens of one register block; the smaller one for rare formats and for those with
-//   two
-//                                                        sums a token, which need more registers. One tile at a time, because memory is
-//                                                        fastest when a thread reads it as one stream
+//   kGemmTokens      tokens of one register block; kSmallGemmTokens for formats with two sums a token, which need more registers, and
+//                    kRareGemmTokens for rare ones, whose loops are downloaded for few. One tile at a time, because memory is fastest
+//                    when a thread reads it as one stream
+// Loops over registers are unrolled by pragma: the WebAssembly build unrolls no others, since every byte of it is downloaded.
 #pragma once
 
 #include <cstddef>
