@@ -5,6 +5,7 @@
 // Sums of codes are exact, so their order is free: what kernels.h writes down is the f32 part.
 #pragma once
 
+#include <cstring>
 #include <limits>
 
 #include "core/kernels/kernels.h"
@@ -23,28 +24,32 @@ struct QuantizedAttention {
 
   static float quantize_words(const float* x, int64_t n, int max_code, int16_t* codes) {
     F32 largest = Isa::zero_f32();
-    for (int64_t i = 0; i < n; i += kLanes) largest = Isa::max(Isa::abs(Isa::load_floats(x + i)), largest);
+    for (int64_t i = 0; i < n; i += 16) {
+#pragma GCC unroll 4
+      for (int j = 0; j < 16; j += kLanes) largest = Isa::max(Isa::abs(Isa::load_floats(x + i + j)), largest);
+    }
     const float amax = Isa::largest_lane(largest);
     const F32 factor = Isa::splat_f32(amax > kLeastQuantized ? static_cast<float>(max_code) / amax : 0.0f);
     for (int64_t i = 0; i < n; i += 16) Isa::round_to_words(x + i, factor, codes + i);
     return amax / static_cast<float>(max_code);
   }
 
-  // acc[h][v] += dots of `pairs` rows of a panel: row pair k at b + k · kPairWords, the codes of a at a + h · a_stride + 2k.
-  template <int kHeads, int kWide>
-  static void add_dots(const int16_t* a, int a_stride, const int16_t* b, int pairs, I32 (&acc)[kHeads][kWide]) {
+  // acc[h][v] = dots of `pairs` rows of a panel: row pair k at b + k · kPairWords, the codes of a at a + h · kStride + 2k. With a fixed
+  // stride the heads are offsets of one address.
+  template <int kStride, int kHeads, int kWide>
+  static void dot_rows(const int16_t* a, const int16_t* b, int pairs, I32 (&acc)[kHeads][kWide]) {
 #pragma GCC unroll 4
     for (auto& row : acc) {
 #pragma GCC unroll 4
       for (I32& sum : row) sum = Isa::zero_i32();
     }
-    for (int k = 0; k < pairs; ++k) {
+    for (int k = 0; k < pairs; ++k, a += 2, b += kPairWords) {
       typename Isa::CodePairs row[kWide];
 #pragma GCC unroll 4
-      for (int v = 0; v < kWide; ++v) row[v] = Isa::load_pairs(b + k * kPairWords + 2 * v * kLanes);
+      for (int v = 0; v < kWide; ++v) row[v] = Isa::load_pairs(b + 2 * v * kLanes);
 #pragma GCC unroll 4
       for (int h = 0; h < kHeads; ++h) {
-        const auto code = Isa::splat_pair(a + h * a_stride + 2 * k);
+        const auto code = Isa::splat_pair(a + h * kStride);
 #pragma GCC unroll 4
         for (int v = 0; v < kWide; ++v) acc[h][v] = Isa::dot_pairs(acc[h][v], code, row[v]);
       }
@@ -55,11 +60,13 @@ struct QuantizedAttention {
   template <int kHeads>
   static void score(const QuantizedQueries& queries, const QuantizedSegment& segment, int begin, int end, int head_dim, float* scores) {
     constexpr int kWide = Vector::attention_width(kHeads);
+    int16_t codes[kHeads * kMaxQuantizedHeadDim];
+    for (int h = 0; h < kHeads; ++h) std::memcpy(codes + h * kMaxQuantizedHeadDim, queries.codes + h * head_dim, 2 * head_dim);
     for (int c = begin / kAttentionPanel * kAttentionPanel; c < end; c += kWide * kLanes) {
       I32 acc[kHeads][kWide];
       const KeyPanel panel = key_panel(segment.keys, c, head_dim);
       const int column = c % kAttentionPanel;
-      add_dots<kHeads, kWide>(queries.codes, head_dim, panel.codes + 2 * column, head_dim / 2, acc);
+      dot_rows<kMaxQuantizedHeadDim, kHeads, kWide>(codes, panel.codes + 2 * column, head_dim / 2, acc);
 #pragma GCC unroll 4
       for (int h = 0; h < kHeads; ++h) {
         const F32 scale = Isa::splat_f32(queries.scales[h]);
@@ -72,7 +79,8 @@ struct QuantizedAttention {
     }
   }
 
-  // Scores of [begin, end) become exp(score - maximum), all others of their chunks 0.
+  // Scores of [begin, end) become exp_weight(score - maximum), all others of their chunks e^-87, which is nothing beside the maximum's 1
+  // and less than kLeastQuantized.
   static AttentionState soften(float* scores, int begin, int end, float softcap) {
     const int first = begin / kAttentionChunk * kAttentionChunk;
     const int last = (end + kAttentionChunk - 1) / kAttentionChunk * kAttentionChunk;
@@ -89,10 +97,12 @@ struct QuantizedAttention {
     const float maximum = Isa::largest_lane(largest);
     const F32 all_maximum = Isa::splat_f32(maximum);
     F32 sums[Vector::kVectors];
+#pragma GCC unroll 4
     for (F32& sum : sums) sum = Isa::zero_f32();
     for (int c = first; c < last; c += 16) {
+#pragma GCC unroll 4
       for (int j = 0; j < Vector::kVectors; ++j) {
-        const F32 weight = Vector::exp(Isa::sub(Isa::load_floats(scores + c + j * kLanes), all_maximum));
+        const F32 weight = Vector::exp_weight(Isa::sub(Isa::load_floats(scores + c + j * kLanes), all_maximum));
         Isa::store(scores + c + j * kLanes, weight);
         sums[j] = Isa::add(sums[j], weight);
       }
@@ -103,6 +113,7 @@ struct QuantizedAttention {
   // The codes of one chunk's weight · value_scale; returns what a code is worth. A position without weight may hold any scale.
   static float quantize_weights(const float* weights, const std::byte* keys, int first, int head_dim, int16_t* codes) {
     alignas(64) float scaled[kAttentionChunk];
+#pragma GCC unroll 8
     for (int i = 0; i < kAttentionChunk; i += kLanes) {
       const float* scales = key_panel(keys, first + i, head_dim).value_scales + i % kAttentionPanel;
       const F32 weight = Isa::load_floats(weights + first + i);
@@ -128,7 +139,7 @@ struct QuantizedAttention {
       for (int chunk = begin / kAttentionChunk; chunk * kAttentionChunk < end; ++chunk) {
         const int first = chunk * kAttentionChunk, positions = end - first < kAttentionChunk ? end - first : kAttentionChunk;
         I32 acc[kHeads][kWide];
-        add_dots<kHeads, kWide>(codes + first, kAttentionSegment, panel + first * kAttentionPanel, (positions + 1) / 2, acc);
+        dot_rows<kAttentionSegment, kHeads, kWide>(codes + first, panel + first * kAttentionPanel, (positions + 1) / 2, acc);
 #pragma GCC unroll 4
         for (int h = 0; h < kHeads; ++h) {
           const F32 factor = Isa::splat_f32(factors[h * kSegmentChunks + chunk]);

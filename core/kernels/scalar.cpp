@@ -159,7 +159,7 @@ void attend_segment_one(const int16_t* query, float query_scale, const Quantized
   }
   float lanes[16] = {};
   for (int c = begin; c < end; ++c) {
-    weights[c] = exp_f32(weights[c] - state.maximum);
+    weights[c] = exp_weight(weights[c] - state.maximum);
     lanes[c % 16] = lanes[c % 16] + weights[c];
   }
   state.sum = sum_lanes(lanes);

@@ -21,6 +21,7 @@ struct VectorLoops {
   // 16 → 8 → 4 → 2 → 1, the upper half added to the lower.
   static float sum_lanes(const F32 (&lanes)[kVectors]) {
     float values[16];
+#pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) Isa::store(values + v * kLanes, lanes[v]);
     for (int half = 8; half > 0; half /= 2) {
       for (int j = 0; j < half; ++j) values[j] = values[j] + values[j + half];
@@ -79,9 +80,22 @@ struct VectorLoops {
     const F32 n = Isa::sub(shifted, magic);
     const F32 r = Isa::sub(Isa::sub(x, Isa::mul(n, Isa::splat_f32(kLn2High))), Isa::mul(n, Isa::splat_f32(kLn2Low)));
     F32 p = Isa::splat_f32(kExpTaylor[0]);
+#pragma GCC unroll 5
     for (int i = 1; i < 6; ++i) p = Isa::add(Isa::mul(p, r), Isa::splat_f32(kExpTaylor[i]));
     p = Isa::add(Isa::mul(Isa::add(Isa::mul(p, r), one), r), one);
     return Isa::zero_unless_at_least(given, Isa::splat_f32(kExpLow), Isa::add_exponent(p, shifted));
+  }
+
+  // exp_weight of base/math.h, operation by operation.
+  static F32 exp_weight(F32 given) {
+    const F32 magic = Isa::splat_f32(kRoundMagic);
+    const F32 x = Isa::max(given, Isa::splat_f32(kExpLow));
+    const F32 shifted = Isa::add(Isa::mul(x, Isa::splat_f32(kLog2E)), magic);
+    const F32 r = Isa::sub(x, Isa::mul(Isa::sub(shifted, magic), Isa::splat_f32(kLn2)));
+    F32 p = Isa::splat_f32(kWeightExp[0]);
+#pragma GCC unroll 4
+    for (int i = 1; i < 5; ++i) p = Isa::add(Isa::mul(p, r), Isa::splat_f32(kWeightExp[i]));
+    return Isa::add_exponent(p, shifted);
   }
 
   static F32 silu(F32 x) { return Isa::div(x, Isa::add(Isa::splat_f32(1.0f), exp(Isa::negate(x)))); }

@@ -50,11 +50,11 @@ class AttentionPass {
       const int s = task % segments;
       attend_segment(group(task / segments), 0, batch_.tokens, first_segment + s, [=](int t) { return t * segments + s; });
     });
-    pool.run(batch_.tokens, [&](int t) {
-      for (int kv_head = 0; kv_head < config_.kv_heads; ++kv_head) {
-        for (int s = 0; s < segments; ++s) merge(group(kv_head), t, first_segment + s, t * segments + s);
-        divide(group(kv_head), t);
-      }
+    pool.run(config_.kv_heads * batch_.tokens, [&](int task) {
+      const int t = task / config_.kv_heads;
+      const HeadGroup heads = group(task % config_.kv_heads);
+      for (int s = 0; s < segments; ++s) merge(heads, t, first_segment + s, t * segments + s);
+      divide(heads, t);
     });
   }
 

@@ -114,11 +114,10 @@ Result<KvCache> KvCache::create(const Config& config, int capacity, KvType type)
 
 std::byte* KvCache::block_at(int layer, Side side, int kv_head, int position) const {
   const LayerRing& ring = layers_[layer];
-  const uint64_t positions = block_positions(type_), key_block = positions * row_size(type_, head_dim_, true);
+  const uint64_t positions = block_positions(type_);
   const uint64_t block = static_cast<uint64_t>(kv_head) * ring.blocks + position / positions % ring.blocks;
-  std::byte* keys = memory_.data() + ring.at;
-  if (side == kKeys) return keys + block * key_block;
-  return keys + kv_heads_ * ring.blocks * key_block + block * positions * row_size(type_, head_dim_, false);
+  std::byte* keys = memory_.data() + ring.at + block * positions * position_size(type_, head_dim_);
+  return side == kKeys ? keys : keys + positions * row_size(type_, head_dim_, true);
 }
 
 void KvCache::write(const KernelTable& kernels, int layer, int position, const float* k, const float* v) {
