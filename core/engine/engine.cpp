@@ -178,7 +178,7 @@ void Engine::describe(const GgufFile& file, int context_size, KvType kv_type) {
   info_.kv_type = kv_type;
   info_.weight_bytes = model_->weights.storage.size();
   info_.kv_bytes = KvCache::bytes(config, context_size, kv_type);
-  info_.workspace_bytes = Workspace::bytes(config);
+  info_.workspace_bytes = Workspace::bytes(config, model_->kernels->code_bytes);
   info_.has_chat_template = text_->has_chat_template();
   info_.template_error = text_->template_error();
   for (const TensorInfo& tensor : file.tensors()) {

@@ -58,7 +58,7 @@ Result<Estimate> estimate(std::vector<std::shared_ptr<const ByteSource>> parts, 
   found.context_size = context.value();
   found.trained_context = config.value().trained_context;
   found.kv_bytes = KvCache::bytes(config.value(), context.value(), found.kv_type);
-  found.workspace_bytes = Workspace::bytes(config.value());
+  found.workspace_bytes = Workspace::bytes(config.value(), find_kernels("")->code_bytes);
   if (const Result<void> fits = KvCache::check(config.value(), found.kv_type); !fits) {
     found.unsupported.push_back(fits.error().message);
   }

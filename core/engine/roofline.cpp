@@ -46,7 +46,7 @@ Result<Roofline> measure_roofline(const Engine& engine) {
   }
   add(weights.output);
   auto floats = AlignedBuffer::allocate(static_cast<uint64_t>(widest + rows) * sizeof(float), "roofline");
-  Result<InputBuffer> input = InputBuffer::create(static_cast<uint64_t>(widest));
+  Result<InputBuffer> input = InputBuffer::create(static_cast<uint64_t>(widest), model.kernels->code_bytes);
   if (!floats || !input) return floats ? input.error() : floats.error();
   float* row = floats->as<float>();
   std::fill_n(row, widest, 0.5f);

@@ -31,7 +31,7 @@ Result<std::unique_ptr<Session>> Session::create(const Engine& engine) {
   if (!cache) {
     return cache.error();
   }
-  Result<Workspace> workspace = Workspace::create(config);
+  Result<Workspace> workspace = Workspace::create(config, engine.model().kernels->code_bytes);
   if (!workspace) {
     return workspace.error();
   }

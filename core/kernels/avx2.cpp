@@ -19,6 +19,7 @@ struct Avx2 {
   using Bytes = __m256i;
   using CodePairs = __m256i;
   using Codes = __m256i;
+  using ActCode = int8_t;
   using Act = __m256i;
   using Sum = __m256i;        // i16x16: two partial sums a row
   using SignedSum = __m256i;  // i32x8

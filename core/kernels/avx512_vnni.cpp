@@ -19,6 +19,7 @@ struct Avx512Vnni {
   using CodePairs = __m512i;
   using Codes = __m512i;
   using Signed = __m512i;
+  using ActCode = int8_t;
   using Act = __m512i;
   using Sum = __m512i;  // i32x16
   using SignedSum = __m512i;

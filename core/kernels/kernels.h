@@ -62,10 +62,11 @@ struct Activations {
   int tokens = 0;
   int64_t width = 0;
   const float* values = nullptr;       ///< [tokens][width]
-  const int8_t* codes = nullptr;       ///< [tokens][width], -127…127
+  const std::byte* codes = nullptr;    ///< [tokens][width] of code_bytes each, -127…127, in the order of KernelTable::quantize_row
   const float* scales = nullptr;       ///< [tokens][width/32]
   const int32_t* half_sums = nullptr;  ///< [tokens][width/16] sum of 16 codes each
   const float* scaled_sums = nullptr;  ///< [tokens][width/32] scale · float(Σ codes)
+  int code_bytes = 1;                  ///< of the table that quantised them
 };
 
 /// Multiplies tiles [first_tile, last_tile) of `weights` with all tokens: out[token · out_stride + row].
@@ -139,8 +140,12 @@ struct KernelTable {
   std::string_view name;  ///< "scalar", "avx2", "avx512_vnni", "neon_dot", "wasm_simd128", "wasm_relaxed"
   int tile_rows;          ///< the PackedMatrix tile these kernels read
 
+  /// Bytes of an activation's code: 1, int8_t in the order of the values, or 2, int16_t with the middle two of each four values changed
+  /// about, so that a 32-bit word holds what a dot of 16-bit pairs takes.
+  int code_bytes;
+
   /// Quantises one row of `width` (a multiple of 32) values; output shapes as in Activations for one token.
-  void (*quantize_row)(const float* x, int64_t width, int8_t* codes, float* scales, int32_t* half_sums, float* scaled_sums);
+  void (*quantize_row)(const float* x, int64_t width, std::byte* codes, float* scales, int32_t* half_sums, float* scaled_sums);
 
   MatmulTable matmul;
 

@@ -6,7 +6,8 @@
 //   Bytes            4 codes per row                     load_bytes or_bytes look_up(Bytes 0…15, int8_t table[16])
 //                    move_bits<n, to>(Bytes, group)      bits n·group … of each byte moved to bit `to`, all others cleared
 //   Codes, Signed    Bytes made ready for dot            prepare(Bytes), prepare_signed(Bytes)
-//   Act              4 activations, the same in each row load_act(int8_t*)
+//   Act              4 activations, the same in each row load_act(ActCode*)
+//   ActCode          how an activation's code is kept: int8_t, or int16_t in the order that KernelTable::code_bytes tells
 //   Sum              running dot of Codes and Act        zero_sum dot(Sum, Codes, Act) widen(Sum) -> I32
 //   SignedSum        the same for Signed                 zero_signed_sum dot_signed widen_signed
 //   kSignedOffset    what prepare_signed adds to the codes of a Signed
@@ -109,7 +110,7 @@ struct BlockLoops {
   }
 
   template <int kTokens>
-  static Sums<kTokens> dot_block(const std::byte* block, const int8_t* const* codes) {
+  static Sums<kTokens> dot_block(const std::byte* block, const typename Isa::ActCode* const* codes) {
     static_assert(kCapacity >= 2);
     typename Dots::Sum low[kTokens], high[kTokens];
     Sums<kTokens> result;
@@ -210,9 +211,9 @@ struct BlockLoops {
   template <int kTokens>
   static void tile(const PackedMatrix& w, const Activations& x, int64_t tile_index, int first_token, float* out, int64_t out_stride) {
     const int64_t blocks = x.width / kActivationBlock;
-    const int8_t* codes[kTokens];
+    const typename Isa::ActCode* codes[kTokens];
 #pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) codes[t] = x.codes + (first_token + t) * x.width;
+    for (int t = 0; t < kTokens; ++t) codes[t] = reinterpret_cast<const typename Isa::ActCode*>(x.codes) + (first_token + t) * x.width;
     F32 acc[kTokens];
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) acc[t] = Isa::zero_f32();

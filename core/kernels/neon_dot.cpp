@@ -20,6 +20,7 @@ struct NeonDot {
   using CodePairs = int16x8_t;
   using Codes = int8x16_t;
   using Signed = int8x16_t;
+  using ActCode = int8_t;
   using Act = int8x16_t;
   using Sum = int32x4_t;
   using SignedSum = int32x4_t;

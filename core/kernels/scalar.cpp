@@ -25,7 +25,8 @@ float dot(const float* a, const float* b, int64_t n) {
   return sum_lanes(lanes);
 }
 
-void quantize_row(const float* x, int64_t width, int8_t* codes, float* scales, int32_t* half_sums, float* scaled_sums) {
+void quantize_row(const float* x, int64_t width, std::byte* code_row, float* scales, int32_t* half_sums, float* scaled_sums) {
+  auto* codes = reinterpret_cast<int8_t*>(code_row);
   for (int64_t b = 0; b < width / kActivationBlock; ++b) {
     const float* block = x + b * kActivationBlock;
     float amax = 0.0f;
@@ -49,7 +50,7 @@ void matmul_row(const PackedMatrix& w, const Activations& x, int64_t row, float*
   for (int64_t b = 0; b < blocks; ++b) {
     const BlockCodes weights = read_block(w, row, b);
     for (int t = 0; t < x.tokens; ++t) {
-      const int8_t* codes = x.codes + t * x.width + b * kActivationBlock;
+      const auto* codes = reinterpret_cast<const int8_t*>(x.codes + t * x.width + b * kActivationBlock);
       int32_t low = 0, high = 0;
       for (int i = 0; i < 16; ++i) low += weights.codes[i] * codes[i];
       for (int i = 16; i < 32; ++i) high += weights.codes[i] * codes[i];
@@ -201,6 +202,7 @@ void widen_f16(const uint16_t* in, int64_t n, float* out) {
 const KernelTable kScalarKernels = {
     .name = "scalar",
     .tile_rows = kTileRows,
+    .code_bytes = 1,
     .quantize_row = quantize_row,
     .matmul = scalar_matmul_table(),
     .rms_norm = rms_norm,

@@ -23,6 +23,7 @@ constexpr KernelTable simd_kernel_table(std::string_view name) {
   return {
       .name = name,
       .tile_rows = Isa::kRows,
+      .code_bytes = sizeof(typename Isa::ActCode),
       .quantize_row = Vector::quantize_row,
       .matmul = matmul_table<Isa>(),
       .rms_norm = Vector::rms_norm,

@@ -37,7 +37,8 @@ struct VectorLoops {
     return wide;
   }
 
-  static void quantize_row(const float* x, int64_t width, int8_t* codes, float* scales, int32_t* half_sums, float* scaled_sums) {
+  static void quantize_row(const float* x, int64_t width, std::byte* code_row, float* scales, int32_t* half_sums, float* scaled_sums) {
+    auto* codes = reinterpret_cast<typename Isa::ActCode*>(code_row);
     for (int64_t b = 0; b < width / kActivationBlock; ++b, x += kActivationBlock, codes += kActivationBlock) {
       F32 largest = Isa::zero_f32();
       for (int i = 0; i < kActivationBlock; i += kLanes) largest = Isa::max(Isa::abs(Isa::load_floats(x + i)), largest);

@@ -20,6 +20,7 @@ struct WasmLanes {
   using I32 = v128_t;
   using Bytes = v128_t;
   using CodePairs = v128_t;
+  using ActCode = int8_t;
 
   static F32 zero_f32() { return wasm_f32x4_const_splat(0.0f); }
   static I32 zero_i32() { return wasm_i32x4_const_splat(0); }
@@ -101,7 +102,10 @@ struct WasmLanes {
     const v128_t low = wasm_i16x8_narrow_i32x4(round(x, factor), round(x + 4, factor));
     const v128_t high = wasm_i16x8_narrow_i32x4(round(x + 8, factor), round(x + 12, factor));
     wasm_v128_store(codes, wasm_i8x16_narrow_i16x8(low, high));
-    v128_t sums = wasm_i32x4_dot_i16x8(wasm_i16x8_add(low, high), wasm_i16x8_const_splat(1));
+    return sum_words(wasm_i16x8_add(low, high));
+  }
+  static int32_t sum_words(v128_t words) {
+    v128_t sums = wasm_i32x4_dot_i16x8(words, wasm_i16x8_const_splat(1));
     sums = wasm_i32x4_add(sums, wasm_i32x4_shuffle(sums, sums, 2, 3, 0, 1));
     return wasm_i32x4_extract_lane(sums, 0) + wasm_i32x4_extract_lane(sums, 1);
   }

@@ -167,14 +167,13 @@ void KvCache::write_row(const KernelTable& kernels, const float* from, Side side
       break;
     }
     case KvType::kQ8_0: {
-      int8_t codes[kMaxWidenedHeadDim];
-      float scales[kMaxWidenedHeadDim / kActivationBlock], scaled_sums[kMaxWidenedHeadDim / kActivationBlock];
-      int32_t half_sums[kMaxWidenedHeadDim / 16];
-      kernels.quantize_row(from, head_dim_, codes, scales, half_sums, scaled_sums);
       auto* to = reinterpret_cast<int8_t*>(chunk);
       auto* scales_to = reinterpret_cast<float*>(chunk + kAttentionChunk * head_dim_) + slot;
-      for (int i = 0; i < head_dim_; ++i) to[at(i)] = codes[i];
-      for (int b = 0; b < head_dim_ / kActivationBlock; ++b) scales_to[b * kAttentionChunk] = scales[b];
+      for (int first = 0; first < head_dim_; first += 32, scales_to += kAttentionChunk) {
+        int16_t codes[32];
+        *scales_to = kernels.quantize_words(from + first, 32, 127, codes);
+        for (int i = 0; i < 32; ++i) to[at(first + i)] = static_cast<int8_t>(codes[i]);
+      }
       break;
     }
     case KvType::kQ16: break;  // write_codes

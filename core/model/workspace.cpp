@@ -41,14 +41,14 @@ uint64_t hidden_values(const Config& c) { return static_cast<uint64_t>(Workspace
 
 }  // namespace
 
-uint64_t Workspace::bytes(const Config& config) {
+uint64_t Workspace::bytes(const Config& config, int code_bytes) {
   uint64_t floats = 0;
   for (uint64_t size : buffer_floats(config)) floats += size;
-  return floats * sizeof(float) + InputBuffer::bytes(input_values(config)) + InputBuffer::bytes(hidden_values(config)) +
+  return floats * sizeof(float) + InputBuffer::bytes(input_values(config), code_bytes) + InputBuffer::bytes(hidden_values(config), code_bytes) +
          ExpertBuffers::bytes(config);
 }
 
-Result<Workspace> Workspace::create(const Config& config) {
+Result<Workspace> Workspace::create(const Config& config, int code_bytes) {
   Workspace workspace;
   const auto sizes = buffer_floats(config);
   uint64_t floats = 0;
@@ -56,10 +56,10 @@ Result<Workspace> Workspace::create(const Config& config) {
   auto memory = AlignedBuffer::allocate(floats * sizeof(float), "activations");
   if (!memory) return memory.error();
   workspace.memory_ = std::move(*memory);
-  auto input = InputBuffer::create(input_values(config));
+  auto input = InputBuffer::create(input_values(config), code_bytes);
   if (!input) return input.error();
   workspace.input = std::move(*input);
-  auto hidden = InputBuffer::create(hidden_values(config));
+  auto hidden = InputBuffer::create(hidden_values(config), code_bytes);
   if (!hidden) return hidden.error();
   workspace.hidden = std::move(*hidden);
   auto experts = ExpertBuffers::create(config);

@@ -19,8 +19,9 @@ class Workspace {
   static_assert(kMaxBatch <= KvCache::kMargin, "a batch is written to the cache before it is read");
   static constexpr int kMaxLogits = 8;  ///< positions whose logits are held at once
 
-  static Result<Workspace> create(const Config& config);
-  static uint64_t bytes(const Config& config);
+  /// `code_bytes` of the KernelTable that will run on it.
+  static Result<Workspace> create(const Config& config, int code_bytes);
+  static uint64_t bytes(const Config& config, int code_bytes);
 
   float* x = nullptr;                          ///< [B][width] residual stream
   float* normed = nullptr;                     ///< [B][width] normed input of a block; block output before it is added

@@ -4,15 +4,18 @@
 
 namespace tessera {
 
-uint64_t InputBuffer::bytes(uint64_t values) { return values + values / 32 * 4 + values / 16 * 4 + values / 32 * 4; }
+uint64_t InputBuffer::bytes(uint64_t values, int code_bytes) {
+  return values * code_bytes + values / 32 * 4 + values / 16 * 4 + values / 32 * 4;
+}
 
-Result<InputBuffer> InputBuffer::create(uint64_t values) {
+Result<InputBuffer> InputBuffer::create(uint64_t values, int code_bytes) {
   InputBuffer buffer;
+  buffer.code_bytes_ = code_bytes;
   struct Part {
     AlignedBuffer* target;
     uint64_t bytes;
   };
-  for (const Part& part : {Part{&buffer.codes_, values}, Part{&buffer.scales_, values / 32 * 4}, Part{&buffer.half_sums_, values / 16 * 4},
+  for (const Part& part : {Part{&buffer.codes_, values * code_bytes}, Part{&buffer.scales_, values / 32 * 4}, Part{&buffer.half_sums_, values / 16 * 4},
                            Part{&buffer.scaled_sums_, values / 32 * 4}}) {
     auto memory = AlignedBuffer::allocate(part.bytes, "quantised activations");
     if (!memory) return memory.error();
@@ -24,7 +27,8 @@ Result<InputBuffer> InputBuffer::create(uint64_t values) {
 Activations InputBuffer::view(const float* x, int tokens, int64_t width) {
   Activations view{.tokens = tokens, .width = width, .values = x};
   if (width % kActivationBlock != 0) return view;
-  view.codes = codes_.as<int8_t>();
+  view.codes = codes_.data();
+  view.code_bytes = code_bytes_;
   view.scales = scales_.as<float>();
   view.half_sums = half_sums_.as<int32_t>();
   view.scaled_sums = scaled_sums_.as<float>();
@@ -34,14 +38,15 @@ Activations InputBuffer::view(const float* x, int tokens, int64_t width) {
 void InputBuffer::quantize(const KernelTable& kernels, const Activations& input, int token, int64_t first, int64_t end) {
   if (input.codes == nullptr) return;
   const int64_t at = token * input.width + first;
-  kernels.quantize_row(input.values + at, end - first, codes_.as<int8_t>() + at, scales_.as<float>() + at / 32,
+  kernels.quantize_row(input.values + at, end - first, codes_.data() + at * code_bytes_, scales_.as<float>() + at / 32,
                        half_sums_.as<int32_t>() + at / 16, scaled_sums_.as<float>() + at / 32);
 }
 
 Activations some_tokens(const Activations& x, int first, int count) {
   Activations part{.tokens = count, .width = x.width, .values = x.values + first * x.width};
   if (x.codes == nullptr) return part;
-  part.codes = x.codes + first * x.width;
+  part.codes = x.codes + first * x.width * x.code_bytes;
+  part.code_bytes = x.code_bytes;
   part.scales = x.scales + first * (x.width / kActivationBlock);
   part.half_sums = x.half_sums + first * (x.width / 16);
   part.scaled_sums = x.scaled_sums + first * (x.width / kActivationBlock);

@@ -24,9 +24,9 @@ class ProductObserver {
 /// Room for the quantised form of one product's input; reused for every product of a forward pass.
 class InputBuffer {
  public:
-  /// `max_values`: the largest tokens · width of a view().
-  static Result<InputBuffer> create(uint64_t max_values);
-  static uint64_t bytes(uint64_t max_values);
+  /// `max_values`: the largest tokens · width of a view(); `code_bytes` of the kernels that will quantise.
+  static Result<InputBuffer> create(uint64_t max_values, int code_bytes);
+  static uint64_t bytes(uint64_t max_values, int code_bytes);
 
   /// Describes x [tokens][width] (kept by reference as the f32 form) as the input of products; each token must then be quantised.
   Activations view(const float* x, int tokens, int64_t width);
@@ -40,6 +40,7 @@ class InputBuffer {
 
  private:
   AlignedBuffer codes_, scales_, half_sums_, scaled_sums_;
+  int code_bytes_ = 1;
 };
 
 /// One weight matrix, its input x [tokens][weights.width] and where its result goes: out [tokens][weights.rows].

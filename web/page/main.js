@@ -62,7 +62,8 @@ async function loadModel({ model, name, takeOver, signal, onProgress }) {
   byId('new-chat').hidden = false;
   byId('topbar-title').textContent = name;
   view.setContinues(format.continues);
-  view.setHint(`${name} is ready. It is small: good with words and simple tasks, weak on facts.`);
+  const small = engine.info.parameters < 1e9 ? ' It is small: good with words and simple tasks, weak on facts.' : '';
+  view.setHint(`${name} is ready.${small}`);
   view.setNotices(chatNotices(engine.info));
   await chat.open(chat.conversation);
   announce(`${name} is ready.`);

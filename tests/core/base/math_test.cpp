@@ -2,11 +2,25 @@
 #include "core/base/math.h"
 
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 
 #include "doctest/doctest.h"
 
 namespace tessera {
+
+TEST_CASE("exp_weight is accurate for what a softmax gives it") {
+  for (float x = 0.0f; x >= -87.0f; x -= 0.0137f) {
+    CAPTURE(x);
+    const double expected = std::exp(static_cast<double>(x));
+    REQUIRE(std::fabs(exp_weight(x) - expected) <= 8e-6 * expected);
+  }
+  CHECK(exp_weight(0.0f) == 1.0f);
+  for (const float x : {-std::numeric_limits<float>::infinity(), -1000.0f, NAN}) {
+    CHECK(exp_weight(x) > 0.0f);
+    CHECK(exp_weight(x) < 2e-38f);
+  }
+}
 
 TEST_CASE("exp_f32 is accurate and well defined everywhere") {
   for (float x = -86.9f; x < 87.9f; x += 0.00717f) {

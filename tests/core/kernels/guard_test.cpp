@@ -29,7 +29,7 @@ TEST_CASE("products stay within their operands") {
         for (const int tokens : {1, 4, 9}) {
           const Input in = quantize(*kernels, random_floats(rng, tokens * width, 1.0f), tokens, width);
           Guarded<float> values(in.values), scales(in.scales), scaled_sums(in.scaled_sums), out(tokens * rows);
-          Guarded<int8_t> codes(in.codes);
+          Guarded<std::byte> codes(in.codes);
           Guarded<int32_t> half_sums(in.half_sums);
           const Activations x{tokens, width, values.data(), codes.data(), scales.data(), half_sums.data(), scaled_sums.data()};
           kernels->matmul_for(facts.dtype)(packed.matrix, x, 0, packed.matrix.tiles(), out.data(), rows);
@@ -76,7 +76,7 @@ TEST_CASE("vector kernels stay within their operands") {
       kernels->widen_f16(halves.data(), n, out.data());
       CHECK(out.copy() == std::vector<float>(n, 1.0f));
       if (n % 32 != 0) continue;
-      Guarded<int8_t> codes(n);
+      Guarded<std::byte> codes(n * kernels->code_bytes);
       Guarded<float> scales(n / 32), scaled_sums(n / 32);
       Guarded<int32_t> half_sums(n / 16);
       kernels->quantize_row(x.data(), n, codes.data(), scales.data(), half_sums.data(), scaled_sums.data());

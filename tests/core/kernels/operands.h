@@ -93,7 +93,7 @@ inline Packed pack(DType dtype, const std::vector<std::byte>& bytes, int64_t wid
 
 struct Input {
   std::vector<float> values, scales, scaled_sums;
-  std::vector<int8_t> codes;
+  std::vector<std::byte> codes;
   std::vector<int32_t> half_sums;
   Activations view;
 };
@@ -101,15 +101,15 @@ struct Input {
 inline Input quantize(const KernelTable& kernels, std::vector<float> values, int tokens, int64_t width) {
   Input in;
   in.values = std::move(values);
-  in.codes.resize(tokens * width);
+  in.codes.resize(tokens * width * kernels.code_bytes);
   in.scales.resize(tokens * width / 32);
   in.scaled_sums.resize(tokens * width / 32);
   in.half_sums.resize(tokens * width / 16);
   for (int t = 0; t < tokens; ++t) {
-    kernels.quantize_row(in.values.data() + t * width, width, in.codes.data() + t * width, in.scales.data() + t * width / 32,
+    kernels.quantize_row(in.values.data() + t * width, width, in.codes.data() + t * width * kernels.code_bytes, in.scales.data() + t * width / 32,
                          in.half_sums.data() + t * width / 16, in.scaled_sums.data() + t * width / 32);
   }
-  in.view = {tokens, width, in.values.data(), in.codes.data(), in.scales.data(), in.half_sums.data(), in.scaled_sums.data()};
+  in.view = {tokens, width, in.values.data(), in.codes.data(), in.scales.data(), in.half_sums.data(), in.scaled_sums.data(), kernels.code_bytes};
   return in;
 }
 

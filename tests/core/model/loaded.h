@@ -49,7 +49,7 @@ inline std::vector<float> all_logits(Loaded& loaded, const std::vector<int32_t>&
                                      int context = 0) {
   const Config& config = loaded.model.config;
   auto cache = KvCache::create(config, context > 0 ? context : static_cast<int>(tokens.size()), kv);
-  auto workspace = Workspace::create(config);
+  auto workspace = Workspace::create(config, loaded.model.kernels->code_bytes);
   REQUIRE(cache);
   REQUIRE(workspace);
   std::vector<float> logits;

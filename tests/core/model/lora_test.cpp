@@ -23,7 +23,7 @@ std::shared_ptr<const Adapter> adapter_for(const GgufFile& file, const Config& c
 std::vector<float> adapted_logits(Loaded& loaded, const std::vector<int32_t>& tokens, const std::vector<ActiveAdapter>& adapters,
                                   int batch) {
   auto cache = KvCache::create(loaded.model.config, static_cast<int>(tokens.size()), KvType::kF32);
-  auto workspace = Workspace::create(loaded.model.config);
+  auto workspace = Workspace::create(loaded.model.config, loaded.model.kernels->code_bytes);
   auto set = AdapterSet::create(adapters, Workspace::kMaxBatch);
   REQUIRE(cache);
   REQUIRE(workspace);

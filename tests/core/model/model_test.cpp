@@ -49,7 +49,7 @@ TEST_CASE("a window layer's ring gives the bits of a cache that keeps everything
     Config no_windows = full.model.config;
     no_windows.window = 0;
     auto cache = KvCache::create(no_windows, static_cast<int>(tokens.size()), kv);
-    auto workspace = Workspace::create(full.model.config);
+    auto workspace = Workspace::create(full.model.config, full.model.kernels->code_bytes);
     REQUIRE(cache);
     REQUIRE(workspace);
     const int vocab = full.model.config.vocab_size;
@@ -76,7 +76,7 @@ TEST_CASE("a truncated timeline gives the bits of a fresh one") {
   Loaded loaded(file, *find_kernels(""), 2);
   const auto tokens = some_tokens(50, loaded.model.config.vocab_size);
   auto cache = KvCache::create(loaded.model.config, 64, KvType::kQ16);
-  auto workspace = Workspace::create(loaded.model.config);
+  auto workspace = Workspace::create(loaded.model.config, loaded.model.kernels->code_bytes);
   const auto other = some_tokens(60, loaded.model.config.vocab_size / 2);
   forward(loaded.model, loaded.pool, std::span(tokens).first(30), *cache, *workspace);
   forward(loaded.model, loaded.pool, std::span(other).first(20), *cache, *workspace);

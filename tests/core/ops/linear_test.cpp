@@ -51,7 +51,7 @@ TEST_CASE("a row quantised in parts has the bits of the whole") {
   const int64_t width = 160;
   const std::vector<float> values = random_floats(rng, 2 * width, 3.0f);
   const KernelTable& kernels = *find_kernels("");
-  InputBuffer buffer = std::move(InputBuffer::create(2 * width).value());
+  InputBuffer buffer = std::move(InputBuffer::create(2 * width, kernels.code_bytes).value());
   const Activations view = buffer.view(values.data(), 2, width);
   for (const int token : {1, 0}) {
     for (const int64_t first : {96, 0}) buffer.quantize(kernels, view, token, first, first == 0 ? 96 : width);
