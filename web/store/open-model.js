@@ -11,7 +11,7 @@ import { fetchText } from './network.js';
 import { ProgressMeter } from './progress.js';
 import { checkLoadable, checkSpace, isQuotaError, quotaError } from './quota.js';
 import { joinedReader } from './readers.js';
-import { chunkCount, recordOfFiles, recordOfManifest } from './records.js';
+import { chunkCount, expectedHash, recordOfFiles, recordOfManifest } from './records.js';
 
 /** @typedef {import('./contract.js').Backend} Backend */
 /** @typedef {import('./contract.js').SyncReader} SyncReader */
@@ -55,6 +55,9 @@ import { chunkCount, recordOfFiles, recordOfManifest } from './records.js';
  */
 
 const kMaxManifestBytes = 16 << 20;
+const kNotKept =
+  'Some of what was stored is of no use any more, because the model has changed or an older version of this program stored it, so ' +
+  'it is fetched again.';
 
 /**
  * Worker only. A model that is stored completely is opened without any request.
@@ -115,8 +118,10 @@ async function openUrl(url, options, environment) {
 /** @param {Job} job */
 async function fetchModel(job) {
   const { url, backend, folder, network, signal, onProgress, mostBytes } = job;
+  const stored = folder.storedBytes;
   const record = new URL(url).pathname.endsWith('.json') ? await manifestRecord(job) : await filesRecord(job);
   const progress = new ProgressMeter('download', knownBytes(record), onProgress);
+  if (folder.storedBytes < stored) progress.note = kNotKept;
   const { persistent } = backend;
   await downloadModel(record, { folder, progress, signal, network, persistent, mostBytes });
   const bytes = Number(knownBytes(record));
@@ -137,9 +142,12 @@ async function manifestRecord({ url, backend, folder, network, signal, mostBytes
   };
   for (const source of record.sources) folder.recall(source);
   const wanted = new Map(record.sources.map((source) => [source.key, source]));
-  await folder.keepOnly(
-    (key, index) => wanted.get(key)?.bytes != null && folder.has(/** @type {any} */ (wanted.get(key)), index),
-  );
+  await folder.keepOnly((key, index) => {
+    const source = wanted.get(key);
+    // Without the record nobody knows in which way a chunk of a larger shard was hashed.
+    if (!source || (folder.record === null && expectedHash(source, index) === null)) return false;
+    return folder.has(source, index);
+  });
   const missing = record.sources.reduce((sum, source) => sum + Number(source.bytes) - folder.storedBytesOf(source), 0);
   if (backend.persistent) await checkSpace(missing);
   await folder.save(record);
