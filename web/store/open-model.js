@@ -171,25 +171,28 @@ async function filesRecord({ url, folder, network, kind }) {
  */
 async function openSources(folder, backend) {
   const { name, split, sources } = /** @type {import('./records.js').ModelRecord} */ (folder.record);
-  /** @type {Map<string, OpenFile>} */
+  /** @type {Map<string, Promise<OpenFile>>} */
   const byName = new Map(); // equal shards are kept once
-  const close = () => byName.forEach((file) => file.close());
+  const close = async () => {
+    for (const file of await Promise.allSettled(byName.values())) if (file.status === 'fulfilled') file.value.close();
+  };
   try {
-    const readers = [];
-    for (const source of sources) {
-      const chunks = [];
-      for (let i = 0; i < chunkCount(source); ++i) {
-        const chunk = `${source.key}.${i}`;
-        const file = byName.get(chunk) ?? (await folder.open(source, i));
-        byName.set(chunk, file);
-        chunks.push(file);
-      }
-      readers.push(joinedReader(chunks));
-    }
+    // All at once: each takes the browser some milliseconds, most of them waiting.
+    const readers = await Promise.all(
+      sources.map(async (source) => {
+        const chunks = Array.from({ length: chunkCount(source) }, (_, i) => {
+          const chunk = `${source.key}.${i}`;
+          const file = byName.get(chunk) ?? folder.open(source, i);
+          byName.set(chunk, file);
+          return file;
+        });
+        return joinedReader(await Promise.all(chunks));
+      }),
+    );
     const parts = split ? readers : [joinedReader(readers)];
-    return { name, parts, storedIn: backend.kind, close: async () => close() };
+    return { name, parts, storedIn: backend.kind, close };
   } catch (error) {
-    close();
+    await close();
     throw error;
   }
 }
