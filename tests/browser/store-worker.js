@@ -1,28 +1,33 @@
-/** The worker of the store tests: runs the store contract over one real backend, or opens a model as the engine's worker does. */
+/** The worker of the store tests: runs a suite over one real backend, or opens a model as the engine's worker does. */
 import { createCacheBackend } from '../../web/store/cache-backend.js';
 import { createOpfsBackend } from '../../web/store/opfs-backend.js';
 import { openModel } from '../../web/store/open-model.js';
 import { startSha256 } from '../../web/store/hash.js';
 import { TesseraError } from '../../web/base/errors.js';
+import { oldRecords } from '../web/old-records.mjs';
 import { contract } from '../web/store-contract.mjs';
 
 const kFactories = { opfs: createOpfsBackend, cache: createCacheBackend };
+const kSuites = { contract, oldRecords };
 
-/** @param {{backend: 'opfs' | 'cache'}} message */
-async function runContract({ backend: kind }) {
+/** @param {{backend: 'opfs' | 'cache', suite: keyof typeof kSuites}} message */
+async function runSuite({ backend: kind, suite }) {
   const backend = await kFactories[kind]();
   if (!backend) return { missing: true };
+  const empty = async () => {
+    for (const { path } of await backend.list()) await backend.deleteFolder(path.split('/', 1)[0]);
+  };
   const results = [];
-  for (const { name, run } of contract) {
-    for (const folder of ['m1', 'm2', 'm22']) await backend.deleteFolder(folder);
+  for (const { name, run } of kSuites[suite]) {
+    await empty();
     try {
-      await run(backend);
+      await run(backend, `${location.origin}/`);
       results.push({ name, error: '' });
     } catch (error) {
       results.push({ name, error: String(/** @type {any} */ (error)?.stack ?? error) });
     }
   }
-  for (const folder of ['m1', 'm2', 'm22']) await backend.deleteFolder(folder);
+  await empty();
   return { results };
 }
 
@@ -101,6 +106,6 @@ async function plainDownload({ url }) {
 }
 
 /** @type {Record<string, (message: any) => Promise<unknown>>} */
-const tasks = { contract: runContract, download, plain: plainDownload };
+const tasks = { suite: runSuite, download, plain: plainDownload };
 
 self.onmessage = async ({ data }) => self.postMessage(await (tasks[data.task] ?? open)(data));

@@ -63,8 +63,9 @@ test('damaged and missing parts', { skip: skipReason(), timeout: 240_000 }, asyn
     site.faults.reply = () => null;
     site.requests.length = 0;
     await startModel(page);
-    const shards = site.modelRequests().filter((path) => !path.endsWith('manifest.json'));
-    assert.ok(shards.length < manifest.shards.length, `fetched again: ${shards}`);
+    // The start page may read the head of the first one meanwhile, to say what the model needs.
+    const shards = new Set(site.modelRequests().filter((path) => !path.endsWith('manifest.json')));
+    assert.ok(shards.size < manifest.shards.length, `fetched again: ${[...shards]}`);
     assert.match(await ask(page, kQuestion), kExpected);
   });
 });

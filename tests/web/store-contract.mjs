@@ -9,7 +9,7 @@
  * @param {boolean} condition
  * @param {string} message
  */
-function expect(condition, message) {
+export function expect(condition, message) {
   if (!condition) throw new Error(message);
 }
 
@@ -18,7 +18,7 @@ function expect(condition, message) {
  * @param {unknown} expected
  * @param {string} what
  */
-function expectEqual(found, expected, what) {
+export function expectEqual(found, expected, what) {
   const [a, b] = [JSON.stringify(found), JSON.stringify(expected)];
   expect(a === b, `${what}: expected ${b}, found ${a}`);
 }

@@ -16,6 +16,7 @@ import { mismatch, Span } from './span.js';
  * @typedef {object} DownloadContext
  * @property {import('./model-folder.js').ModelFolder} folder
  * @property {import('./progress.js').ProgressMeter} progress
+ * @property {Uint8Array<ArrayBuffer>[]} spare memory of earlier spans
  * @property {AbortSignal} signal
  * @property {import('./network.js').NetworkOptions} network
  * @property {number} [mostBytes] of a model that can be loaded
@@ -30,11 +31,11 @@ const kMostRestarts = 2;
 
 /**
  * @param {ModelRecord} record completed as sizes and hashes become known, and saved
- * @param {Omit<DownloadContext, 'suspects'>} options
+ * @param {Omit<DownloadContext, 'suspects' | 'spare'>} options
  */
 export async function downloadModel(record, options) {
   const { folder, progress } = options;
-  const context = { ...options, suspects: new Set() };
+  const context = { ...options, suspects: new Set(), spare: [] };
   const missing = missingChunks(record, folder).reduce((sum, { source, index }) => sum + chunkSize(source, index), 0);
   progress.add(record.sources.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0) - missing);
   try {
@@ -92,6 +93,7 @@ async function round(record, context) {
  */
 async function fetchInto(source, first, last, context) {
   const span = new Span(source, first, last, context);
+  span.prepare();
   try {
     await fetchSpan(source, span, context);
   } catch (error) {

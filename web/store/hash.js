@@ -13,8 +13,8 @@ export async function sha256(bytes) {
 
 /**
  * The hash of a chunk whose blocks arrive one after another: the SHA-256 of the text of their SHA-256s (64 hex digits each), or,
- * where the chunk is not cut, of its bytes. The browser hashes a block on a thread of its own while the next one arrives; of a large block it first makes a copy in fresh
- * memory, which takes about as long as to hash it.
+ * where the chunk is not cut, of its bytes. Firefox hashes on a thread of its own while the next block arrives, Chromium on the one that
+ * asks. Of a block beyond 512 KB either first makes a copy in fresh memory, which takes about half as long as to hash it.
  */
 export class ChunkHash {
   /** @type {Promise<string>[]} */

@@ -29,6 +29,8 @@ export class ModelFolder {
   record = null;
   /** 'KEY.INDEX' → chunk. @type {Map<string, StoredChunk>} */
   #chunks = new Map();
+  /** What is none of ours: an older version kept its files under other names. @type {import('./contract.js').StoredFile[]} */
+  #strays = [];
 
   /**
    * @param {Backend} backend
@@ -51,9 +53,10 @@ export class ModelFolder {
     for (const { path, bytes } of files ?? (await backend.list(id))) {
       const name = path.slice(id.length + 1);
       const [, place, hash] = kChunkName.exec(name) ?? [];
-      if (place) folder.#chunks.set(place, { path, bytes, hash });
       const [, serial] = kRecordName.exec(name) ?? [];
-      if (serial) serials.push(Number(serial));
+      if (place) folder.#chunks.set(place, { path, bytes, hash });
+      else if (serial) serials.push(Number(serial));
+      else if (name !== kUsedFile) folder.#strays.push({ path, bytes });
     }
     for (const serial of serials.sort((a, b) => b - a)) {
       folder.#serial = Math.max(folder.#serial, serial);
@@ -64,7 +67,7 @@ export class ModelFolder {
   }
 
   get storedBytes() {
-    return [...this.#chunks.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    return [...this.#chunks.values(), ...this.#strays].reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /** Bytes that are there of the sources of this record. @param {Source} source */
@@ -99,11 +102,14 @@ export class ModelFolder {
     return source.pins !== null && source.pins.every((_, index) => this.has(source, index));
   }
 
-  /** Takes over what the record says of the chunks of that source, if it was cut in the same way. @param {Source} source */
+  /** A source stays cut and hashed as its stored chunks are, which an older version may have done otherwise. @param {Source} source */
   recall(source) {
-    const { key, chunkBytes } = source;
-    const known = this.record?.sources.find((other) => other.key === key && other.chunkBytes === chunkBytes);
-    if (known) Object.assign(source, { pins: known.pins, blockBytes: known.blockBytes });
+    const known = this.record?.sources.find(({ key, bytes }) => key === source.key && bytes === source.bytes);
+    if (!known) return;
+    const { chunkBytes, blockBytes = 0, pins } = known;
+    // Of such a source the manifest had a hash in blocks once; the one that it has now cannot be compared with it.
+    if (pins === null && blockBytes > 0 && chunkCount(known) === 1) return;
+    Object.assign(source, { chunkBytes, blockBytes, pins });
   }
 
   get complete() {
@@ -180,8 +186,9 @@ export class ModelFolder {
     return chunk.path;
   }
 
-  /** Deletes the chunks that the predicate does not want. @param {(key: string, index: number) => boolean} wanted */
+  /** Deletes the chunks that the predicate does not want, and what is no chunk. @param {(key: string, index: number) => boolean} wanted */
   async keepOnly(wanted) {
+    for (const { path } of this.#strays.splice(0)) await this.#backend.delete(path);
     for (const [place, { path }] of [...this.#chunks]) {
       const [key, index] = place.split('.');
       if (wanted(key, Number(index))) continue;

@@ -11,7 +11,7 @@ import { fetchText } from './network.js';
 import { ProgressMeter } from './progress.js';
 import { checkLoadable, checkSpace, isQuotaError, quotaError } from './quota.js';
 import { joinedReader } from './readers.js';
-import { chunkCount, recordOfFiles, recordOfManifest } from './records.js';
+import { chunkCount, expectedHash, recordOfFiles, recordOfManifest } from './records.js';
 
 /** @typedef {import('./contract.js').Backend} Backend */
 /** @typedef {import('./contract.js').SyncReader} SyncReader */
@@ -55,6 +55,9 @@ import { chunkCount, recordOfFiles, recordOfManifest } from './records.js';
  */
 
 const kMaxManifestBytes = 16 << 20;
+const kNotKept =
+  'Some of what was stored is of no use any more, because the model has changed or an older version of this program stored it, so ' +
+  'it is fetched again.';
 
 /**
  * Worker only. A model that is stored completely is opened without any request.
@@ -115,8 +118,10 @@ async function openUrl(url, options, environment) {
 /** @param {Job} job */
 async function fetchModel(job) {
   const { url, backend, folder, network, signal, onProgress, mostBytes } = job;
+  const stored = folder.storedBytes;
   const record = new URL(url).pathname.endsWith('.json') ? await manifestRecord(job) : await filesRecord(job);
   const progress = new ProgressMeter('download', knownBytes(record), onProgress);
+  if (folder.storedBytes < stored) progress.note = kNotKept;
   const { persistent } = backend;
   await downloadModel(record, { folder, progress, signal, network, persistent, mostBytes });
   const bytes = Number(knownBytes(record));
@@ -137,9 +142,12 @@ async function manifestRecord({ url, backend, folder, network, signal, mostBytes
   };
   for (const source of record.sources) folder.recall(source);
   const wanted = new Map(record.sources.map((source) => [source.key, source]));
-  await folder.keepOnly(
-    (key, index) => wanted.get(key)?.bytes != null && folder.has(/** @type {any} */ (wanted.get(key)), index),
-  );
+  await folder.keepOnly((key, index) => {
+    const source = wanted.get(key);
+    // Without the record nobody knows in which way a chunk of a larger shard was hashed.
+    if (!source || (folder.record === null && expectedHash(source, index) === null)) return false;
+    return folder.has(source, index);
+  });
   const missing = record.sources.reduce((sum, source) => sum + Number(source.bytes) - folder.storedBytesOf(source), 0);
   if (backend.persistent) await checkSpace(missing);
   await folder.save(record);
@@ -163,25 +171,28 @@ async function filesRecord({ url, folder, network, kind }) {
  */
 async function openSources(folder, backend) {
   const { name, split, sources } = /** @type {import('./records.js').ModelRecord} */ (folder.record);
-  /** @type {Map<string, OpenFile>} */
+  /** @type {Map<string, Promise<OpenFile>>} */
   const byName = new Map(); // equal shards are kept once
-  const close = () => byName.forEach((file) => file.close());
+  const close = async () => {
+    for (const file of await Promise.allSettled(byName.values())) if (file.status === 'fulfilled') file.value.close();
+  };
   try {
-    const readers = [];
-    for (const source of sources) {
-      const chunks = [];
-      for (let i = 0; i < chunkCount(source); ++i) {
-        const chunk = `${source.key}.${i}`;
-        const file = byName.get(chunk) ?? (await folder.open(source, i));
-        byName.set(chunk, file);
-        chunks.push(file);
-      }
-      readers.push(joinedReader(chunks));
-    }
+    // All at once: each takes the browser some milliseconds, most of them waiting.
+    const readers = await Promise.all(
+      sources.map(async (source) => {
+        const chunks = Array.from({ length: chunkCount(source) }, (_, i) => {
+          const chunk = `${source.key}.${i}`;
+          const file = byName.get(chunk) ?? folder.open(source, i);
+          byName.set(chunk, file);
+          return file;
+        });
+        return joinedReader(await Promise.all(chunks));
+      }),
+    );
     const parts = split ? readers : [joinedReader(readers)];
-    return { name, parts, storedIn: backend.kind, close: async () => close() };
+    return { name, parts, storedIn: backend.kind, close };
   } catch (error) {
-    close();
+    await close();
     throw error;
   }
 }

@@ -35,11 +35,25 @@ export async function createOpfsBackend() {
  * @returns {Backend}
  */
 function backendIn(root) {
+  /** Asked for once: each asking takes as long as to make a file. @type {Map<string, Promise<FileSystemDirectoryHandle>>} */
+  const directories = new Map();
+  /**
+   * @param {string} folder
+   * @param {FileSystemGetDirectoryOptions} [options]
+   */
+  const directoryHandle = (folder, options) => {
+    const known = directories.get(folder);
+    if (known) return known;
+    const asked = root.getDirectoryHandle(folder, options);
+    directories.set(folder, asked);
+    asked.catch(() => directories.delete(folder));
+    return asked;
+  };
   /** @param {string} path */
   const fileHandle = async (path) => {
     const [folder, name] = path.split('/');
     try {
-      return await (await root.getDirectoryHandle(folder)).getFileHandle(name);
+      return await (await directoryHandle(folder)).getFileHandle(name);
     } catch (cause) {
       throw missing(cause) ? new TesseraError('not_found', `no stored file ${path}`) : cause;
     }
@@ -70,17 +84,18 @@ function backendIn(root) {
     },
     async createWriter(path) {
       const [folder, name] = path.split('/');
-      return openWriter(await root.getDirectoryHandle(folder, { create: true }), name);
+      return openWriter(await directoryHandle(folder, { create: true }), name);
     },
     async delete(path) {
       const [folder, name] = path.split('/');
       try {
-        await (await root.getDirectoryHandle(folder)).removeEntry(name);
+        await (await directoryHandle(folder)).removeEntry(name);
       } catch (cause) {
         if (!missing(cause)) throw deleteError(path, cause);
       }
     },
     async deleteFolder(folder) {
+      directories.delete(folder);
       try {
         await root.removeEntry(folder, { recursive: true });
       } catch (cause) {

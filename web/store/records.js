@@ -135,8 +135,14 @@ export function isRecord(value) {
 function isSource(source) {
   if (typeof source?.key !== 'string' || typeof source.path !== 'string' || !Array.isArray(source.urls)) return false;
   const size = source.bytes === null || Number.isSafeInteger(source.bytes);
+  const pins = source.pins === null || Array.isArray(source.pins);
   const { chunkBytes = 0, blockBytes = 0 } = source;
   return (
-    size && Number.isSafeInteger(chunkBytes) && chunkBytes > 0 && Number.isSafeInteger(blockBytes) && blockBytes >= 0
+    size &&
+    pins &&
+    Number.isSafeInteger(chunkBytes) &&
+    chunkBytes > 0 &&
+    Number.isSafeInteger(blockBytes) &&
+    blockBytes >= 0
   );
 }

@@ -5,14 +5,19 @@ import { Transient } from './network.js';
 import { blocksOf, chunkSize, expectedHash } from './records.js';
 
 /** @typedef {import('./records.js').Source} Source */
+/** @typedef {import('./model-folder.js').ChunkWriter} ChunkWriter */
+/** @typedef {{index: number, used: boolean, ready: Promise<ChunkWriter>}} ChunkFile used: something was written */
 
 /**
  * @typedef {object} SpanPorts
  * @property {import('./model-folder.js').ModelFolder} folder
  * @property {import('./progress.js').ProgressMeter} progress
+ * @property {Uint8Array<ArrayBuffer>[]} spare memory that others have used: fresh memory costs more than what is done with it
  */
 
 const kMagic = 'GGUF';
+/** Written while they are in the processor's cache, and while the rest of the chunk is on its way. */
+const kWriteBytes = 512 << 10;
 /** A chunk that arrives wrong is fetched once more; a second time means that the server has it wrong. */
 const kMostDamaged = 1;
 
@@ -21,11 +26,11 @@ export class Span {
   #first;
   #last;
   #ports;
-  /** The block that is arriving. @type {Uint8Array<ArrayBuffer>} */
+  /** What is hashed at once, as far as it has come. @type {Uint8Array<ArrayBuffer>} */
   #block = new Uint8Array(0);
   /** Of the chunk that is arriving. */
   #hash = new ChunkHash();
-  /** @type {import('./model-folder.js').ChunkWriter | null} */
+  /** @type {ChunkFile | null} */
   #writer = null;
   #damaged = 0;
   /** Offset in the source of the next byte to come. */
@@ -78,15 +83,18 @@ export class Span {
       const index = Math.floor(this.position / source.chunkBytes);
       const inside = this.position - index * source.chunkBytes;
       const size = chunkSize(source, index);
-      if (inside === 0) await this.#startChunk(Math.min(block.bytes, size));
+      if (inside === 0) await this.#startChunk(index, Math.min(block.bytes, size));
       const filled = inside % block.bytes;
-      const count = Math.min(block.bytes - filled, size - inside, piece.length - done);
+      const unwritten = filled % kWriteBytes;
+      const count = Math.min(kWriteBytes - unwritten, block.bytes - filled, size - inside, piece.length - done);
       this.#block.set(piece.subarray(done, done + count), filled);
       done += count;
       this.position += count;
       this.#ports.progress.add(count);
       if (index === 0 && inside < kMagic.length) this.#checkMagic(inside + count);
-      if (filled + count === block.bytes || inside + count === size) await this.#finishBlock(index, filled + count);
+      const whole = filled + count === block.bytes || inside + count === size;
+      if (whole) this.#hash.add(this.#block.subarray(0, filled + count));
+      if (whole || unwritten + count === kWriteBytes) await this.#write(filled - unwritten, filled + count);
       if (inside + count === size) await this.#finishChunk(index);
     }
   }
@@ -98,7 +106,11 @@ export class Span {
       source.bytes = this.position;
       const index = Math.floor(this.position / source.chunkBytes);
       const size = this.position - index * source.chunkBytes;
-      if (size % blocksOf(source).bytes > 0) await this.#finishBlock(index, size % blocksOf(source).bytes);
+      const filled = size % blocksOf(source).bytes;
+      if (filled > 0) {
+        this.#hash.add(this.#block.subarray(0, filled));
+        if (filled % kWriteBytes > 0) await this.#write(filled - (filled % kWriteBytes), filled);
+      }
       if (size > 0) await this.#finishChunk(index);
     }
     if (this.end === 0) this.#checkMagic(0);
@@ -107,29 +119,53 @@ export class Span {
     }
   }
 
-  /** Nothing more comes: what is no whole chunk is not kept. */
-  async close() {
-    await this.#writer?.abort();
-    this.#writer = null;
+  /** To be called before the request: the browser takes some milliseconds to make a file, and can do so meanwhile. */
+  prepare() {
+    if (this.#source.bytes !== null) this.#open(this.#first);
   }
 
-  /** @param {number} blockBytes at most */
-  async #startChunk(blockBytes) {
-    await this.close();
+  /** Nothing more comes: what is no whole chunk is not kept. */
+  async close() {
+    if (this.#block.length > 0) this.#ports.spare.push(this.#block);
+    this.#block = new Uint8Array(0);
+    await this.#abort();
+  }
+
+  async #abort() {
+    const writer = await this.#writer?.ready.catch(() => null); // whoever writes hears of the failure
+    this.#writer = null;
+    await writer?.abort();
+  }
+
+  /** @param {number} index */
+  #open(index) {
+    const ready = this.#ports.folder.createWriter(this.#source, index);
+    ready.catch(() => {}); // heard of when it is used
+    this.#writer = { index, used: false, ready };
+  }
+
+  /**
+   * @param {number} index
+   * @param {number} blockBytes at most
+   */
+  async #startChunk(index, blockBytes) {
+    if (this.#writer?.index !== index || this.#writer.used) {
+      await this.#abort();
+      this.#open(index);
+    }
+    if (this.#block.length < blockBytes) this.#block = this.#ports.spare.pop() ?? this.#block;
     if (this.#block.length < blockBytes) this.#block = new Uint8Array(blockBytes);
     this.#hash = new ChunkHash();
   }
 
   /**
-   * Hashed and written while it is still in the processor's cache.
-   * @param {number} index
-   * @param {number} size
+   * @param {number} start in the block
+   * @param {number} end
    */
-  async #finishBlock(index, size) {
-    const bytes = this.#block.subarray(0, size);
-    this.#hash.add(bytes);
-    this.#writer ??= await this.#ports.folder.createWriter(this.#source, index);
-    await this.#writer.write(bytes);
+  async #write(start, end) {
+    const writer = /** @type {ChunkFile} */ (this.#writer);
+    writer.used = true;
+    await (await writer.ready).write(this.#block.subarray(start, end));
   }
 
   /** @param {number} index */
@@ -142,8 +178,15 @@ export class Span {
       throw this.#damage('hash_mismatch', source.path, expected, found);
     }
     this.#damaged = 0;
-    await this.#writer?.commit(found);
+    const writer = await this.#writer?.ready;
     this.#writer = null;
+    if (this.position < Number(this.end)) this.#open(index + 1);
+    try {
+      await writer?.commit(found);
+    } catch (error) {
+      await writer?.abort();
+      throw error;
+    }
   }
 
   /**
