@@ -4,8 +4,9 @@
  *   node scripts/check-peer.mjs [files] [greedy] [--tokens 32] [--types Q4_0,Q8_0] [--model NAME]
  *
  * files: in every type of `tessera quantize`, ours and llama-quantize's file of SmolLM2 are opened by both programs, which must go on alike with
- * a prompt. greedy: ten prompts for each real model; where the two texts part, how close the two tokens are for each engine, and which of
- * them float32 takes (scripts/oracle.py). Nobody's sampler has a say: both get the same token ids, and the likeliest token is taken.
+ * a prompt; what llama-quantize writes only with an importance file, both write with one of ours. greedy: ten prompts for each real model;
+ * where the two texts part, how close the two tokens are for each engine, and which of them float32 takes (scripts/oracle.py). Nobody's
+ * sampler has a say: both get the same token ids, and the likeliest token is taken.
  * Needs llama-server and llama-quantize 0.7.0 on the PATH, build/native/tessera, the models of scripts/get-model, and for float32 a Python with
  * numpy and gguf (TESSERA_CONVERT_PYTHON names another than python3). Exit 1 when a file is not opened or not understood alike.
  */
@@ -20,6 +21,7 @@ import { LlamaServer, kThreads } from './llama-server.mjs';
 
 const run = promisify(execFile);
 const kLimitMs = 600_000;
+const kNeedImportance = ['Q2_K_S']; // llama-quantize refuses these without
 const python = process.env.TESSERA_CONVERT_PYTHON ?? 'python3';
 const folder = mkdtempSync(path.join(tmpdir(), 'tessera-peer-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
@@ -179,8 +181,15 @@ async function compareGreedy(title, model, count, { chat, exact, withOracle }) {
 async function compareType(type, count) {
   const source = modelPath(realModels[0]);
   const files = { ours: path.join(folder, 'ours.gguf'), theirs: path.join(folder, 'theirs.gguf') };
-  await json(['quantize', source, files.ours, type]);
-  await run('llama-quantize', ['--allow-requantize', source, files.theirs, type, kThreads], {
+  /** @type {string[]} */
+  const options = [];
+  if (kNeedImportance.includes(type)) {
+    const importance = path.join(folder, 'importance.gguf');
+    await json(['imatrix', '-m', source, '-f', path.join(root, 'tests/data/gpl-3.txt'), '-o', importance]);
+    options.push('--imatrix', importance);
+  }
+  await json(['quantize', source, files.ours, type, ...options]);
+  await run('llama-quantize', ['--allow-requantize', ...options, source, files.theirs, type, kThreads], {
     timeout: kLimitMs,
     maxBuffer: 1 << 28,
   });

@@ -17,9 +17,9 @@ namespace tessera {
 /// Whether the tensor is a value matrix, "blk.N.attn_v.weight".
 bool is_value_matrix(const TensorInfo& tensor);
 
-/// By how much more an error in each column [width] of `tensor` [rows, width] counts than the search would think by itself: (mean of all w²
-/// / mean w² of the column)², from 1 to 1024; empty if all weights are zero or one is not finite. Reads the tensor once, a few megabytes at
-/// a time. Errors of reading.
+/// By how much more an error in each column [width] of `tensor` [rows, width] counts than the search would think by itself: (half the mean
+/// of all w² / mean w² of the column)², from 1 to 1024; empty if all weights are zero or one is not finite. Reads the tensor once, a few
+/// megabytes at a time. Errors of reading.
 Result<std::vector<float>> value_column_emphasis(const GgufFile& file, const TensorInfo& tensor);
 
 }  // namespace tessera

@@ -69,21 +69,23 @@ Errors errors_as(const std::string& name, const std::string& type) {
 
 }  // namespace
 
-TEST_CASE("value columns: emphasis is the squared inverse of a column's share, from 1 to 1024") {
+TEST_CASE("value columns: emphasis is the squared inverse of a column's share of half the mean, from 1 to 1024") {
   std::vector<float> weights(kWidth * kRows, 0.5f);
   for (size_t row = 0; row < kRows; ++row) {
     weights[row * kWidth + 3] = 0.25f;   // a quarter of the others' square
     weights[row * kWidth + 4] = 0.001f;  // beyond the limit
     weights[row * kWidth + 5] = 1.0f;    // above the mean
+    weights[row * kWidth + 7] = 0.4f;    // below the mean, as ordinary columns are
   }
   const GgufFile file = model_of("blk.0.attn_v.weight", weights);
   CHECK(is_value_matrix(file.tensors().front()));
   const std::vector<float> emphasis = value_column_emphasis(file, file.tensors().front()).value();
   REQUIRE(emphasis.size() == kWidth);
-  CHECK(emphasis[3] == doctest::Approx(16.0f).epsilon(0.02));
+  CHECK(emphasis[3] == doctest::Approx(4.0f).epsilon(0.02));
   CHECK(emphasis[4] == doctest::Approx(1024.0f));
   CHECK(emphasis[5] == 1.0f);
-  CHECK(emphasis[6] == doctest::Approx(1.0f).epsilon(0.02));
+  CHECK(emphasis[6] == 1.0f);
+  CHECK(emphasis[7] == 1.0f);
 }
 
 TEST_CASE("value columns: no emphasis without a finite weight above zero, and none for other matrices") {
