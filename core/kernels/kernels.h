@@ -20,7 +20,8 @@
 //  - Attention over f32: a score sums q[d]·k[d] and an output value sums weight · v over the positions, each one after another, in order.
 //  - Attention over 16-bit codes (a head's q, k or v: scale = max|x| / limit, code = nearest_even(x · (limit / max|x|))): a score is
 //      float(exact Σ q · k) · (q_scale · k_scale);
-//    the softmax runs over a segment with exp_weight of base/math.h; per chunk of 32 positions weight · v_scale is quantised in the same way, and
+//    the softmax runs over a segment with exp_weight of base/math.h; per chunk of 32 positions weight · v_scale is quantised in the same
+//    way, and
 //      out = out + float(exact Σ weight · v) · weight_scale               chunk after chunk
 //  - Other f32 reductions run in 16 lanes: lane j sums elements j, j+16, j+32, … in order; then the upper half is added to the
 //    lower half, 16 → 8 → 4 → 2 → 1.

@@ -94,8 +94,8 @@ struct VectorLoops {
     const F32 shifted = Isa::add(Isa::mul(x, Isa::splat_f32(kLog2E)), magic);
     const F32 r = Isa::sub(x, Isa::mul(Isa::sub(shifted, magic), Isa::splat_f32(kLn2)));
     F32 p = Isa::splat_f32(kWeightExp[0]);
-#pragma GCC unroll 4
-    for (int i = 1; i < 5; ++i) p = Isa::add(Isa::mul(p, r), Isa::splat_f32(kWeightExp[i]));
+#pragma GCC unroll 5
+    for (int i = 1; i < 6; ++i) p = Isa::add(Isa::mul(p, r), Isa::splat_f32(kWeightExp[i]));
     return Isa::add_exponent(p, shifted);
   }
 

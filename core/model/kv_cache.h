@@ -14,8 +14,9 @@ namespace tessera {
 
 /// K and V of every layer and position: [layer][kv_head][block][K, V], which attention reads from one end to the other: with K and V
 /// apart it waited for memory twice as long. A block is kAttentionChunk positions in the panels of CacheChunk, or in a Q16 cache
-/// kAttentionSegment positions in those of QuantizedSegment. A sliding-window layer has a ring of blocks: its window and kMargin positions. Rows are written once, in position order; truncate() only forgets. Writing different positions from several threads
-/// (of different panels, which share cache lines) and reading written ones is safe.
+/// kAttentionSegment positions in those of QuantizedSegment. A sliding-window layer has a ring of blocks: its window and kMargin positions.
+/// Rows are written once, in position order; truncate() only forgets. Writing different positions from several threads (of different
+/// panels, which share cache lines) and reading written ones is safe.
 class KvCache {
  public:
   /// Longest heads that F16 and Q8_0 caches take, so that callers can keep their scratch rows on the stack.

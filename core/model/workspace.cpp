@@ -44,8 +44,8 @@ uint64_t hidden_values(const Config& c) { return static_cast<uint64_t>(Workspace
 uint64_t Workspace::bytes(const Config& config, int code_bytes) {
   uint64_t floats = 0;
   for (uint64_t size : buffer_floats(config)) floats += size;
-  return floats * sizeof(float) + InputBuffer::bytes(input_values(config), code_bytes) + InputBuffer::bytes(hidden_values(config), code_bytes) +
-         ExpertBuffers::bytes(config);
+  return floats * sizeof(float) + InputBuffer::bytes(input_values(config), code_bytes) +
+         InputBuffer::bytes(hidden_values(config), code_bytes) + ExpertBuffers::bytes(config);
 }
 
 Result<Workspace> Workspace::create(const Config& config, int code_bytes) {

@@ -15,8 +15,8 @@ Result<InputBuffer> InputBuffer::create(uint64_t values, int code_bytes) {
     AlignedBuffer* target;
     uint64_t bytes;
   };
-  for (const Part& part : {Part{&buffer.codes_, values * code_bytes}, Part{&buffer.scales_, values / 32 * 4}, Part{&buffer.half_sums_, values / 16 * 4},
-                           Part{&buffer.scaled_sums_, values / 32 * 4}}) {
+  for (const Part& part : {Part{&buffer.codes_, values * code_bytes}, Part{&buffer.scales_, values / 32 * 4},
+                           Part{&buffer.half_sums_, values / 16 * 4}, Part{&buffer.scaled_sums_, values / 32 * 4}}) {
     auto memory = AlignedBuffer::allocate(part.bytes, "quantised activations");
     if (!memory) return memory.error();
     *part.target = std::move(*memory);

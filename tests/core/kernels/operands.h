@@ -106,10 +106,11 @@ inline Input quantize(const KernelTable& kernels, std::vector<float> values, int
   in.scaled_sums.resize(tokens * width / 32);
   in.half_sums.resize(tokens * width / 16);
   for (int t = 0; t < tokens; ++t) {
-    kernels.quantize_row(in.values.data() + t * width, width, in.codes.data() + t * width * kernels.code_bytes, in.scales.data() + t * width / 32,
-                         in.half_sums.data() + t * width / 16, in.scaled_sums.data() + t * width / 32);
+    kernels.quantize_row(in.values.data() + t * width, width, in.codes.data() + t * width * kernels.code_bytes,
+                         in.scales.data() + t * width / 32, in.half_sums.data() + t * width / 16, in.scaled_sums.data() + t * width / 32);
   }
-  in.view = {tokens, width, in.values.data(), in.codes.data(), in.scales.data(), in.half_sums.data(), in.scaled_sums.data(), kernels.code_bytes};
+  in.view = {
+      tokens, width, in.values.data(), in.codes.data(), in.scales.data(), in.half_sums.data(), in.scaled_sums.data(), kernels.code_bytes};
   return in;
 }
 
