@@ -217,7 +217,7 @@ test('a model at another address is downloaded, and listed from then on', kOptio
   const manifest = await readManifest();
   site.faults.hold = (path) => path.endsWith(manifest.shards[3].path);
   const start = async () => {
-    await page.click('.other-models summary');
+    await page.locator('.other-models summary').click(); // waits until it has its place
     await page.locator('#address').fill(address);
     await page.click('#address-form button');
   };
@@ -237,7 +237,7 @@ test('a model at another address is downloaded, and listed from then on', kOptio
 
   await page.reload();
   await page.waitForSelector('.other-models');
-  await page.click('.other-models summary');
+  await page.locator('.other-models summary').click(); // waits until it has its place
   await page.locator('#address').fill('https://elsewhere.invalid/model.gguf');
   await page.click('#address-form button');
   await noticed(page, /connection broke off.*owner/);
