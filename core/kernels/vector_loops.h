@@ -92,7 +92,8 @@ struct VectorLoops {
     const F32 magic = Isa::splat_f32(kRoundMagic);
     const F32 x = Isa::max(given, Isa::splat_f32(kExpLow));
     const F32 shifted = Isa::add(Isa::mul(x, Isa::splat_f32(kLog2E)), magic);
-    const F32 r = Isa::sub(x, Isa::mul(Isa::sub(shifted, magic), Isa::splat_f32(kLn2)));
+    const F32 n = Isa::sub(shifted, magic);
+    const F32 r = Isa::sub(Isa::sub(x, Isa::mul(n, Isa::splat_f32(kLn2High))), Isa::mul(n, Isa::splat_f32(kLn2Low)));
     F32 p = Isa::splat_f32(kWeightExp[0]);
 #pragma GCC unroll 5
     for (int i = 1; i < 6; ++i) p = Isa::add(Isa::mul(p, r), Isa::splat_f32(kWeightExp[i]));
