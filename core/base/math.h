@@ -3,6 +3,7 @@
 #pragma once
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 
 // The f32 functions are `static`: each kernel file must keep its own copy, compiled for its own instruction set.
@@ -17,40 +18,35 @@ static inline float round_nearest(float x) { return (x + kRoundMagic) - kRoundMa
 
 inline constexpr float kExpLow = -87.0f, kExpHigh = 88.0f;
 inline constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
-inline constexpr float kExpTaylor[] = {1.0f / 5040.0f, 1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f, 0.5f};
+inline constexpr float kExpTaylor[] = {1.0f / 5040.0f, 1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f, 0.5f, 1.0f, 1.0f};
+inline constexpr float kWeightExp[] = {0.00829027221f, 0.0418981612f, 0.166676387f, 0.499991477f, 0.999999702f, 1.0f};
 inline constexpr float kGeluScale = 1.5957691216057308f;  ///< 2 · sqrt(2/π)
 inline constexpr float kGeluCubic = 0.044715f;
 
+/// e^x for kExpLow ≤ x ≤ kExpHigh: x = n·ln2 + r, |r| ≤ ln2/2, e^r by the polynomial (highest power first), then 2^n by the exponent bits.
+template <size_t kTerms>
+static inline float exp_by(const float (&polynomial)[kTerms], float x) {
+  const float shifted = x * kLog2E + kRoundMagic;
+  const float n = shifted - kRoundMagic;
+  const float r = (x - n * kLn2High) - n * kLn2Low;
+  float p = polynomial[0];
+  for (size_t i = 1; i < kTerms; ++i) p = p * r + polynomial[i];
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(p) +
+                              ((std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kRoundMagic)) << 23));
+}
+
 /// e^x in f32; relative error < 2e-7. Below -87 it is 0, above 88 it is e^88; NaN counts as below.
-/// Method: x = n·ln2 + r, |r| ≤ ln2/2, Taylor polynomial of degree 7 for e^r, then 2^n by the exponent bits.
+/// By the Taylor polynomial of degree 7.
 static inline float exp_f32(float x) {
   const bool tiny = !(x >= kExpLow);
   x = x > kExpLow ? x : kExpLow;
   x = x < kExpHigh ? x : kExpHigh;
-  const float shifted = x * kLog2E + kRoundMagic;
-  const float n = shifted - kRoundMagic;
-  const float r = (x - n * kLn2High) - n * kLn2Low;
-  float p = kExpTaylor[0];
-  for (int i = 1; i < 6; ++i) p = p * r + kExpTaylor[i];
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
-  const uint32_t exponent = (std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kRoundMagic)) << 23;
-  const float value = std::bit_cast<float>(std::bit_cast<uint32_t>(p) + exponent);
-  return tiny ? 0.0f : value;
+  return tiny ? 0.0f : exp_by(kExpTaylor, x);
 }
 
 /// e^x for x ≤ 0, as the weights of a softmax are that become 13-bit codes afterwards: relative error < 3e-7, e^0 is 1. Below -87 (and for
-/// NaN) it is e^-87. Method: as exp_f32, with the minimax polynomial of degree 5 for |r| ≤ ln2/2.
-inline constexpr float kWeightExp[] = {0.00829027221f, 0.0418981612f, 0.166676387f, 0.499991477f, 0.999999702f, 1.0f};
-static inline float exp_weight(float x) {
-  x = x > kExpLow ? x : kExpLow;
-  const float shifted = x * kLog2E + kRoundMagic;
-  const float n = shifted - kRoundMagic;
-  const float r = (x - n * kLn2High) - n * kLn2Low;
-  float p = kWeightExp[0];
-  for (int i = 1; i < 6; ++i) p = p * r + kWeightExp[i];
-  return std::bit_cast<float>(std::bit_cast<uint32_t>(p) + (std::bit_cast<uint32_t>(shifted) << 23));
-}
+/// NaN) it is e^-87. By the minimax polynomial of degree 5.
+static inline float exp_weight(float x) { return exp_by(kWeightExp, x > kExpLow ? x : kExpLow); }
 
 /// x · sigmoid(x): SiLU, also called swish.
 static inline float silu(float x) { return x / (1.0f + exp_f32(-x)); }

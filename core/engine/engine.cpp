@@ -133,14 +133,14 @@ std::vector<std::string> Engine::kernel_choices() const {
   std::vector<std::string> names = {std::string(own.name)};
   for (const KernelTable* table : available_kernels()) {
     const bool differs = std::ranges::any_of(formats_, [&](DType dtype) { return table->matmul_for(dtype) != own.matmul_for(dtype); });
-    if (table->tile_rows == own.tile_rows && differs) names.emplace_back(table->name);
+    if (table->reads_as(own) && differs) names.emplace_back(table->name);
   }
   return names;
 }
 
 Result<void> Engine::use(std::string_view kernels, int threads) {
   const KernelTable* table = find_kernels(kernels);
-  if (table == nullptr || table->tile_rows != loaded_kernels_->tile_rows) {
+  if (table == nullptr || !table->reads_as(*loaded_kernels_)) {
     return no_kernels(std::string(kernels), kernel_choices());
   }
   model_->kernels = table;

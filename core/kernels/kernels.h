@@ -145,6 +145,9 @@ struct KernelTable {
   /// about, so that a 32-bit word holds what a dot of 16-bit pairs takes.
   int code_bytes;
 
+  /// Whether a model that was loaded for this table can go on with the other: both read the same tiles and activations.
+  bool reads_as(const KernelTable& other) const { return tile_rows == other.tile_rows && code_bytes == other.code_bytes; }
+
   /// Quantises one row of `width` (a multiple of 32) values; output shapes as in Activations for one token.
   void (*quantize_row)(const float* x, int64_t width, std::byte* codes, float* scales, int32_t* half_sums, float* scaled_sums);
 

@@ -73,32 +73,23 @@ struct VectorLoops {
     for (int64_t i = whole; i < n; ++i) out[i] = x[i] * scale * weight[i];
   }
 
-  // exp_f32 of base/math.h, operation by operation.
-  static F32 exp(F32 given) {
-    const F32 one = Isa::splat_f32(1.0f), magic = Isa::splat_f32(kRoundMagic);
-    const F32 x = Isa::min(Isa::max(given, Isa::splat_f32(kExpLow)), Isa::splat_f32(kExpHigh));
-    const F32 shifted = Isa::add(Isa::mul(x, Isa::splat_f32(kLog2E)), magic);
-    const F32 n = Isa::sub(shifted, magic);
-    const F32 r = Isa::sub(Isa::sub(x, Isa::mul(n, Isa::splat_f32(kLn2High))), Isa::mul(n, Isa::splat_f32(kLn2Low)));
-    F32 p = Isa::splat_f32(kExpTaylor[0]);
-#pragma GCC unroll 5
-    for (int i = 1; i < 6; ++i) p = Isa::add(Isa::mul(p, r), Isa::splat_f32(kExpTaylor[i]));
-    p = Isa::add(Isa::mul(Isa::add(Isa::mul(p, r), one), r), one);
-    return Isa::zero_unless_at_least(given, Isa::splat_f32(kExpLow), Isa::add_exponent(p, shifted));
-  }
-
-  // exp_weight of base/math.h, operation by operation.
-  static F32 exp_weight(F32 given) {
+  // exp_by, exp_f32 and exp_weight of base/math.h, operation by operation.
+  template <size_t kTerms>
+  static F32 exp_by(const float (&polynomial)[kTerms], F32 x) {
     const F32 magic = Isa::splat_f32(kRoundMagic);
-    const F32 x = Isa::max(given, Isa::splat_f32(kExpLow));
     const F32 shifted = Isa::add(Isa::mul(x, Isa::splat_f32(kLog2E)), magic);
     const F32 n = Isa::sub(shifted, magic);
     const F32 r = Isa::sub(Isa::sub(x, Isa::mul(n, Isa::splat_f32(kLn2High))), Isa::mul(n, Isa::splat_f32(kLn2Low)));
-    F32 p = Isa::splat_f32(kWeightExp[0]);
-#pragma GCC unroll 5
-    for (int i = 1; i < 6; ++i) p = Isa::add(Isa::mul(p, r), Isa::splat_f32(kWeightExp[i]));
+    F32 p = Isa::splat_f32(polynomial[0]);
+#pragma GCC unroll 8
+    for (size_t i = 1; i < kTerms; ++i) p = Isa::add(Isa::mul(p, r), Isa::splat_f32(polynomial[i]));
     return Isa::add_exponent(p, shifted);
   }
+  static F32 exp(F32 x) {
+    const F32 low = Isa::splat_f32(kExpLow);
+    return Isa::zero_unless_at_least(x, low, exp_by(kExpTaylor, Isa::min(Isa::max(x, low), Isa::splat_f32(kExpHigh))));
+  }
+  static F32 exp_weight(F32 x) { return exp_by(kWeightExp, Isa::max(x, Isa::splat_f32(kExpLow))); }
 
   static F32 silu(F32 x) { return Isa::div(x, Isa::add(Isa::splat_f32(1.0f), exp(Isa::negate(x)))); }
   static F32 gelu_tanh(F32 x) {

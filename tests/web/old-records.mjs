@@ -171,6 +171,23 @@ async function damage({ backend, url }, bytes) {
   expectEqual((await verify(await modelId(url), backend)).badShards.length, 1, 'damaged shards');
 }
 
+/** All is fetched, and the visitor hears why. @param {Visitor} visitor */
+async function expectBegunAnew(visitor) {
+  const { fetched, note } = await visit(visitor);
+  expectEqual([fetched, note.includes('older version')], [kOldFile.length, true], 'visit');
+}
+
+/**
+ * All is read, and a damaged chunk of that size fetched again alone.
+ * @param {Visitor} visitor
+ * @param {number} bytes
+ */
+async function expectReadAndRepaired(visitor, bytes) {
+  expectEqual(await visit(visitor), { fetched: 0, note: '' }, 'first visit');
+  await damage(visitor, bytes);
+  expectEqual(await visit(visitor), { fetched: bytes, note: '' }, 'after the damage');
+}
+
 /** @type {{name: string, path: string, run: (visitor: Visitor) => Promise<void>}[]} each begins with an empty backend */
 const kCases = [
   {
@@ -191,8 +208,7 @@ const kCases = [
         [false, true, 1795400000000],
         'list',
       );
-      const { fetched, note } = await visit(visitor);
-      expectEqual([fetched, note.includes('older version')], [kOldFile.length, true], 'visit');
+      await expectBegunAnew(visitor);
     },
   },
   {
@@ -203,8 +219,7 @@ const kCases = [
       const part = { file: 'model.gguf', path: 'plain.gguf', bytes: kOldFile.length, sha256: await sha256(kOldFile) };
       const record = { version: 1, url: visitor.url, name: 'plain.gguf', manifest: null, parts: [part] };
       await visitor.put('record.json', record);
-      const { fetched, note } = await visit(visitor);
-      expectEqual([fetched, note.includes('older version')], [kOldFile.length, true], 'visit');
+      await expectBegunAnew(visitor);
     },
   },
   {
@@ -212,9 +227,7 @@ const kCases = [
     path: 'plain.gguf',
     async run(visitor) {
       await writePlain(visitor);
-      expectEqual(await visit(visitor), { fetched: 0, note: '' }, 'first visit');
-      await damage(visitor, kChunk);
-      expectEqual(await visit(visitor), { fetched: kChunk, note: '' }, 'after the damage');
+      await expectReadAndRepaired(visitor, kChunk);
     },
   },
   {
@@ -241,9 +254,7 @@ const kCases = [
     path: 'manifest.json',
     async run(visitor) {
       await writeShards(visitor, { blockBytes: kBlock });
-      expectEqual(await visit(visitor), { fetched: 0, note: '' }, 'first visit');
-      await damage(visitor, kOldShard);
-      expectEqual(await visit(visitor), { fetched: kOldShard, note: '' }, 'after the damage');
+      await expectReadAndRepaired(visitor, kOldShard);
     },
   },
   {
@@ -251,8 +262,7 @@ const kCases = [
     path: 'manifest.json',
     async run(visitor) {
       await writeShards(visitor, { blockBytes: kBlock, kept: () => true });
-      const { fetched, note } = await visit(visitor);
-      expectEqual([fetched, note.includes('older version')], [kOldFile.length, true], 'visit');
+      await expectBegunAnew(visitor);
     },
   },
   {

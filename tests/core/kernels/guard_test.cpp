@@ -31,7 +31,8 @@ TEST_CASE("products stay within their operands") {
           Guarded<float> values(in.values), scales(in.scales), scaled_sums(in.scaled_sums), out(tokens * rows);
           Guarded<std::byte> codes(in.codes);
           Guarded<int32_t> half_sums(in.half_sums);
-          const Activations x{tokens, width, values.data(), codes.data(), scales.data(), half_sums.data(), scaled_sums.data()};
+          const Activations x{
+              tokens, width, values.data(), codes.data(), scales.data(), half_sums.data(), scaled_sums.data(), in.view.code_bytes};
           kernels->matmul_for(facts.dtype)(packed.matrix, x, 0, packed.matrix.tiles(), out.data(), rows);
           std::vector<float> expected(tokens * rows);
           kernels->matmul_for(facts.dtype)(packed.matrix, in.view, 0, packed.matrix.tiles(), expected.data(), rows);
