@@ -15,7 +15,7 @@ using Json = nlohmann::ordered_json;
 
 std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
-/// An object made field by field: lists of initialisers cost several times the code (1.6 KB gzip in each module).
+/// An object made field by field: lists of initialisers cost several times the code (1.6 KB gzip).
 class Object {
  public:
   [[gnu::noinline]] Object& add(const char* key, Json value) {

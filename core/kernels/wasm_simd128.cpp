@@ -1,6 +1,5 @@
 // Owns the kernels of plain WebAssembly SIMD: i32x4.dot_i16x8 on codes split into even and odd bytes.
-// The relaxed module leaves them out: every byte of it is downloaded.
-#if defined(__wasm_simd128__) && !defined(__wasm_relaxed_simd__)
+#if defined(__wasm_simd128__)
 
 #include "core/kernels/matmul_loops.h"
 #include "core/kernels/tables.h"

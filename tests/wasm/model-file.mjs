@@ -1,5 +1,6 @@
-// Owns the model files of the node tests: synchronous readers like the store's, which can also be told to fail.
+// Owns the files of the node tests on the disk: models with synchronous readers like the store's, which can also be told to fail; modules.
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { TesseraError } from '../../web/base/errors.js';
 
 /**
@@ -25,3 +26,6 @@ export function openFile(path, { truncateTo, failFrom = Infinity } = {}) {
   };
   return { name: 'test', parts: [part], close: async () => closeSync(handle) };
 }
+
+/** @param {string} url @returns {Promise<WebAssembly.Module>} */
+export const compileFile = async (url) => WebAssembly.compile(await readFile(new URL(url)));

@@ -28,7 +28,7 @@ import { TesseraError } from '../base/errors.js';
  */
 
 /**
- * The factory that Emscripten exports from tessera-<variant>.js.
+ * Starts a module: the factory that Emscripten exports from tessera-core.js, with the compiled modules (module-files.js).
  * @typedef {(module: Record<string, unknown>) => Promise<{ Runtime: new () => NativeRuntime }>} ModuleFactory
  */
 
