@@ -165,6 +165,12 @@ std::vector<std::byte> GgufWriter::header(uint64_t alignment) const {
   return out.take();
 }
 
+Result<std::vector<std::byte>> GgufWriter::head() const {
+  const auto unit = alignment();
+  if (!unit) return unit.error();
+  return header(unit.value());
+}
+
 Result<void> GgufWriter::write(const ByteSink& sink) const {
   const auto unit = alignment();
   if (!unit) return unit.error();

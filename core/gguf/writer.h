@@ -41,12 +41,17 @@ class GgufWriter {
   /// The file in memory.
   Result<std::vector<std::byte>> to_bytes() const;
 
+  // For callers that write the tensors' data themselves, bit by bit; `produce` may then be empty.
+  /// What the data of each tensor is filled up to a multiple of, with zeros. kInvalidArgument as write().
+  Result<uint64_t> alignment() const;
+  /// The file up to the first tensor's data. kInvalidArgument as write().
+  Result<std::vector<std::byte>> head() const;
+
  private:
   struct Tensor {
     TensorInfo info;  ///< offset within the data section is found by write()
     std::function<Result<void>(const ByteSink& sink)> produce;
   };
-  Result<uint64_t> alignment() const;
   std::vector<std::byte> header(uint64_t alignment) const;
 
   using Entry = std::variant<MetadataValue, std::vector<std::byte>>;
