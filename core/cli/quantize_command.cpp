@@ -68,7 +68,11 @@ Result<QuantizeReport> run(const CommandOptions& options) {
     if (!source) {
       return source.error();
     }
-    settings.importance = std::move(*source);
+    auto importance = ImportanceMatrix::read(std::move(*source));
+    if (!importance) {
+      return importance.error();
+    }
+    settings.importance = std::make_shared<ImportanceMatrix>(std::move(*importance));
     settings.importance_name = std::filesystem::path(options.importance).filename().string();
   }
   catch_interrupts();

@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kMaxThreads = 64;
 constexpr uint64_t kBatchBytes = 4 << 20;     // of f32 weights in memory at a time, and of bytes that are copied through
-constexpr uint64_t kQuantizationVersion = 2;  // of the block formats, by the GGUF specification
+constexpr uint32_t kQuantizationVersion = 2;  // of the block formats, by the GGUF specification
 constexpr float kLargestHalf = 65504.0f;      // the largest finite f16, in which scales are stored
 
 enum class Fault : int { kNone, kNotFinite, kTooLarge };
@@ -45,13 +45,13 @@ Result<void> copy_metadata(const GgufFile& file, const ByteSource& first_part, c
     if (entry.key == "general.alignment") {
       const auto alignment = file.get_uint(entry.key);
       if (!alignment) return alignment.error();
-      writer.set(entry.key, alignment.value());
+      writer.set_number(entry.key, static_cast<uint32_t>(alignment.value()));
     } else {
       writer.set_raw(entry.key, std::move(entry.value));
     }
   }
-  writer.set("general.file_type", uint64_t{type.number});
-  writer.set("general.quantization_version", kQuantizationVersion);
+  writer.set_number("general.file_type", type.number);
+  writer.set_number("general.quantization_version", kQuantizationVersion);
   return {};
 }
 
@@ -215,7 +215,7 @@ Result<void> Quantizer::plan() {
     *target = format.value();
   }
   formats_ = plan_formats(file_.tensors(), model_shape(file_), type_, options);
-  if (auto done = read_importance(); !done) return done;
+  if (auto done = find_importance(); !done) return done;
   report_.type = type_.name;
   report_.tensors = formats_.size();
   report_.input_bytes = file_.file_bytes();
@@ -224,22 +224,19 @@ Result<void> Quantizer::plan() {
     const TensorInfo& tensor = file_.tensors()[i];
     const bool converted = formats_[i] != tensor.dtype;
     report_.converted += converted ? 1 : 0;
-    report_.unweighted += converted && importance_ && columns_[i] == nullptr ? 1 : 0;
+    report_.unweighted += converted && options_.importance && columns_[i] == nullptr ? 1 : 0;
     report_.bytes_per_format[std::string(traits(formats_[i]).name)] += bytes_in(tensor, formats_[i]);
     total_bytes_ += tensor.bytes;
   }
   return {};
 }
 
-Result<void> Quantizer::read_importance() {
+Result<void> Quantizer::find_importance() {
   columns_.resize(formats_.size(), nullptr);
   if (options_.importance == nullptr) return {};
-  auto importance = ImportanceMatrix::read(options_.importance);
-  if (!importance) return importance.error();
-  importance_ = std::move(*importance);
   for (size_t i = 0; i < columns_.size(); ++i) {
     const TensorInfo& tensor = file_.tensors()[i];
-    const auto columns = importance_->columns(tensor.name, tensor.width(), tensor.rows());
+    const auto columns = options_.importance->columns(tensor.name, tensor.width(), tensor.rows());
     if (!columns) return columns.error();
     columns_[i] = columns.value();
   }
@@ -249,11 +246,11 @@ Result<void> Quantizer::read_importance() {
 Result<void> Quantizer::prepare_head(const ByteSource& first_part) {
   GgufWriter writer;
   if (auto done = copy_metadata(file_, first_part, type_, writer); !done) return done;
-  if (importance_) {
-    writer.set("quantize.imatrix.file", options_.importance_name);
-    writer.set("quantize.imatrix.dataset", importance_->dataset());
-    writer.set("quantize.imatrix.entries_count", uint64_t{importance_->entries()});
-    writer.set("quantize.imatrix.chunks_count", importance_->chunks());
+  if (const ImportanceMatrix* importance = options_.importance.get()) {
+    writer.set_text("quantize.imatrix.file", options_.importance_name);
+    writer.set_text("quantize.imatrix.dataset", importance->dataset());
+    writer.set_number("quantize.imatrix.entries_count", static_cast<uint32_t>(importance->entries()));
+    writer.set_number("quantize.imatrix.chunks_count", static_cast<uint32_t>(std::min<uint64_t>(importance->chunks(), UINT32_MAX)));
   }
   if (auto done = add_tensors(file_, formats_, writer); !done) return done;
   auto head = writer.head();

@@ -22,13 +22,13 @@ namespace tessera {
 
 /// What to write. Types are names as users spell them; "" = the mix's own choice.
 struct QuantizeOptions {
-  std::string type;                              ///< a FileType: "Q4_K_M"
-  bool pure = false;                             ///< every matrix in the type's base format
-  std::string output_type;                       ///< format of output.weight (of the embedding where the model has no output.weight)
-  std::string embedding_type;                    ///< format of token_embd.weight
-  int threads = 0;                               ///< 0 = all processors; else 1…64
-  std::shared_ptr<const ByteSource> importance;  ///< an importance file, or null
-  std::string importance_name;                   ///< its name, for the metadata
+  std::string type;                                    ///< a FileType: "Q4_K_M"
+  bool pure = false;                                   ///< every matrix in the type's base format
+  std::string output_type;                             ///< format of output.weight (of the embedding where the model has no output.weight)
+  std::string embedding_type;                          ///< format of token_embd.weight
+  int threads = 0;                                     ///< 0 = all processors; else 1…64
+  std::shared_ptr<const ImportanceMatrix> importance;  ///< of this model, or null
+  std::string importance_name;                         ///< its file's name, for the metadata
   /// Called with bytes of the input done and in all; return false to abort (kAborted).
   std::function<bool(uint64_t done, uint64_t total)> on_progress;
 };
@@ -57,8 +57,7 @@ Result<QuantizeSizes> quantize_sizes(std::vector<std::shared_ptr<const ByteSourc
 /// A model that was opened and planned, ready to be written once. Not thread-safe.
 class Quantizer {
  public:
-  /// Reads headers only. Errors of GgufFile::open_split and ImportanceMatrix::read; kInvalidArgument for the options; kBadFile for an
-  /// importance file of another model.
+  /// Reads headers only. Errors of GgufFile::open_split; kInvalidArgument for the options; kBadFile for the importance of another model.
   static Result<std::unique_ptr<Quantizer>> open(std::vector<std::shared_ptr<const ByteSource>> parts, QuantizeOptions options);
   ~Quantizer();
 
@@ -79,13 +78,12 @@ class Quantizer {
   class TensorWriter;
   Quantizer(GgufFile file, QuantizeOptions options);
   Result<void> plan();
-  Result<void> read_importance();
+  Result<void> find_importance();
   Result<void> prepare_head(const ByteSource& first_part);
 
   GgufFile file_;
   QuantizeOptions options_;
   FileType type_{};
-  std::optional<ImportanceMatrix> importance_;
   std::vector<const std::vector<float>*> columns_;  ///< [tensors] importance of each one's columns, or null
   std::vector<DType> formats_;                      ///< [tensors] of the output
   QuantizeReport report_;

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import { EngineHost } from '../../web/engine/host.js';
 import { readHeaders } from '../../web/store/header-bytes.js';
-import { openFile } from './model-file.mjs';
+import { openFile, writeCopy } from './model-file.mjs';
 
 /** @type {Map<string, string>} */
 const notes = new Map();
@@ -15,6 +15,7 @@ const host = new EngineHost({
   openModel: async (source) => openFile(fileURLToPath(String(source)), workerData),
   readHeaders: (source, enough, options) =>
     readHeaders(source, enough, options, { network: { retries: 2, backoffMs: 5 } }),
+  storeMade: (model, produce) => writeCopy(workerData.copy, model.bytes, produce),
   verifyModel: () => Promise.reject(new Error('there is no model store here')),
   importModule: async (variant, wasmUrl) => (await import(new URL(`tessera-${variant}.js`, wasmUrl).href)).default,
 });

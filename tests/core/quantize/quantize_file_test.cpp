@@ -94,7 +94,8 @@ std::shared_ptr<const ByteSource> small_model(const std::function<void(std::vect
   return std::make_shared<MemorySource>(writer.to_bytes().value());
 }
 
-void check_refused(const Result<Written>& result, ErrorCode code, const std::string& part) {
+template <class T>
+void check_refused(const Result<T>& result, ErrorCode code, const std::string& part) {
   REQUIRE(!result.ok());
   CHECK(result.error().code == code);
   CHECK(result.error().message.find(part) != std::string::npos);
@@ -230,11 +231,12 @@ TEST_CASE("file: importance is used, and must fit") {
               bytes.insert(bytes.end(), piece.begin(), piece.end());
               return {};
             }).ok());
-    return std::make_shared<MemorySource>(std::move(bytes));
+    return ImportanceMatrix::read(std::make_shared<MemorySource>(std::move(bytes)));
   };
+  const auto usable = [](Result<ImportanceMatrix> read) { return std::make_shared<ImportanceMatrix>(std::move(read).value()); };
   QuantizeOptions options = options_for("Q4_K_S");
   const auto without = quantise({small_model()}, options);
-  options.importance = importance("blk.0.attn_q.weight", sums);
+  options.importance = usable(importance("blk.0.attn_q.weight", sums));
   options.importance_name = "text.imatrix";
   const auto with = quantise({small_model()}, options);
   REQUIRE(with.ok());
@@ -254,12 +256,10 @@ TEST_CASE("file: importance is used, and must fit") {
   };
   CHECK(even_error(file) < 0.9 * even_error(plain));
 
-  options.importance = importance("blk.0.attn_q.weight", {std::vector<float>(256, 1.0f), {1.0f}});
+  options.importance = usable(importance("blk.0.attn_q.weight", {std::vector<float>(256, 1.0f), {1.0f}}));
   check_refused(quantise({small_model()}, options), ErrorCode::kBadFile, "256 columns");
-  options.importance = importance("blk.0.attn_q.weight", {std::vector<float>(512, -1.0f), {1.0f}});
-  check_refused(quantise({small_model()}, options), ErrorCode::kBadFile, "negative");
-  options.importance = small_model();
-  check_refused(quantise({small_model()}, options), ErrorCode::kBadFile, "imatrix");
+  check_refused(importance("blk.0.attn_q.weight", {std::vector<float>(512, -1.0f), {1.0f}}), ErrorCode::kBadFile, "negative");
+  check_refused(ImportanceMatrix::read(small_model()), ErrorCode::kBadFile, "imatrix");
 }
 
 TEST_CASE("file: refusals name what is wrong") {
