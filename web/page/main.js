@@ -119,6 +119,7 @@ async function startCopy({ url, name, bytes }) {
 
 /** @param {File[]} files of one model on the reader's device */
 function shrinkFiles(files) {
+  if (files.length === 0) return;
   const name = files[0].name.replace(/\.gguf$/i, '');
   void copies.open({ model: files.length === 1 ? files[0] : files, name });
 }
@@ -159,7 +160,7 @@ function showEngine() {
 }
 
 initTheme();
-void startShell(() => !chat.engine && !start.busy);
+void startShell(() => !chat.engine && !start.busy && !copies.busy);
 initFileDrop(async (files) => {
   const given = await Promise.all(files.map(isAdapter));
   if (running && given.length > 0 && given.every(Boolean)) {
@@ -174,7 +175,7 @@ byId('shrink-file').addEventListener('click', () => shrinkInput.click());
 shrinkInput.addEventListener('change', () => {
   const files = [...(shrinkInput.files ?? [])];
   shrinkInput.value = '';
-  if (files.length > 0) shrinkFiles(files);
+  shrinkFiles(files);
 });
 await store.open();
 const kept = await store.current();

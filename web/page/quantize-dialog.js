@@ -57,6 +57,11 @@ export class QuantizeDialog {
     openDialog('quantize', kTitle, body, foot);
   }
 
+  /** Whether a copy is being made. */
+  get busy() {
+    return this.#running !== null;
+  }
+
   get #isOpen() {
     return /** @type {HTMLDialogElement} */ (byId('quantize-dialog')).open;
   }
