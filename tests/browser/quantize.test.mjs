@@ -159,6 +159,7 @@ for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
       assert.match(await textOf(page, '#start-notices'), /A smaller copy of large is being made/);
       await page.click('#start-notices .notice button');
       await page.waitForSelector(`${kDialog}[open] .progress-foot button`);
+      assert.equal(await textOf(page, '#start-notices'), '', 'the way back is not needed any more');
       await page.keyboard.press('Escape');
       await page.waitForFunction(() =>
         /The copy is ready/.test(document.querySelector('#start-notices')?.textContent ?? ''),

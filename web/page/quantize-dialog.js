@@ -118,11 +118,7 @@ export class QuantizeDialog {
       announce(`The copy is ready: ${copy.name}`);
       shown = [this.#doneNotice(copy)];
     } catch (error) {
-      const actions = [{ label: 'Choose again', run: () => void this.open(source) }];
-      const text = 'Nothing of the copy was kept.';
-      shown = [
-        isAbort(error) ? notice({ kind: 'info', title: 'Stopped.', text, actions }) : errorNotice(error, actions),
-      ];
+      shown = [this.#failureNotice(error, source)];
     }
     progress.end();
     this.#running = null;
@@ -135,6 +131,7 @@ export class QuantizeDialog {
   /** @param {{ progress: QuantizeProgress }} running */
   #showProgress({ progress }) {
     const text = 'You can close this and use the page meanwhile; the tab must stay open.';
+    this.#ports.say(); // what led here
     this.#show([progress.node, h('p.hint', {}, text)]);
     progress.focus();
   }
@@ -147,6 +144,18 @@ export class QuantizeDialog {
     const title = `A smaller copy of ${running.source.name} is being made.`;
     const actions = [{ label: 'Show', run: () => this.#showProgress(running) }];
     this.#ports.say(notice({ kind: 'info', title, text: 'It goes on while this tab is open.', actions }));
+  }
+
+  /**
+   * @param {unknown} error
+   * @param {Source} source
+   */
+  #failureNotice(error, source) {
+    const actions = [{ label: 'Choose again', run: () => void this.open(source) }];
+    if (!isAbort(error)) return errorNotice(error, actions);
+    const text = 'Nothing of the copy was kept.';
+    announce(`Stopped. ${text}`);
+    return notice({ kind: 'info', title: 'Stopped.', text, actions });
   }
 
   /** @param {QuantizeResult} copy */

@@ -9,7 +9,7 @@ import { modelCard } from './model-card.js';
 import { Mosaic } from './mosaic.js';
 import { crashedLoad, forgetLoading, noteLoading } from './crash-guard.js';
 import { EngineElsewhere } from './engine-lock.js';
-import { elsewhereNotice, errorNotice, isAbort, notice } from './notices.js';
+import { crashNotice, elsewhereNotice, errorNotice, isAbort, notice } from './notices.js';
 import { askToKeep, showStorage } from './storage-line.js';
 import { showStoredAdapters } from './stored-adapters.js';
 
@@ -71,17 +71,8 @@ export class StartView {
       );
     }
     const crashed = crashedLoad();
-    if (crashed) this.say(this.#crashNotice(crashed));
+    if (crashed) this.say(crashNotice(crashed));
     await this.#renderCards();
-  }
-
-  /** @param {string} name of the model with which the tab ended last time */
-  #crashNotice(name) {
-    const title = `The tab ended while ${name} was starting.`;
-    const text =
-      'It may need more memory than this device gives a tab. Close other tabs before you try again, or choose a smaller ' +
-      'model. If it keeps happening, check the model for damage below.';
-    return notice({ kind: 'warn', title, text });
   }
 
   /** Whether a model is being loaded. */
@@ -231,9 +222,18 @@ export class StartView {
     if (failure === null) return;
     await this.#renderCards();
     if (isAbort(failure)) this.say(progress.stoppedNotice());
-    else if (!(failure instanceof EngineElsewhere)) this.say(errorNotice(failure));
+    else if (!(failure instanceof EngineElsewhere)) this.say(this.#failureNotice(failure, { model, name }));
     else this.say(elsewhereNotice(() => this.start({ model, name, bytes, takeOver: true })));
     this.#list.querySelector('button')?.focus();
+  }
+
+  /**
+   * @param {any} failure
+   * @param {import('./quantize-dialog.js').Source} source
+   */
+  #failureNotice(failure, source) {
+    const smaller = { label: 'Make a smaller copy', run: () => this.#shrink(source) };
+    return errorNotice(failure, failure.code === 'out_of_memory' ? [smaller] : []);
   }
 
   /** @param {boolean} disabled */
