@@ -129,7 +129,7 @@ async function checkHeaders(name, url) {
   /** @type {[string, string, string][]} */
   const files = [
     [`assets/${script}`, 'text/javascript', 'public, max-age=31536000, immutable'],
-    ['tessera-relaxed.wasm', 'application/wasm', 'no-cache'],
+    ['tessera-core.wasm', 'application/wasm', 'no-cache'],
     ['', 'text/html', 'no-cache'],
   ];
   for (const [path, type, keep] of files) {

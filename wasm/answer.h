@@ -8,7 +8,7 @@
 
 namespace tessera {
 
-/// An object made field by field: lists of initialisers cost several times the code (1.6 KB gzip in each module).
+/// An object made field by field: lists of initialisers cost several times the code (1.6 KB gzip).
 class Object {
  public:
   Object& add(const char* key, nlohmann::ordered_json value);

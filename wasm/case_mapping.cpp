@@ -1,4 +1,4 @@
-// Owns the case of characters in the modules: JavaScript has it, and the table of core/base would be 2 KB gzip in each.
+// Owns the case of characters in the browser: JavaScript has it, and the table of core/base would be 2 KB gzip.
 #include "core/base/case_mapping.h"
 
 #include <emscripten/val.h>

@@ -1,4 +1,4 @@
-// Owns NFC in the modules: JavaScript has it, and the tables of core/base would be 9 KB gzip in each.
+// Owns NFC in the browser: JavaScript has it, and the tables of core/base would be 9 KB gzip.
 #include "core/base/normal_form.h"
 
 #include <emscripten/val.h>

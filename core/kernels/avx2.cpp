@@ -20,6 +20,7 @@ struct Avx2 {
   using CodePairs = __m256i;
   using Codes = __m256i;
   using ActCode = int8_t;
+  using SignedCode = int8_t;
   using Act = __m256i;
   using Sum = __m256i;        // i16x16: two partial sums a row
   using SignedSum = __m256i;  // i32x8
@@ -31,8 +32,6 @@ struct Avx2 {
   // One product of a pair is at most 2·127·max_code; an i16 holds kSumLimit / max_code of them.
   static constexpr int kSumLimit = 32767 / (2 * 127);
   static constexpr int kGemmTokens = 4;
-  static constexpr int kSmallGemmTokens = 4;
-  static constexpr int kRareGemmTokens = 4;
 
   static F32 zero_f32() { return _mm256_setzero_ps(); }
   static I32 zero_i32() { return _mm256_setzero_si256(); }
@@ -84,6 +83,7 @@ struct Avx2 {
     __builtin_memcpy(&word, at, sizeof word);
     return _mm256_set1_epi32(word);
   }
+  static void keep_order(Sum&) {}
   static Sum zero_sum() { return _mm256_setzero_si256(); }
   static SignedSum zero_signed_sum() { return _mm256_setzero_si256(); }
   static Sum dot(Sum sum, Codes codes, Act act) { return _mm256_add_epi16(sum, _mm256_maddubs_epi16(codes, act)); }

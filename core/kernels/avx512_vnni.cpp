@@ -20,6 +20,7 @@ struct Avx512Vnni {
   using Codes = __m512i;
   using Signed = __m512i;
   using ActCode = int8_t;
+  using SignedCode = int8_t;
   using Act = __m512i;
   using Sum = __m512i;  // i32x16
   using SignedSum = __m512i;
@@ -27,8 +28,6 @@ struct Avx512Vnni {
   // The first operand of a dot is unsigned: signed codes are moved up by 128, which leaves as 128 · Σ activations.
   static constexpr int kSignedOffset = 128;
   static constexpr int kGemmTokens = 8;
-  static constexpr int kSmallGemmTokens = 8;
-  static constexpr int kRareGemmTokens = 8;
 
   static F32 zero_f32() { return _mm512_setzero_ps(); }
   static I32 zero_i32() { return _mm512_setzero_si512(); }
@@ -79,6 +78,7 @@ struct Avx512Vnni {
     __builtin_memcpy(&word, at, sizeof word);
     return _mm512_set1_epi32(word);
   }
+  static void keep_order(Sum&) {}
   static Sum zero_sum() { return _mm512_setzero_si512(); }
   static SignedSum zero_signed_sum() { return _mm512_setzero_si512(); }
   static Sum dot(Sum sum, Codes codes, Act act) { return _mm512_dpbusd_epi32(sum, codes, act); }

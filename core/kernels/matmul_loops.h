@@ -8,57 +8,73 @@
 //   Codes, Signed    Bytes made ready for dot            prepare(Bytes), prepare_signed(Bytes)
 //   Act              4 activations, the same in each row load_act(ActCode*)
 //   ActCode          how an activation's code is kept: int8_t, or int16_t in the order that KernelTable::code_bytes tells
+//   SignedCode       how dot_signed wants it: ActCode, or another that signed_codes(ActCode[32], SignedCode[32]) makes of it for
+//                    load_signed_act(SignedCode*)
 //   Sum              running dot of Codes and Act        zero_sum dot(Sum, Codes, Act) widen(Sum) -> I32
 //   SignedSum        the same for Signed                 zero_signed_sum dot_signed widen_signed
 //   kSignedOffset    what prepare_signed adds to the codes of a Signed
 //   kSumLimit        a Sum may add kSumLimit / max_code products before it must be widened (0: never)
-//   loads            load_f16 load_bf16 load_f32 (one per row -> F32), load_u8 load_i8 (one per row -> F32 / I32), store
+//   keep_order(Sum&) nothing, or a border that the compiler moves no other dot over: where it would finish one token after the other,
+//                    holding a whole block's codes in registers that it does not have (WebAssembly: a fifth to a third slower)
+//   loads            load_f16 load_bf16 load_f32 (one per row -> F32), load_floats, load_u8 load_i8 (one per row -> F32 / I32), store
 //                    load_power                          one u8 per row, the exponent of an F32: 2^(e - 127), 0 for e = 0
-//   kGemmTokens      tokens of one register block; kSmallGemmTokens for formats with two sums a token, which need more registers, and
-//                    kRareGemmTokens for rare ones, whose loops are downloaded for few. One tile at a time, because memory is fastest
-//                    when a thread reads it as one stream
+//   kGemmTokens      tokens of one register block. One tile at a time, because memory is fastest when a thread reads it as one stream
 // Loops over registers are unrolled by pragma: the WebAssembly build unrolls no others, since every byte of it is downloaded.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
+#include "core/kernels/activation_panel.h"
 #include "core/kernels/kernels.h"
 #include "core/kernels/layout.h"
 
 namespace tessera {
 
-/// Block `block` of one token's activations, as the tails of all formats need it.
-struct ActivationBlock {
-  float scale;
-  float scaled_sum;
-  int32_t half_sums[2];
-};
-
-/// Formats that few files hold.
-constexpr bool rare_format(DType dtype) {
-  return dtype == DType::kQ2_K || dtype == DType::kQ3_K || dtype == DType::kTQ2_0 || dtype == DType::kMXFP4 || dtype == DType::kIQ4_NL ||
-         dtype == DType::kIQ4_XS;
-}
-
 /// The dots of an Isa for unsigned codes, and for those with a sign.
 template <class Isa>
 struct UnsignedDots {
+  using ActCode = typename Isa::ActCode;
+  using PanelCode = ActCode;
+  using Act = typename Isa::Act;
   using Codes = typename Isa::Codes;
   using Sum = typename Isa::Sum;
   static Codes prepare(typename Isa::Bytes a) { return Isa::prepare(a); }
   static Sum zero() { return Isa::zero_sum(); }
-  static Sum dot(Sum sum, const Codes& codes, const typename Isa::Act& act) { return Isa::dot(sum, codes, act); }
+  static void panel_codes(const ActCode* codes, PanelCode* out) { std::memcpy(out, codes, kActivationBlock * sizeof(ActCode)); }
+  static Act load_act(const ActCode* at) { return Isa::load_act(at); }
+  static Sum dot(Sum sum, const Codes& codes, const Act& act) { return Isa::dot(sum, codes, act); }
   static typename Isa::I32 widen(Sum sum) { return Isa::widen(sum); }
 };
 template <class Isa>
 struct SignedDots {
+  using ActCode = typename Isa::ActCode;
+  using PanelCode = typename Isa::SignedCode;
   using Codes = typename Isa::Signed;
   using Sum = typename Isa::SignedSum;
   static Codes prepare(typename Isa::Bytes a) { return Isa::prepare_signed(a); }
   static Sum zero() { return Isa::zero_signed_sum(); }
-  static Sum dot(Sum sum, const Codes& codes, const typename Isa::Act& act) { return Isa::dot_signed(sum, codes, act); }
+  static void panel_codes(const ActCode* codes, PanelCode* out) {
+    if constexpr (std::is_same_v<ActCode, PanelCode>) {
+      std::memcpy(out, codes, kActivationBlock * sizeof(ActCode));
+    } else {
+      Isa::signed_codes(codes, out);
+    }
+  }
+  static auto load_act(const PanelCode* at) {
+    if constexpr (std::is_same_v<ActCode, PanelCode>) {
+      return Isa::load_act(at);
+    } else {
+      return Isa::load_signed_act(at);
+    }
+  }
+  template <class Act>
+  static Sum dot(Sum sum, const Codes& codes, const Act& act) {
+    return Isa::dot_signed(sum, codes, act);
+  }
   static typename Isa::I32 widen(Sum sum) { return Isa::widen_signed(sum); }
 };
 
@@ -73,11 +89,6 @@ struct BlockLoops {
   using F32 = typename Isa::F32;
   using I32 = typename Isa::I32;
 
-  // Every instance of the loops is downloaded, so formats that few files hold have smaller ones.
-  static constexpr int kGemmTokens = kDType == DType::kQ8_K ? 1
-                                     : rare_format(kDType)  ? Isa::kRareGemmTokens
-                                     : kOneSum              ? Isa::kGemmTokens
-                                                            : Isa::kSmallGemmTokens;
   using Dots = std::conditional_t<kSigned, SignedDots<Isa>, UnsignedDots<Isa>>;
   using Codes = typename Dots::Codes;
 
@@ -88,7 +99,8 @@ struct BlockLoops {
     I32 high[kTokens];
   };
 
-  static const std::byte* field(const std::byte* base, int offset) { return base + static_cast<ptrdiff_t>(kRows) * offset; }
+  static constexpr ptrdiff_t field_bytes(int bytes) { return static_cast<ptrdiff_t>(kRows) * bytes; }
+  static const std::byte* field(const std::byte* base, int offset) { return base + field_bytes(offset); }
 
   // Codes 4·word … 4·word+3 of each row.
   static Codes load_codes(const std::byte* block, int word) {
@@ -109,9 +121,10 @@ struct BlockLoops {
     return Dots::prepare(codes);
   }
 
-  template <int kTokens>
-  static Sums<kTokens> dot_block(const std::byte* block, const typename Isa::ActCode* const* codes) {
+  template <class Input>
+  static Sums<Input::kTokens> dot_block(const std::byte* block, const Input& input, int64_t b) {
     static_assert(kCapacity >= 2);
+    constexpr int kTokens = Input::kTokens;
     typename Dots::Sum low[kTokens], high[kTokens];
     Sums<kTokens> result;
 #pragma GCC unroll 8
@@ -122,9 +135,11 @@ struct BlockLoops {
       const Codes first = load_codes(block, step), second = load_codes(block, step + 4);
 #pragma GCC unroll 8
       for (int t = 0; t < kTokens; ++t) {
-        low[t] = Dots::dot(low[t], first, Isa::load_act(codes[t] + 4 * step));
+        const auto* codes = input.codes(b, t) + 4 * step;
+        low[t] = Dots::dot(low[t], first, Dots::load_act(codes));
         auto& other = kOneSum ? low[t] : high[t];
-        other = Dots::dot(other, second, Isa::load_act(codes[t] + 16 + 4 * step));
+        other = Dots::dot(other, second, Dots::load_act(codes + 16));
+        if constexpr (kTokens > 1) Isa::keep_order(other);
       }
       if constexpr (kCapacity < 4) {
         if (step == 1) {
@@ -207,40 +222,64 @@ struct BlockLoops {
     }
   }
 
-  // kRows output rows times kTokens tokens; accumulators stay in registers.
-  template <int kTokens>
-  static void tile(const PackedMatrix& w, const Activations& x, int64_t tile_index, int first_token, float* out, int64_t out_stride) {
-    const int64_t blocks = x.width / kActivationBlock;
-    const typename Isa::ActCode* codes[kTokens];
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) codes[t] = reinterpret_cast<const typename Isa::ActCode*>(x.codes) + (first_token + t) * x.width;
+  // Adds the products of blocks [first, end) of one tile's rows to `out` [kTokens][out_stride]; the first blocks begin at zero.
+  template <class Input>
+  static void add_tile(const PackedMatrix& w, int64_t tile, const Input& input, int64_t first, int64_t end, float* out,
+                       int64_t out_stride) {
+    constexpr int kTokens = Input::kTokens;
     F32 acc[kTokens];
 #pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) acc[t] = Isa::zero_f32();
-    const std::byte* header = w.data + tile_index * w.tile_bytes;
-    for (int64_t b = 0; b < blocks; header += kRows * kLayout.super_bytes()) {
-      for (int in_super = 0; in_super < kLayout.blocks; ++in_super, ++b) {
-        const std::byte* block = field(header, kLayout.header_bytes + in_super * kLayout.block_bytes);
-        const Sums<kTokens> sums = dot_block<kTokens>(block, codes);
-        const F32 scale = block_scale(header, block);
+    for (int t = 0; t < kTokens; ++t) acc[t] = first == 0 ? Isa::zero_f32() : load_rows(w, tile, out + t * out_stride);
+    const auto add_block = [&](const std::byte* header, int in_super, int64_t b) {
+      const std::byte* block = field(header, kLayout.header_bytes + in_super * kLayout.block_bytes);
+      const Sums<kTokens> sums = dot_block(block, input, b);
+      const F32 scale = block_scale(header, block);
 #pragma GCC unroll 8
-        for (int t = 0; t < kTokens; ++t) {
-          const int64_t at = (first_token + t) * blocks + b;
-          const ActivationBlock act{x.scales[at], x.scaled_sums[at], {x.half_sums[2 * at], x.half_sums[2 * at + 1]}};
-          const I32 total = block_total(block, sums.low[t], sums.high[t], act);
-          acc[t] = Isa::add(acc[t], Isa::mul(Isa::to_float(total), Isa::mul(scale, Isa::splat_f32(act.scale))));
-          if constexpr (kLayout.has_min) acc[t] = Isa::add(acc[t], min_product(header, block, act));
-          codes[t] += kActivationBlock;
-        }
+      for (int t = 0; t < kTokens; ++t) {
+        const ActivationBlock& act = input.tail(b, t);
+        const I32 total = block_total(block, sums.low[t], sums.high[t], act);
+        acc[t] = Isa::add(acc[t], Isa::mul(Isa::to_float(total), Isa::mul(scale, Isa::splat_f32(act.scale))));
+        if constexpr (kLayout.has_min) acc[t] = Isa::add(acc[t], min_product(header, block, act));
+      }
+    };
+    const std::byte* header = w.data + tile * w.tile_bytes + field_bytes(kLayout.super_bytes()) * (first / kLayout.blocks);
+    const int64_t blocks = end - first;
+    if constexpr (kTokens == 1) {
+      // What a super-block's blocks have in common is read once.
+      for (int64_t b = 0; b < blocks; header += field_bytes(kLayout.super_bytes())) {
+        for (int in_super = 0; in_super < kLayout.blocks; ++in_super, ++b) add_block(header, in_super, b);
+      }
+    } else {
+      // The accumulators of a loop within the loop would go through memory at its borders.
+      for (int64_t b = 0; b < blocks; ++b) {
+        add_block(header + field_bytes(kLayout.super_bytes()) * (b / kLayout.blocks), static_cast<int>(b % kLayout.blocks), b);
       }
     }
 #pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) store_rows(w, tile_index, acc[t], out + (first_token + t) * out_stride);
+    for (int t = 0; t < kTokens; ++t) store_rows(w, tile, acc[t], out + t * out_stride);
   }
 
-  // Writes one tile's rows of one token; the last tile may hang over the matrix.
-  static void store_rows(const PackedMatrix& w, int64_t tile_index, F32 values, float* out) {
-    const int64_t row = tile_index * kRows;
+  // Tiles [first_tile, last_tile) times kTokens tokens; out [kTokens][out_stride].
+  template <int kTokens>
+  static void multiply(const PackedMatrix& w, const Activations& x, int token, int64_t first_tile, int64_t last_tile, float* out,
+                       int64_t out_stride) {
+    const int64_t blocks = x.width / kActivationBlock;
+    if constexpr (kTokens == 1 && std::is_same_v<typename Dots::PanelCode, typename Isa::ActCode>) {
+      const OneToken<typename Isa::ActCode> input(x, token);
+      for (int64_t tile = first_tile; tile < last_tile; ++tile) add_tile(w, tile, input, 0, blocks, out, out_stride);
+    } else {
+      ActivationPanel<Dots, kTokens> panel;
+      for (int64_t first = 0; first < blocks; first += panel.kMaxBlocks) {
+        const int64_t end = std::min<int64_t>(blocks, first + panel.kMaxBlocks);
+        panel.take(x, token, first, end);
+        for (int64_t tile = first_tile; tile < last_tile; ++tile) add_tile(w, tile, panel, first, end, out, out_stride);
+      }
+    }
+  }
+
+  // One tile's rows of one token; the last tile may hang over the matrix.
+  static void store_rows(const PackedMatrix& w, int64_t tile, F32 values, float* out) {
+    const int64_t row = tile * kRows;
     if (row + kRows <= w.rows) {
       Isa::store(out + row, values);
     } else {
@@ -249,13 +288,19 @@ struct BlockLoops {
       for (int64_t i = 0; row + i < w.rows; ++i) out[row + i] = rest[i];
     }
   }
+  static F32 load_rows(const PackedMatrix& w, int64_t tile, const float* out) {
+    const int64_t row = tile * kRows;
+    if (row + kRows <= w.rows) return Isa::load_floats(out + row);
+    float rest[kRows] = {};
+    for (int64_t i = 0; row + i < w.rows; ++i) rest[i] = out[row + i];
+    return Isa::load_floats(rest);
+  }
 };
 
 /// Float formats: lanes are rows, the width is walked element by element.
 template <class Isa, DType kDType>
 struct FloatLoops {
   static constexpr int kRows = Isa::kRows;
-  static constexpr int kGemmTokens = Isa::kSmallGemmTokens;
   static constexpr int kElementBytes = kDType == DType::kF32 ? 4 : 2;
   using F32 = typename Isa::F32;
 
@@ -266,21 +311,21 @@ struct FloatLoops {
   }
 
   template <int kTokens>
-  static void tile(const PackedMatrix& w, const Activations& x, int64_t tile_index, int first_token, float* out, int64_t out_stride) {
-    F32 acc[kTokens];
+  static void multiply(const PackedMatrix& w, const Activations& x, int token, int64_t first_tile, int64_t last_tile, float* out,
+                       int64_t out_stride) {
+    const float* values = x.values + token * x.width;
+    for (int64_t tile = first_tile; tile < last_tile; ++tile) {
+      F32 acc[kTokens];
 #pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) acc[t] = Isa::zero_f32();
-    const std::byte* column = w.data + tile_index * w.tile_bytes;
-    for (int64_t k = 0; k < x.width; ++k, column += kRows * kElementBytes) {
-      const F32 weights = load(column);
+      for (int t = 0; t < kTokens; ++t) acc[t] = Isa::zero_f32();
+      const std::byte* column = w.data + tile * w.tile_bytes;
+      for (int64_t k = 0; k < x.width; ++k, column += kRows * kElementBytes) {
+        const F32 weights = load(column);
 #pragma GCC unroll 8
-      for (int t = 0; t < kTokens; ++t) {
-        acc[t] = Isa::add(acc[t], Isa::mul(weights, Isa::splat_f32(x.values[(first_token + t) * x.width + k])));
+        for (int t = 0; t < kTokens; ++t) acc[t] = Isa::add(acc[t], Isa::mul(weights, Isa::splat_f32(values[t * x.width + k])));
       }
-    }
 #pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) {
-      BlockLoops<Isa, kDType>::store_rows(w, tile_index, acc[t], out + (first_token + t) * out_stride);
+      for (int t = 0; t < kTokens; ++t) BlockLoops<Isa, kDType>::store_rows(w, tile, acc[t], out + t * out_stride);
     }
   }
 };
@@ -288,15 +333,15 @@ struct FloatLoops {
 /// The MatmulFn of one format: register blocks of tokens first, then what is left over.
 template <class Isa, class Loops>
 void matmul(const PackedMatrix& w, const Activations& x, int64_t first_tile, int64_t last_tile, float* out, int64_t out_stride) {
-  constexpr int kTokens = Loops::kGemmTokens;
+  constexpr int kTokens = Isa::kGemmTokens;
   int token = 0;
   if constexpr (kTokens > 1) {
     for (; token + kTokens <= x.tokens; token += kTokens) {
-      for (int64_t tile = first_tile; tile < last_tile; ++tile) Loops::template tile<kTokens>(w, x, tile, token, out, out_stride);
+      Loops::template multiply<kTokens>(w, x, token, first_tile, last_tile, out + token * out_stride, out_stride);
     }
   }
   for (; token < x.tokens; ++token) {
-    for (int64_t tile = first_tile; tile < last_tile; ++tile) Loops::template tile<1>(w, x, tile, token, out, out_stride);
+    Loops::template multiply<1>(w, x, token, first_tile, last_tile, out + token * out_stride, out_stride);
   }
 }
 

@@ -21,6 +21,7 @@ struct NeonDot {
   using Codes = int8x16_t;
   using Signed = int8x16_t;
   using ActCode = int8_t;
+  using SignedCode = int8_t;
   using Act = int8x16_t;
   using Sum = int32x4_t;
   using SignedSum = int32x4_t;
@@ -28,8 +29,6 @@ struct NeonDot {
   // SDOT takes two signed operands: every code as it is.
   static constexpr int kSignedOffset = 0;
   static constexpr int kGemmTokens = 8;
-  static constexpr int kSmallGemmTokens = 8;
-  static constexpr int kRareGemmTokens = 8;
 
   static F32 zero_f32() { return vdupq_n_f32(0.0f); }
   static I32 zero_i32() { return vdupq_n_s32(0); }
@@ -77,6 +76,7 @@ struct NeonDot {
     __builtin_memcpy(&word, at, sizeof word);
     return vreinterpretq_s8_s32(vdupq_n_s32(word));
   }
+  static void keep_order(Sum&) {}
   static Sum zero_sum() { return zero_i32(); }
   static SignedSum zero_signed_sum() { return zero_i32(); }
   static Sum dot(Sum sum, Codes codes, Act act) { return vdotq_s32(sum, codes, act); }

@@ -9,6 +9,24 @@
 #include "core/kernels/tables.h"
 
 namespace tessera {
+
+#if defined(__EMSCRIPTEN__)
+
+/// The tables of the module that was loaded beside this one for the browser's instructions (wasm/kernel-module.js), best first; then null.
+extern "C" const KernelTable* const* loaded_kernel_tables();
+
+std::span<const KernelTable* const> available_kernels() {
+  static const std::span<const KernelTable* const> list = [] {
+    const KernelTable* const* tables = loaded_kernel_tables();
+    size_t count = 0;
+    while (tables[count] != nullptr) ++count;
+    return std::span(tables, count);
+  }();
+  return list;
+}
+
+#else
+
 namespace {
 
 struct Entry {
@@ -36,14 +54,7 @@ constexpr Entry kEntries[] = {
 #elif defined(__aarch64__)
     {&kNeonDotKernels, has_neon_dot},
 #endif
-#if defined(__wasm_relaxed_simd__)
-    {&kWasmRelaxedKernels, always},
-    {&kWasmRelaxedI32Kernels, always},
-#elif defined(__wasm_simd128__)
-    {&kWasmSimd128Kernels, always},
-#else
     {&kScalarKernels, always},
-#endif
 };
 
 }  // namespace
@@ -61,6 +72,8 @@ std::span<const KernelTable* const> available_kernels() {
   static const List list;
   return {list.tables.data(), list.count};
 }
+
+#endif
 
 const KernelTable* find_kernels(std::string_view name) {
   for (const KernelTable* table : available_kernels()) {

@@ -20,12 +20,25 @@ struct WasmLanes {
   using I32 = v128_t;
   using Bytes = v128_t;
   using CodePairs = v128_t;
+  // 16-bit codes of four bytes a row: a dot of pairs adds neighbours, so they are split into (0, 2) and (1, 3), and both land in the row's
+  // lane. Activations in this form have the middle two of four changed about (KernelTable::code_bytes).
+  struct Split {
+    v128_t even;
+    v128_t odd;
+  };
   using ActCode = int8_t;
 
+  static void keep_order(v128_t& sum) { asm volatile("" : "+r"(sum)); }
+  // V8 makes a constant anew at each use, three instructions in the middle of a loop. What comes out of an assembler block, empty as it is,
+  // is a value to both compilers, which is made before the loop.
+  static v128_t kept(v128_t constant) {
+    asm("" : "+r"(constant));
+    return constant;
+  }
   static F32 zero_f32() { return wasm_f32x4_const_splat(0.0f); }
   static I32 zero_i32() { return wasm_i32x4_const_splat(0); }
-  static F32 splat_f32(float x) { return wasm_f32x4_splat(x); }
-  static I32 splat_i32(int32_t x) { return wasm_i32x4_splat(x); }
+  static F32 splat_f32(float x) { return __builtin_constant_p(x) ? kept(wasm_f32x4_splat(x)) : wasm_f32x4_splat(x); }
+  static I32 splat_i32(int32_t x) { return __builtin_constant_p(x) ? kept(wasm_i32x4_splat(x)) : wasm_i32x4_splat(x); }
   static F32 add(F32 a, F32 b) { return wasm_f32x4_add(a, b); }
   static F32 mul(F32 a, F32 b) { return wasm_f32x4_mul(a, b); }
   static F32 sub(F32 a, F32 b) { return wasm_f32x4_sub(a, b); }
@@ -53,11 +66,11 @@ struct WasmLanes {
   static Bytes move_bits(Bytes a, int group) {
     const int left = kTo - kBits * group;
     const v128_t moved = left >= 0 ? wasm_i16x8_shl(a, left) : wasm_u16x8_shr(a, -left);
-    return wasm_v128_and(moved, wasm_i8x16_const_splat(((1 << kBits) - 1) << kTo));
+    return wasm_v128_and(moved, kept(wasm_i8x16_const_splat(((1 << kBits) - 1) << kTo)));
   }
   template <int kNibble>
   static I32 nibble(I32 a) {
-    return wasm_v128_and(wasm_u32x4_shr(a, 4 * kNibble), wasm_i32x4_const_splat(15));
+    return wasm_v128_and(wasm_u32x4_shr(a, 4 * kNibble), kept(wasm_i32x4_const_splat(15)));
   }
 
   static F32 load_floats(const float* at) { return wasm_v128_load(at); }
@@ -66,8 +79,9 @@ struct WasmLanes {
   // Exponent and mantissa moved to their f32 places, then scaled by 2^112: exact for all finite halves. The sign comes along by
   // sign extension; its copies in the exponent are masked off.
   static F32 load_f16(const std::byte* at) {
-    const v128_t moved = wasm_v128_and(wasm_i32x4_shl(wasm_i32x4_load16x4(at), 13), wasm_i32x4_const_splat(static_cast<int>(0x8fffffffu)));
-    return wasm_f32x4_mul(moved, wasm_f32x4_const_splat(0x1p112f));
+    const v128_t moved =
+        wasm_v128_and(wasm_i32x4_shl(wasm_i32x4_load16x4(at), 13), kept(wasm_i32x4_const_splat(static_cast<int>(0x8fffffffu))));
+    return wasm_f32x4_mul(moved, kept(wasm_f32x4_const_splat(0x1p112f)));
   }
   // The same for all halves: infinity and NaN (exponent 31) get the f32 exponent that means the same.
   static F32 load_any_f16(const std::byte* at) {
@@ -86,8 +100,17 @@ struct WasmLanes {
 
   // Adding the rounding magic leaves the integer in the low bits.
   static I32 round(const float* x, F32 factor) {
-    const v128_t magic = wasm_f32x4_const_splat(kRoundMagic);
+    const v128_t magic = kept(wasm_f32x4_const_splat(kRoundMagic));
     return wasm_i32x4_sub(wasm_f32x4_add(wasm_f32x4_mul(load_floats(x), factor), magic), magic);
+  }
+
+  static Split split_signed(Bytes a) { return {wasm_i16x8_shr(wasm_i16x8_shl(a, 8), 8), wasm_i16x8_shr(a, 8)}; }
+  static Split load_split(const int16_t* at) { return {wasm_v128_load32_splat(at), wasm_v128_load32_splat(at + 2)}; }
+  static v128_t dot_split(v128_t sum, const Split& codes, const Split& act) {
+    return wasm_i32x4_add(wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(codes.even, act.even)), wasm_i32x4_dot_i16x8(codes.odd, act.odd));
+  }
+  static void store_split(v128_t words, int16_t* codes) {
+    wasm_v128_store(codes, wasm_i16x8_shuffle(words, words, 0, 2, 1, 3, 4, 6, 5, 7));
   }
 
   static CodePairs load_pairs(const int16_t* at) { return wasm_v128_load(at); }

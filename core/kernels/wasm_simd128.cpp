@@ -1,6 +1,5 @@
 // Owns the kernels of plain WebAssembly SIMD: i32x4.dot_i16x8 on codes split into even and odd bytes.
-// The relaxed module leaves them out: every byte of it is downloaded.
-#if defined(__wasm_simd128__) && !defined(__wasm_relaxed_simd__)
+#if defined(__wasm_simd128__)
 
 #include "core/kernels/matmul_loops.h"
 #include "core/kernels/tables.h"
@@ -11,41 +10,33 @@ namespace tessera {
 namespace {
 
 struct Simd128 : WasmLanes {
-  // A dot of 16-bit pairs adds neighbours, so the four codes of a row are split into (0, 2) and (1, 3): both land in the row's lane.
-  struct Split {
-    v128_t even;
-    v128_t odd;
-  };
   using Codes = Split;
   using Signed = Split;
   using Act = Split;
   using ActCode = int16_t;  // split beforehand: each code of an activation is read once for every tile
+  using SignedCode = int16_t;
   using Sum = v128_t;
   using SignedSum = v128_t;
   static constexpr int kSumLimit = 0;
-  static constexpr int kGemmTokens = 4;
-  static constexpr int kSmallGemmTokens = 4;
-  static constexpr int kRareGemmTokens = 4;
+  static constexpr int kGemmTokens = 8;
 
   static Bytes look_up(Bytes a, const int8_t* table) { return wasm_i8x16_swizzle(wasm_v128_load(table), a); }
-  static Codes prepare(Bytes a) { return {wasm_v128_and(a, wasm_i16x8_const_splat(0xff)), wasm_u16x8_shr(a, 8)}; }
-  static Signed prepare_signed(Bytes a) { return {wasm_i16x8_shr(wasm_i16x8_shl(a, 8), 8), wasm_i16x8_shr(a, 8)}; }
-  static Act load_act(const int16_t* at) { return {wasm_v128_load32_splat(at), wasm_v128_load32_splat(at + 2)}; }
+  static Codes prepare(Bytes a) { return {wasm_v128_and(a, kept(wasm_i16x8_const_splat(0xff))), wasm_u16x8_shr(a, 8)}; }
+  static Signed prepare_signed(Bytes a) { return split_signed(a); }
+  static Act load_act(const int16_t* at) { return load_split(at); }
   static int32_t round_to_codes(const float* x, F32 factor, int16_t* codes) {
     v128_t sum = wasm_i16x8_const_splat(0);
     for (int i = 0; i < 16; i += 8) {
       const v128_t words = wasm_i16x8_narrow_i32x4(round(x + i, factor), round(x + i + 4, factor));
-      wasm_v128_store(codes + i, wasm_i16x8_shuffle(words, words, 0, 2, 1, 3, 4, 6, 5, 7));
+      store_split(words, codes + i);
       sum = wasm_i16x8_add(sum, words);
     }
     return sum_words(sum);
   }
   static Sum zero_sum() { return wasm_i32x4_const_splat(0); }
   static SignedSum zero_signed_sum() { return zero_sum(); }
-  static Sum dot(Sum sum, const Split& codes, const Split& act) {
-    return wasm_i32x4_add(wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(codes.even, act.even)), wasm_i32x4_dot_i16x8(codes.odd, act.odd));
-  }
-  static SignedSum dot_signed(SignedSum sum, const Split& codes, const Split& act) { return dot(sum, codes, act); }
+  static Sum dot(Sum sum, const Split& codes, const Split& act) { return dot_split(sum, codes, act); }
+  static SignedSum dot_signed(SignedSum sum, const Split& codes, const Split& act) { return dot_split(sum, codes, act); }
   static I32 widen(Sum sum) { return sum; }
   static I32 widen_signed(SignedSum sum) { return sum; }
 };

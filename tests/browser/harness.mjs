@@ -55,7 +55,7 @@ function browserPath(name) {
  * @returns {string | false}
  */
 export function skipReason({ browser = 'chrome', native = false } = {}) {
-  if (!existsSync(`${kSite}tessera-relaxed.wasm`))
+  if (!existsSync(`${kSite}tessera-core.wasm`))
     return 'SKIPPED: build/site is not built, scripts/demo --build-only does it';
   if (!existsSync(kSite + kManifest))
     return `SKIPPED: build/site has no ${kModelId}, scripts/demo --build-only puts it there`;

@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import { EngineHost } from '../../web/engine/host.js';
 import { readHeaders } from '../../web/store/header-bytes.js';
-import { openFile, writeCopy } from './model-file.mjs';
+import { importModule } from '../../web/engine/module-files.js';
+import { compileFile, openFile, writeCopy } from './model-file.mjs';
 
 /** @type {Map<string, string>} */
 const notes = new Map();
@@ -17,6 +18,6 @@ const host = new EngineHost({
     readHeaders(source, enough, options, { network: { retries: 2, backoffMs: 5 } }),
   storeMade: (model, produce) => writeCopy(workerData.copy, model.bytes, produce),
   verifyModel: () => Promise.reject(new Error('there is no model store here')),
-  importModule: async (variant, wasmUrl) => (await import(new URL(`tessera-${variant}.js`, wasmUrl).href)).default,
+  importModule: (variant, wasmUrl) => importModule(variant, wasmUrl, compileFile),
 });
 parentPort?.on('message', (message) => host.receive(message));

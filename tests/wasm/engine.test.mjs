@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { TesseraError } from '../../web/base/errors.js';
 import { WasmRuntime } from '../../web/engine/wasm-runtime.js';
 import { openFile } from './model-file.mjs';
-import { cli, formatsModel, importModule, loadFile, realModel, skipReason, tinyModel, variants } from './support.mjs';
+import { cli, formatsModel, importVariant, loadFile, realModel, skipReason, tinyModel, variants } from './support.mjs';
 
 /** Kernel tables of each module. @type {Record<string, string[]>} */
 const tables = { simd128: ['wasm_simd128'], relaxed: ['wasm_relaxed', 'wasm_relaxed_i32'] };
@@ -289,7 +289,7 @@ for (const variant of variants) {
 
     test('a memory that is too small gives out_of_memory, not a crash', async () => {
       const memory = new WebAssembly.Memory({ initial: 256, maximum: 1024, shared: true });
-      const runtime = await WasmRuntime.start(await importModule(variant), 1, memory);
+      const runtime = await WasmRuntime.start(await importVariant(variant), 1, memory);
       const { parts, close } = openFile(realModel);
       const options = { threads: 1, context_size: 256, kv_type: 'f32' };
       assert.throws(() => runtime.load(parts, options, () => {}), { code: 'out_of_memory' });

@@ -1,5 +1,6 @@
-// Owns the model files of the node tests: synchronous readers like the store's, which can also be told to fail.
+// Owns the files of the node tests on the disk: models with synchronous readers like the store's, which can also be told to fail; modules.
 import { closeSync, fstatSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { TesseraError } from '../../web/base/errors.js';
 
 /**
@@ -45,3 +46,6 @@ export async function writeCopy(path, bytes, produce) {
   renameSync(part, path);
   return { id: 'copy', url: 'made-here:/copy.gguf' };
 }
+
+/** @param {string} url @returns {Promise<WebAssembly.Module>} */
+export const compileFile = async (url) => WebAssembly.compile(await readFile(new URL(url)));

@@ -6,7 +6,9 @@ import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { loadEngine } from '../../web/engine/client.js';
 import { estimateModel, planQuantization, quantizeModel } from '../../web/engine/errands.js';
+import { importModule } from '../../web/engine/module-files.js';
 import { supportedVariants } from '../../web/engine/variant.js';
+import { compileFile } from './model-file.mjs';
 
 // The baseline compiler of node 20's V8 (11.3) never returns from memory.atomic.wait32 in a threaded module; TurboFan is right.
 if (Number(process.versions.v8.split('.')[0]) < 12) setFlagsFromString('--no-liftoff');
@@ -34,17 +36,13 @@ export const variants = ['simd128', 'relaxed'];
 export function skipReason({ variant, files = [] }) {
   if (variant && !supportedVariants().includes(variant))
     return `node ${process.version} cannot run the ${variant} variant`;
-  const module = fileURLToPath(new URL(`tessera-${variant}.js`, wasmUrl));
+  const module = fileURLToPath(new URL(`tessera-kernels-${variant}.wasm`, wasmUrl));
   const missing = [...(variant ? [module] : []), ...files].find((file) => !existsSync(file));
   return missing ? `${missing} is not there` : false;
 }
 
-/**
- * The Emscripten factory of a variant.
- * @param {'relaxed' | 'simd128'} variant
- * @returns {Promise<import('../../web/engine/wasm-runtime.js').ModuleFactory>}
- */
-export const importModule = async (variant) => (await import(new URL(`tessera-${variant}.js`, wasmUrl).href)).default;
+/** The modules of a variant. @param {'relaxed' | 'simd128'} variant */
+export const importVariant = (variant) => importModule(variant, wasmUrl.href, compileFile);
 
 /**
  * An engine in a node worker, through the same client and host as in a browser.

@@ -13,7 +13,7 @@ import { FaultyServer } from './faulty-server.mjs';
 import { pattern } from './store-contract.mjs';
 
 const kScript = fileURLToPath(new URL('../../scripts/build-site.mjs', import.meta.url));
-const kVariants = ['simd128', 'relaxed'];
+const kModules = ['tessera-core.wasm', 'tessera-kernels-simd128.wasm', 'tessera-kernels-relaxed.wasm'];
 
 /** @type {string} */
 let folder;
@@ -45,10 +45,8 @@ async function run(extra = []) {
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tessera-build-'));
   await mkdir(join(folder, 'wasm'));
-  for (const variant of kVariants) {
-    await writeFile(join(folder, `wasm/tessera-${variant}.js`), `export default 'tessera-${variant}.wasm';`);
-    await writeFile(join(folder, `wasm/tessera-${variant}.wasm`), variant);
-  }
+  for (const name of kModules) await writeFile(join(folder, 'wasm', name), name);
+  await writeFile(join(folder, 'wasm/tessera-core.js'), '/* A comment. */ export default 1 + 1;');
 });
 after(() => rm(folder, { recursive: true }));
 
@@ -57,8 +55,8 @@ test('a site without a model lists none', async () => {
   assert.equal(code, 0, stderr);
   assert.match(stdout, /site without models: \d+ bytes gzip/);
   assert.deepEqual(JSON.parse(await read('models.json')), { models: [] });
-  for (const variant of kVariants) assert.equal(await read(`tessera-${variant}.wasm`), variant);
-  assert.match(await read('tessera-module.js'), /"tessera\.wasm"/);
+  for (const name of kModules) assert.equal(await read(name), name);
+  assert.doesNotMatch(await read('tessera-core.js'), /comment/);
 });
 
 test('models stay when the site is rebuilt, and are listed from their manifests; old files go', async () => {
@@ -97,13 +95,7 @@ test('the page shares tessera.js instead of bundling it, and both modules stand 
 
 test('the service worker knows each file of the shell by its hash, and no model', async () => {
   const text = await read('sw.js');
-  for (const path of [
-    await asset('js'),
-    await asset('css'),
-    'tessera.js',
-    'tessera-worker.js',
-    'tessera-relaxed.wasm',
-  ]) {
+  for (const path of [await asset('js'), await asset('css'), 'tessera.js', 'tessera-worker.js', 'tessera-core.wasm']) {
     const hash = createHash('sha256').update(await readFile(join(folder, 'site', path)));
     assert(text.includes(`["${path}","sha256-${hash.digest('base64')}"]`), path);
   }
@@ -140,11 +132,8 @@ test('a missing module, a broken manifest and a site that is too large are error
   assert.deepEqual([broken.code, broken.stderr.split(':', 3).slice(0, 3)], [1, ['error', ' manifest', ' format']]);
   await rm(join(folder, 'site/models/tiny'), { recursive: true });
   // Bytes that do not compress.
-  await writeFile(join(folder, 'wasm/tessera-relaxed.wasm'), pattern(700_000, 7));
+  await writeFile(join(folder, 'wasm/tessera-core.wasm'), pattern(700_000, 7));
   assert.match((await run()).stderr, /larger than its limit/);
-  await rm(join(folder, 'wasm/tessera-relaxed.wasm'));
-  assert.match((await run()).stderr, /tessera-relaxed\.wasm is missing/);
-  await writeFile(join(folder, 'wasm/tessera-relaxed.wasm'), 'relaxed');
-  await writeFile(join(folder, 'wasm/tessera-relaxed.js'), 'export default 0;');
-  assert.match((await run()).stderr, /the glue of simd128 and relaxed differs/);
+  await rm(join(folder, 'wasm/tessera-core.wasm'));
+  assert.match((await run()).stderr, /tessera-core\.wasm is missing/);
 });

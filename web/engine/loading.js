@@ -117,16 +117,17 @@ export async function startModule(ports, variant, wasmUrl, start) {
   try {
     factory = await ports.importModule(variant, wasmUrl);
   } catch (cause) {
-    const hint = 'Serve tessera-module.js beside tessera-worker.js, or set wasmUrl to its folder.';
-    throw new TesseraError('network', `The engine's module could not be loaded: ${cause}`, hint, cause);
+    const hint =
+      'Serve tessera-core.{js,wasm} and tessera-kernels-*.wasm beside tessera-worker.js, or set wasmUrl to their folder; ' +
+      "the page's Content-Security-Policy needs 'wasm-unsafe-eval'.";
+    throw new TesseraError('network', `The engine's modules could not be loaded: ${cause}`, hint, cause);
   }
   try {
     return await start(factory);
   } catch (cause) {
     if (cause instanceof TesseraError) throw cause;
-    const hint =
-      "Check that tessera-*.wasm is served, and that the page's Content-Security-Policy has 'wasm-unsafe-eval'.";
-    throw new TesseraError('network', `tessera-${variant}.wasm did not start: ${cause}`, hint, cause);
+    const hint = 'Check that all of tessera-*.{js,wasm} are of one build.';
+    throw new TesseraError('network', `The engine's modules did not start: ${cause}`, hint, cause);
   }
 }
 

@@ -15,7 +15,7 @@
  * @property {string} token for the model's server; '' = none
  * @property {AdapterRequest[]} lora
  * @property {string} chatTemplate a built-in one's name or a Jinja source; '' = the file's
- * @property {string} wasmUrl folder of the tessera-<variant>.js files; '' = beside the worker
+ * @property {string} wasmUrl folder of tessera-core.{js,wasm} and the kernels' modules; '' = beside the worker
  */
 
 /**

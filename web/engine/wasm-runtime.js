@@ -26,7 +26,7 @@ import { WasmBorder } from './wasm-border.js';
  */
 
 /**
- * The factory that Emscripten exports from tessera-<variant>.js.
+ * Starts a module: the factory that Emscripten exports from tessera-core.js, with the compiled modules (module-files.js).
  * @typedef {(module: Record<string, unknown>) => Promise<{
  *   Runtime: new () => NativeRuntime,
  *   Quantization: new () => import('./wasm-quantizer.js').NativeQuantization,

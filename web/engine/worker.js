@@ -4,6 +4,7 @@ import { storeMade } from '../store/made-model.js';
 import { openModel } from '../store/open-model.js';
 import { verify } from '../store/verify-model.js';
 import { EngineHost } from './host.js';
+import { importModule } from './module-files.js';
 import { ThreadOrders } from './threads.js';
 import { cachedNotes } from './tuning.js';
 import { TesseraError } from '../base/errors.js';
@@ -32,11 +33,7 @@ const host = new EngineHost({
   storeMade,
   notes: cachedNotes(),
   verifyModel: (id) => verify(id),
-  importModule: async (variant, wasmUrl) => {
-    const beside = (/** @type {string} */ name) => new URL(name, wasmUrl || import.meta.url).href;
-    const factory = (await import(/* @vite-ignore */ /* webpackIgnore: true */ beside('./tessera-module.js'))).default;
-    return (module) => factory({ ...module, locateFile: () => beside(`./tessera-${variant}.wasm`) });
-  },
+  importModule: (variant, wasmUrl) => importModule(variant, wasmUrl || import.meta.url),
 });
 
 /** @param {unknown} error */

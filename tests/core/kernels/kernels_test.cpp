@@ -42,7 +42,8 @@ TEST_CASE("every kernel table equals scalar bit for bit on odd shapes") {
     for (const DTypeTraits& facts : all_dtypes()) {
       CAPTURE(facts.name);
       for (int64_t rows : {1, 3, 8, 37}) {
-        for (int64_t blocks : {1, 2, 3, 18}) {
+        // The widest do not fit into one ActivationPanel.
+        for (int64_t blocks : {1, 2, 3, facts.block_weights > 32 ? 18 : 65}) {
           const int64_t width = blocks * std::max<int64_t>(32, facts.block_weights);
           const auto bytes = random_rows(rng, facts.dtype, width, rows);
           const Packed mine = pack(facts.dtype, bytes, width, rows, kernels->tile_rows);
