@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 # The front ends see the engine's headers (and base's types, which appear in them), nothing below.
-FRONT_ENDS = {'core/cli': {'cli', 'engine', 'quantize', 'base'}, 'wasm': {'engine', 'base'}}
+FRONT_ENDS = {'core/cli': {'cli', 'engine', 'quantize', 'base'}, 'wasm': {'engine', 'quantize', 'base'}}
 # Third-party headers that belong to one place only; the others may be used anywhere.
 THIRD_PARTY_HOME = {'CLI': 'core/cli', 'doctest': 'tests'}
 # web/: folder (or the public module tessera.js) -> what it may import.

@@ -5,6 +5,7 @@
 #include "core/engine/evaluate.h"
 #include "core/engine/session.h"
 #include "core/engine/tune.h"
+#include "wasm/answer.h"
 #include "wasm/js_byte_source.h"
 #include "wasm/request.h"
 
@@ -12,28 +13,6 @@ namespace tessera {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
-/// An object made field by field: lists of initialisers cost several times the code (1.6 KB gzip).
-class Object {
- public:
-  [[gnu::noinline]] Object& add(const char* key, Json value) {
-    json_[key] = std::move(value);
-    return *this;
-  }
-  Json json() { return std::move(json_); }
-
- private:
-  Json json_ = Json::object();
-};
-
-std::string value(Json json) { return dump(Object().add("value", std::move(json)).json()); }
-
-std::string failure(const Error& error) {
-  const auto code = error_code_name(error.code);
-  return dump(Object().add("error", Object().add("code", code).add("message", error.message).add("hint", error.hint).json()).json());
-}
 
 Json info_json(const EngineInfo& info) {
   return Object()
@@ -75,13 +54,6 @@ Json scored_json(const Engine& engine, int32_t id, float logprob) {
   Json bytes = Json::array();
   for (const char byte : engine.token_bytes(id)) bytes.push_back(static_cast<uint8_t>(byte));
   return Object().add("id", id).add("bytes", std::move(bytes)).add("logprob", logprob).json();
-}
-
-/// `readers`: array of JavaScript objects as in JsByteSource.
-std::vector<std::shared_ptr<const ByteSource>> sources_of(const emscripten::val& readers) {
-  std::vector<std::shared_ptr<const ByteSource>> parts;
-  for (auto& reader : emscripten::vecFromJSArray<emscripten::val>(readers)) parts.push_back(std::make_shared<JsByteSource>(reader));
-  return parts;
 }
 
 /// One model with one session and at most one answer in progress. All calls come from the engine worker's thread.

@@ -19,4 +19,10 @@ Result<void> JsByteSource::read(uint64_t offset, std::span<std::byte> out) const
   return {};
 }
 
+std::vector<std::shared_ptr<const ByteSource>> sources_of(const emscripten::val& readers) {
+  std::vector<std::shared_ptr<const ByteSource>> parts;
+  for (auto& reader : emscripten::vecFromJSArray<emscripten::val>(readers)) parts.push_back(std::make_shared<JsByteSource>(reader));
+  return parts;
+}
+
 }  // namespace tessera

@@ -20,4 +20,7 @@ class JsByteSource final : public ByteSource {
   uint64_t size_;
 };
 
+/// `readers`: array of JavaScript objects as in JsByteSource, one a file.
+std::vector<std::shared_ptr<const ByteSource>> sources_of(const emscripten::val& readers);
+
 }  // namespace tessera

@@ -60,7 +60,8 @@ export type ChatTemplate =
 export interface LoadOptions {
   /**
    * URL of a .gguf (any part of a split one will do) or of a manifest.json, 'hf:owner/repo/file.gguf' on the model hub, a File, or
-   * several Files (a split GGUF, or shards of one).
+   * several Files (a split GGUF, or shards of one). Of what is in the store: the `url` that Tessera.models.list() shows, which for a model
+   * that Tessera.quantize made is the only name it has.
    */
   model: string | URL | File | File[];
   /**
@@ -178,6 +179,87 @@ export interface EngineInfo {
   readonly loadMs: number;
   /** Bytes; `heap` is the whole linear memory as of the last answer. */
   readonly memory: { readonly weights: number; readonly kv: number; readonly heap: number };
+}
+
+/**
+ * Types of whole files: mixes of number formats, with about so many bits a weight as the name's digit says. Q8_0 is nearly the original,
+ * Q4_K_M a good choice for most, below 4 bits models become noticeably worse (docs/quantize.md).
+ */
+export type QuantizeType =
+  | 'F32'
+  | 'F16'
+  | 'BF16'
+  | 'Q8_0'
+  | 'Q6_K'
+  | 'Q5_K_M'
+  | 'Q5_K_S'
+  | 'Q5_1'
+  | 'Q5_0'
+  | 'Q4_K_M'
+  | 'Q4_K_S'
+  | 'Q4_1'
+  | 'Q4_0'
+  | 'IQ4_NL'
+  | 'IQ4_XS'
+  | 'Q3_K_L'
+  | 'Q3_K_M'
+  | 'Q3_K_S'
+  | 'Q2_K'
+  | 'Q2_K_S';
+
+export interface QuantizePlanOptions {
+  /** As in LoadOptions. */
+  token?: string;
+  signal?: AbortSignal;
+  workerUrl?: string | URL;
+  wasmUrl?: string | URL;
+}
+
+export interface QuantizeOptions extends QuantizePlanOptions {
+  /** 'Q4_K_M' by default; an unknown one is an error that lists all. */
+  type?: QuantizeType;
+  /** 1…64; by default as many as the device has, at most 8. One where the page is not cross-origin isolated. The bytes do not depend on it. */
+  threads?: number;
+  onProgress?: (progress: QuantizeProgress) => void;
+}
+
+export interface QuantizeProgress extends Omit<LoadProgress, 'stage'> {
+  /** 'download' and 'verify' of a model that has to be fetched first; 'quantize' counts bytes of the model that is read. */
+  stage: 'download' | 'verify' | 'quantize';
+}
+
+/** Sizes in bytes; null where nobody says. */
+export interface QuantizePlan {
+  /** The model's, without its present type. */
+  name: string;
+  /** The format that holds most weights now: "F16". What one quantisation lost, another cannot bring back. */
+  quantization: string;
+  parameters: number;
+  /** Of the file or files as they are. */
+  fileBytes: number | null;
+  /** Size of the copy in each type, exactly. */
+  types: Record<QuantizeType, number>;
+  /** What this site may still store. */
+  storageFree: number | null;
+}
+
+/** A copy that is in the store. */
+export interface QuantizeResult {
+  /** For Tessera.models.remove, verify and exportFiles. */
+  id: string;
+  /** For Tessera.load; nobody can fetch it. */
+  url: string;
+  name: string;
+  type: QuantizeType;
+  bytes: number;
+  inputBytes: number;
+  tensors: number;
+  /** Tensors that are in another format than before. */
+  converted: number;
+  parameters: number;
+  bitsPerWeight: number;
+  /** Bytes of the tensors in each number format. */
+  bytesPerFormat: Record<string, number>;
 }
 
 /** Options of both kinds of completion. Unknown ones are errors. */
@@ -385,7 +467,10 @@ export interface StoredModel {
   /** 'adapter' for what was fetched by `lora` or setLora. */
   kind: 'model' | 'adapter';
   name: string;
+  /** For Tessera.load. */
   url: string;
+  /** Whether Tessera.quantize made it on this device: there is nowhere to fetch it from. */
+  made: boolean;
   /** Of the whole model; null while unknown. */
   bytes: number | null;
   storedBytes: number;
@@ -402,6 +487,15 @@ export interface Tessera {
    * model that is in the store no request is made.
    */
   estimate(model: LoadOptions['model'], options?: EstimateOptions): Promise<ModelEstimate>;
+  /** What each type would make of a model, from its first megabytes, as in estimate. */
+  quantizePlan(model: LoadOptions['model'], options?: QuantizePlanOptions): Promise<QuantizePlan>;
+  /**
+   * Writes a copy of a model in another type into the store, in a worker of its own and with a few megabytes of memory beside the largest
+   * row; a model that has to be fetched is stored first. The bytes are those of `tessera quantize`. It is listed as complete when all of it
+   * is there; after an abort, an error or a full disk ('quota_exceeded', asked before it starts, too) nothing of it is left. Where the
+   * browser keeps no files for the page it is 'unsupported'. Load it with `Tessera.load({ model: result.url })`.
+   */
+  quantize(model: LoadOptions['model'], options?: QuantizeOptions): Promise<QuantizeResult>;
   /** The models kept in this browser, and the adapters. */
   readonly models: {
     list(): Promise<StoredModel[]>;

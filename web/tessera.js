@@ -1,6 +1,7 @@
 // Owns the public module of the package: Tessera.load, Tessera.models and TesseraError. Types: tessera.d.ts.
 import { TesseraError } from './base/errors.js';
-import { estimateModel, loadEngine, verifyModel } from './engine/client.js';
+import { loadEngine } from './engine/client.js';
+import { estimateModel, planQuantization, quantizeModel, verifyModel } from './engine/errands.js';
 import * as models from './store/models.js';
 
 /** @param {string | URL | undefined} url */
@@ -28,6 +29,10 @@ export const Tessera = Object.freeze({
   load: async (/** @type {unknown} */ options) => loadEngine(options, base(), kWorkers),
   estimate: async (/** @type {unknown} */ model, /** @type {unknown} */ options) =>
     estimateModel(model, options, base(), kWorkers),
+  quantizePlan: async (/** @type {unknown} */ model, /** @type {unknown} */ options) =>
+    planQuantization(model, options, base(), kWorkers),
+  quantize: async (/** @type {unknown} */ model, /** @type {unknown} */ options) =>
+    quantizeModel(model, options, base(), kWorkers),
   models: Object.freeze({
     list: () => models.list(),
     remove: (/** @type {string} */ id) => models.remove(id),

@@ -38,17 +38,16 @@ Result<void> check_output(const std::string& out, const std::vector<std::string>
 
 Result<QuantizeReport> write_output(const CommandOptions& options, Quantizer& quantizer) {
   OutputFile file(options.out);
-  if (Result<void> done = file.open(quantizer.output_bytes()); !done) {
+  if (Result<void> done = file.open(quantizer.report().output_bytes); !done) {
     return done.error();
   }
-  Result<QuantizeReport> report = quantizer.write([&](std::span<const std::byte> bytes) { return file.write(bytes); });
-  if (!report) {
-    return report;
+  if (Result<void> done = quantizer.write([&](std::span<const std::byte> bytes) { return file.write(bytes); }); !done) {
+    return done.error();
   }
   if (Result<void> done = file.commit(); !done) {
     return done.error();
   }
-  return report;
+  return quantizer.report();
 }
 
 Result<QuantizeReport> run(const CommandOptions& options) {
@@ -69,7 +68,11 @@ Result<QuantizeReport> run(const CommandOptions& options) {
     if (!source) {
       return source.error();
     }
-    settings.importance = std::move(*source);
+    auto importance = ImportanceMatrix::read(std::move(*source));
+    if (!importance) {
+      return importance.error();
+    }
+    settings.importance = std::make_shared<ImportanceMatrix>(std::move(*importance));
     settings.importance_name = std::filesystem::path(options.importance).filename().string();
   }
   catch_interrupts();

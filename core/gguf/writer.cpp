@@ -5,11 +5,13 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <string_view>
 
 namespace tessera {
 namespace {
 
 constexpr uint64_t kDefaultAlignment = 32;
+constexpr std::string_view kAlignmentKey = "general.alignment";
 
 // GGUF's numbers of the value types that this writer uses.
 constexpr uint32_t kU32 = 4, kI32 = 5, kF32 = 6, kBool = 7, kString = 8, kArray = 9, kU64 = 10, kI64 = 11, kF64 = 12;
@@ -25,7 +27,11 @@ bool fits_f32(double value) {
 /// Little-endian fields laid end to end.
 class FieldBuffer {
  public:
-  void bytes(std::span<const std::byte> more) { bytes_.insert(bytes_.end(), more.begin(), more.end()); }
+  void bytes(std::span<const std::byte> more) {
+    const size_t end = bytes_.size();
+    bytes_.resize(end + more.size());
+    std::copy(more.begin(), more.end(), bytes_.begin() + static_cast<std::ptrdiff_t>(end));
+  }
   template <class T>
   void scalar(T value) {
     static_assert(std::is_arithmetic_v<T> && std::endian::native == std::endian::little);
@@ -93,11 +99,34 @@ Result<void> write_zeros(const ByteSink& sink, uint64_t count) {
 
 }  // namespace
 
-void GgufWriter::set(const std::string& key, MetadataValue value) { place(key, std::move(value)); }
+GgufWriter::GgufWriter() : alignment_(kDefaultAlignment) {}
 
-void GgufWriter::set_raw(const std::string& key, std::vector<std::byte> value) { place(key, std::move(value)); }
+void GgufWriter::set(const std::string& key, const MetadataValue& value) {
+  FieldBuffer bytes;
+  std::visit(ValueWriter{bytes}, value);
+  set_raw(key, bytes.take());
+  if (key == kAlignmentKey) {
+    const auto* number = std::get_if<uint64_t>(&value);
+    alignment_ = number != nullptr ? *number : 0;
+  }
+}
 
-void GgufWriter::place(const std::string& key, Entry value) {
+void GgufWriter::set_number(const std::string& key, uint32_t value) {
+  FieldBuffer bytes;
+  bytes.scalar(kU32);
+  bytes.scalar(value);
+  set_raw(key, bytes.take());
+  if (key == kAlignmentKey) alignment_ = value;
+}
+
+void GgufWriter::set_text(const std::string& key, const std::string& value) {
+  FieldBuffer bytes;
+  bytes.scalar(kString);
+  bytes.string(value);
+  set_raw(key, bytes.take());
+}
+
+void GgufWriter::set_raw(const std::string& key, std::vector<std::byte> value) {
   const auto same = std::find_if(metadata_.begin(), metadata_.end(), [&](const auto& entry) { return entry.first == key; });
   if (same != metadata_.end()) {
     same->second = std::move(value);
@@ -128,14 +157,8 @@ Result<void> GgufWriter::add_tensor(const std::string& name, DType dtype, std::v
 }
 
 Result<uint64_t> GgufWriter::alignment() const {
-  for (const auto& [key, value] : metadata_) {
-    if (key != "general.alignment") continue;
-    const auto* known = std::get_if<MetadataValue>(&value);
-    const auto* number = known != nullptr ? std::get_if<uint64_t>(known) : nullptr;
-    if (number == nullptr || !std::has_single_bit(*number)) return invalid("general.alignment must be an unsigned power of two");
-    return *number;
-  }
-  return kDefaultAlignment;
+  if (!std::has_single_bit(alignment_)) return invalid(std::string(kAlignmentKey) + " must be an unsigned power of two");
+  return alignment_;
 }
 
 std::vector<std::byte> GgufWriter::header(uint64_t alignment) const {
@@ -146,11 +169,7 @@ std::vector<std::byte> GgufWriter::header(uint64_t alignment) const {
   out.scalar<uint64_t>(metadata_.size());
   for (const auto& [key, value] : metadata_) {
     out.string(key);
-    if (const auto* known = std::get_if<MetadataValue>(&value)) {
-      std::visit(ValueWriter{out}, *known);
-    } else {
-      out.bytes(std::get<std::vector<std::byte>>(value));
-    }
+    out.bytes(value);
   }
   uint64_t offset = 0;
   for (const Tensor& tensor : tensors_) {
@@ -163,6 +182,12 @@ std::vector<std::byte> GgufWriter::header(uint64_t alignment) const {
   }
   out.pad(alignment);
   return out.take();
+}
+
+Result<std::vector<std::byte>> GgufWriter::head() const {
+  const auto unit = alignment();
+  if (!unit) return unit.error();
+  return header(unit.value());
 }
 
 Result<void> GgufWriter::write(const ByteSink& sink) const {

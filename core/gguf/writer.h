@@ -6,7 +6,6 @@
 #include <functional>
 #include <span>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "core/base/result.h"
@@ -20,9 +19,14 @@ using ByteSink = std::function<Result<void>(std::span<const std::byte> bytes)>;
 /// Collects metadata and tensors, then writes them in the order they were added. Not thread-safe.
 class GgufWriter {
  public:
+  GgufWriter();
+
   /// Sets or replaces a metadata value. Numbers take GGUF's usual width: u32 or i32 where the value fits, else 64 bits; f32 where that is
   /// exact, else f64; an array takes the width that all its elements fit. Setting "general.alignment" (a power of two) moves the tensors.
-  void set(const std::string& key, MetadataValue value);
+  void set(const std::string& key, const MetadataValue& value);
+  // The same for the commonest types; a module that needs no others does not carry them along.
+  void set_number(const std::string& key, uint32_t value);
+  void set_text(const std::string& key, const std::string& value);
   /// Sets or replaces a metadata value by its bytes, value type and value as raw_metadata.h reads them; not for "general.alignment".
   void set_raw(const std::string& key, std::vector<std::byte> value);
 
@@ -41,18 +45,21 @@ class GgufWriter {
   /// The file in memory.
   Result<std::vector<std::byte>> to_bytes() const;
 
+  // For callers that write the tensors' data themselves, bit by bit; `produce` may then be empty.
+  /// What the data of each tensor is filled up to a multiple of, with zeros. kInvalidArgument as write().
+  Result<uint64_t> alignment() const;
+  /// The file up to the first tensor's data. kInvalidArgument as write().
+  Result<std::vector<std::byte>> head() const;
+
  private:
   struct Tensor {
     TensorInfo info;  ///< offset within the data section is found by write()
     std::function<Result<void>(const ByteSink& sink)> produce;
   };
-  Result<uint64_t> alignment() const;
   std::vector<std::byte> header(uint64_t alignment) const;
 
-  using Entry = std::variant<MetadataValue, std::vector<std::byte>>;
-  void place(const std::string& key, Entry value);
-
-  std::vector<std::pair<std::string, Entry>> metadata_;
+  std::vector<std::pair<std::string, std::vector<std::byte>>> metadata_;  ///< key; value type and value as they are written
+  uint64_t alignment_;                                                    ///< 0: what was set is no number
   std::vector<Tensor> tensors_;
 };
 

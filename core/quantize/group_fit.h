@@ -39,11 +39,8 @@ struct LinearLevels {
   float low, high;
 
   Lanes nearest(Lanes y) const {
-    Lanes clamped;
-    for (int k = 0; k < 4; ++k) {
-      const float raised = y[k] > low ? y[k] : low;
-      clamped[k] = raised < high ? raised : high;
-    }
+    const Lanes raised = y > lanes(low) ? y : lanes(low);
+    const Lanes clamped = raised < lanes(high) ? raised : lanes(high);
     constexpr float kShift = 12582912.0f;  // 1.5·2^23: adding it leaves no bits for a fraction
     return (clamped + lanes(kShift)) - lanes(kShift);
   }

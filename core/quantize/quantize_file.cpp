@@ -5,9 +5,9 @@
 #include <cmath>
 #include <cstring>
 #include <thread>
+#include <utility>
 
 #include "core/gguf/raw_metadata.h"
-#include "core/parallel/thread_pool.h"
 #include "core/quantize/search_row.h"
 #include "core/quantize/value_columns.h"
 #include "core/tensor/dequantize.h"
@@ -17,40 +17,96 @@ namespace {
 
 constexpr int kMaxThreads = 64;
 constexpr uint64_t kBatchBytes = 4 << 20;     // of f32 weights in memory at a time, and of bytes that are copied through
-constexpr uint64_t kQuantizationVersion = 2;  // of the block formats, by the GGUF specification
+constexpr uint32_t kQuantizationVersion = 2;  // of the block formats, by the GGUF specification
 constexpr float kLargestHalf = 65504.0f;      // the largest finite f16, in which scales are stored
 
 enum class Fault : int { kNone, kNotFinite, kTooLarge };
 
-/// Turns one tensor into another format, batch of rows by batch of rows.
-class TensorConverter {
+/// Bytes that follow `size` up to the next multiple of `alignment`.
+uint64_t padding(uint64_t size, uint64_t alignment) { return (alignment - size % alignment) % alignment; }
+
+uint64_t bytes_in(const TensorInfo& tensor, DType format) { return tensor.rows() * row_bytes(format, tensor.width()); }
+
+/// What the header does not count: all tensors in these formats, each filled up.
+uint64_t data_bytes(const GgufFile& file, const std::vector<DType>& formats, uint64_t alignment) {
+  uint64_t total = 0;
+  for (size_t i = 0; i < formats.size(); ++i) {
+    const uint64_t bytes = bytes_in(file.tensors()[i], formats[i]);
+    total += bytes + padding(bytes, alignment);
+  }
+  return total;
+}
+
+Result<void> copy_metadata(const GgufFile& file, const ByteSource& first_part, const FileType& type, GgufWriter& writer) {
+  auto entries = read_raw_metadata(first_part);
+  if (!entries) return entries.error();
+  for (RawMetadata& entry : *entries) {
+    if (entry.key.starts_with("split.")) continue;
+    if (entry.key == "general.alignment") {
+      const auto alignment = file.get_uint(entry.key);
+      if (!alignment) return alignment.error();
+      writer.set_number(entry.key, static_cast<uint32_t>(alignment.value()));
+    } else {
+      writer.set_raw(entry.key, std::move(entry.value));
+    }
+  }
+  writer.set_number("general.file_type", type.number);
+  writer.set_number("general.quantization_version", kQuantizationVersion);
+  return {};
+}
+
+Result<void> add_tensors(const GgufFile& file, const std::vector<DType>& formats, GgufWriter& writer) {
+  for (size_t i = 0; i < formats.size(); ++i) {
+    const TensorInfo& tensor = file.tensors()[i];
+    if (auto done = writer.add_tensor(tensor.name, formats[i], tensor.shape, nullptr); !done) return done;
+  }
+  return {};
+}
+
+}  // namespace
+
+/// Writes one tensor, batch of rows by batch of rows, in its own or in another format.
+class Quantizer::TensorWriter {
  public:
-  TensorConverter(const GgufFile& file, const TensorInfo& tensor, DType format, const std::vector<float>* importance, ThreadPool& pool)
-      : file_(file), tensor_(tensor), format_(format), importance_(importance), pool_(pool) {}
+  TensorWriter(const GgufFile& file, const TensorInfo& tensor, DType format, const std::vector<float>* importance, ThreadPool& pool)
+      : file_(file), tensor_(tensor), format_(format), importance_(importance), pool_(pool), batch_(rows_at_once()) {
+    in_.resize(static_cast<size_t>(batch_ * row_bytes(tensor.dtype, tensor.width())));
+    if (!converts()) return;
+    weights_.resize(static_cast<size_t>(batch_ * tensor.width()));
+    out_.resize(static_cast<size_t>(batch_ * row_bytes(format, tensor.width())));
+  }
 
-  /// Where no importance is known: how much more than usual each column counts (value_columns.h).
-  void set_emphasis(std::vector<float> emphasis) { emphasis_ = std::move(emphasis); }
+  bool done() const { return next_ == tensor_.rows(); }
 
-  /// `advance` is called with the bytes of input that were used up; its error ends the work.
-  Result<void> run(const ByteSink& sink, const std::function<Result<void>(uint64_t bytes)>& advance) {
-    const uint64_t width = tensor_.width(), rows = tensor_.rows();
-    const uint64_t in_row = row_bytes(tensor_.dtype, width), out_row = row_bytes(format_, width);
-    const uint64_t batch = std::clamp<uint64_t>(kBatchBytes / (width * sizeof(float)), 1, rows);
-    in_.resize(static_cast<size_t>(batch * in_row));
-    weights_.resize(static_cast<size_t>(batch * width));
-    out_.resize(static_cast<size_t>(batch * out_row));
-    for (uint64_t first = 0; first < rows; first += batch) {
-      const uint64_t count = std::min(batch, rows - first);
-      if (auto done = file_.read(tensor_, first * in_row, std::span(in_).first(static_cast<size_t>(count * in_row))); !done) return done;
+  /// One batch. Returns the bytes of input that were used up.
+  Result<uint64_t> step(const ByteSink& sink) {
+    if (next_ == 0 && converts() && importance_ == nullptr && is_value_matrix(tensor_)) {
+      auto emphasis = value_column_emphasis(file_, tensor_);
+      if (!emphasis) return emphasis.error();
+      emphasis_ = std::move(*emphasis);
+    }
+    const uint64_t width = tensor_.width(), in_row = row_bytes(tensor_.dtype, width);
+    const uint64_t first = next_, count = std::min(batch_, tensor_.rows() - first);
+    const auto in = std::span(in_).first(static_cast<size_t>(count * in_row));
+    if (auto done = file_.read(tensor_, first * in_row, in); !done) return done.error();
+    if (converts()) {
       pool_.run(static_cast<int>(count), [&](int row) { convert_row(first, row); });
       if (fault_ != Fault::kNone) return refusal();
-      if (auto done = sink(std::span(out_).first(static_cast<size_t>(count * out_row))); !done) return done;
-      if (auto done = advance(count * in_row); !done) return done;
     }
-    return {};
+    const auto out = std::span<const std::byte>(converts() ? out_ : in_);
+    if (auto done = sink(out.first(static_cast<size_t>(count * row_bytes(format_, width)))); !done) return done.error();
+    next_ += count;
+    return in.size();
   }
 
  private:
+  bool converts() const { return format_ != tensor_.dtype; }
+
+  uint64_t rows_at_once() const {
+    const uint64_t row = converts() ? tensor_.width() * sizeof(float) : row_bytes(tensor_.dtype, tensor_.width());
+    return std::clamp<uint64_t>(kBatchBytes / row, 1, tensor_.rows());
+  }
+
   void convert_row(uint64_t first, int row) {
     const uint64_t width = tensor_.width();
     float* weights = weights_.data() + row * width;
@@ -95,38 +151,54 @@ class TensorConverter {
   const TensorInfo& tensor_;
   DType format_;
   const std::vector<float>* importance_;
-  std::vector<float> emphasis_;
+  std::vector<float> emphasis_;  ///< where no importance is known: how much more than usual each column counts (value_columns.h)
   ThreadPool& pool_;
+  uint64_t batch_;     ///< rows of a step
+  uint64_t next_ = 0;  ///< row
   std::vector<std::byte> in_, out_;
   std::vector<float> weights_;
   std::atomic<Fault> fault_{Fault::kNone};
 };
 
-Result<void> copy_through(const GgufFile& file, const TensorInfo& tensor, const ByteSink& sink,
-                          const std::function<Result<void>(uint64_t bytes)>& advance) {
-  std::vector<std::byte> buffer(static_cast<size_t>(std::min(kBatchBytes, tensor.bytes)));
-  for (uint64_t offset = 0; offset < tensor.bytes; offset += buffer.size()) {
-    const auto piece = std::span(buffer).first(static_cast<size_t>(std::min<uint64_t>(buffer.size(), tensor.bytes - offset)));
-    if (auto done = file.read(tensor, offset, piece); !done) return done;
-    if (auto done = sink(piece); !done) return done;
-    if (auto done = advance(piece.size()); !done) return done;
+Result<QuantizeSizes> quantize_sizes(std::vector<std::shared_ptr<const ByteSource>> parts) {
+  const std::shared_ptr<const ByteSource> first = parts.empty() ? nullptr : parts.front();
+  const auto opened = GgufFile::open_headers(std::move(parts));
+  if (!opened) return opened.error();
+  const GgufFile& file = opened.value();
+  QuantizeSizes sizes{.format = std::string(file.main_format()), .parameters = file.parameters(), .types = {}};
+  const ModelShape shape = model_shape(file);
+  GgufWriter writer;  // the header is as long in any type
+  uint64_t head = 0, alignment = 1;
+  for (const FileType& type : file_types()) {
+    const std::vector<DType> formats = plan_formats(file.tensors(), shape, type, {});
+    if (head == 0) {
+      if (auto done = copy_metadata(file, *first, type, writer); !done) return done.error();
+      if (auto done = add_tensors(file, formats, writer); !done) return done.error();
+      const auto bytes = writer.head();
+      if (!bytes) return bytes.error();
+      head = bytes.value().size();
+      alignment = writer.alignment().value();
+    }
+    sizes.types.emplace_back(type.name, head + data_bytes(file, formats, alignment));
   }
-  return {};
+  return sizes;
 }
 
-}  // namespace
+Quantizer::Quantizer(GgufFile file, QuantizeOptions options) : file_(std::move(file)), options_(std::move(options)) {}
+
+Quantizer::~Quantizer() = default;
 
 Result<std::unique_ptr<Quantizer>> Quantizer::open(std::vector<std::shared_ptr<const ByteSource>> parts, QuantizeOptions options) {
   if (options.threads < 0 || options.threads > kMaxThreads) {
     return Error{ErrorCode::kInvalidArgument, "threads is " + std::to_string(options.threads) + ", expected 0 to 64",
                  "0 takes all processors"};
   }
-  std::shared_ptr<const ByteSource> first = parts.empty() ? nullptr : parts.front();
+  const std::shared_ptr<const ByteSource> first = parts.empty() ? nullptr : parts.front();
   auto file = GgufFile::open_split(std::move(parts));
   if (!file) return file.error();
   std::unique_ptr<Quantizer> quantizer(new Quantizer(std::move(*file), std::move(options)));
-  quantizer->first_part_ = std::move(first);
   if (auto done = quantizer->plan(); !done) return done.error();
+  if (auto done = quantizer->prepare_head(*first); !done) return done.error();
   return quantizer;
 }
 
@@ -142,96 +214,87 @@ Result<void> Quantizer::plan() {
     if (!format) return format.error();
     *target = format.value();
   }
-  if (options_.importance != nullptr) {
-    auto importance = ImportanceMatrix::read(options_.importance);
-    if (!importance) return importance.error();
-    importance_ = std::move(*importance);
-  }
   formats_ = plan_formats(file_.tensors(), model_shape(file_), type_, options);
-  return {};
-}
-
-uint64_t Quantizer::output_bytes() const {
-  uint64_t total = 0;
+  if (auto done = find_importance(); !done) return done;
+  report_.type = type_.name;
+  report_.tensors = formats_.size();
+  report_.input_bytes = file_.file_bytes();
+  report_.parameters = file_.parameters();
   for (size_t i = 0; i < formats_.size(); ++i) {
     const TensorInfo& tensor = file_.tensors()[i];
-    total += tensor.rows() * row_bytes(formats_[i], tensor.width());
-  }
-  return total;
-}
-
-Result<void> Quantizer::set_metadata(GgufWriter& writer) const {
-  auto entries = read_raw_metadata(*first_part_);
-  if (!entries) return entries.error();
-  for (RawMetadata& entry : *entries) {
-    if (entry.key.starts_with("split.")) continue;
-    if (entry.key == "general.alignment") {
-      const auto alignment = file_.get_uint(entry.key);
-      if (!alignment) return alignment.error();
-      writer.set(entry.key, alignment.value());
-    } else {
-      writer.set_raw(entry.key, std::move(entry.value));
-    }
-  }
-  writer.set("general.file_type", uint64_t{type_.number});
-  writer.set("general.quantization_version", kQuantizationVersion);
-  if (importance_) {
-    writer.set("quantize.imatrix.file", options_.importance_name);
-    writer.set("quantize.imatrix.dataset", importance_->dataset());
-    writer.set("quantize.imatrix.entries_count", uint64_t{importance_->entries()});
-    writer.set("quantize.imatrix.chunks_count", importance_->chunks());
+    const bool converted = formats_[i] != tensor.dtype;
+    report_.converted += converted ? 1 : 0;
+    report_.unweighted += converted && options_.importance && columns_[i] == nullptr ? 1 : 0;
+    report_.bytes_per_format[std::string(traits(formats_[i]).name)] += bytes_in(tensor, formats_[i]);
+    total_bytes_ += tensor.bytes;
   }
   return {};
 }
 
-Result<QuantizeReport> Quantizer::write(const ByteSink& sink) {
-  QuantizeReport report{.type = std::string(type_.name), .bytes_per_format = {}};
-  report.input_bytes = file_.file_bytes();
-  report.parameters = file_.parameters();
-  uint64_t total = 0, used = 0;
-  for (const TensorInfo& tensor : file_.tensors()) total += tensor.bytes;
-  const auto advance = [&](uint64_t bytes) -> Result<void> {
-    used += bytes;
-    if (!options_.on_progress || options_.on_progress(used, total)) return {};
-    return Error{ErrorCode::kAborted, "quantisation was stopped", ""};
-  };
-  ThreadPool pool(options_.threads > 0 ? options_.threads
-                                       : std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads));
+Result<void> Quantizer::find_importance() {
+  columns_.resize(formats_.size(), nullptr);
+  if (options_.importance == nullptr) return {};
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    const TensorInfo& tensor = file_.tensors()[i];
+    const auto columns = options_.importance->columns(tensor.name, tensor.width(), tensor.rows());
+    if (!columns) return columns.error();
+    columns_[i] = columns.value();
+  }
+  return {};
+}
 
+Result<void> Quantizer::prepare_head(const ByteSource& first_part) {
   GgufWriter writer;
-  if (auto done = set_metadata(writer); !done) return done.error();
-  for (size_t i = 0; i < formats_.size(); ++i) {
-    const TensorInfo& tensor = file_.tensors()[i];
-    const DType format = formats_[i];
-    const std::vector<float>* importance = nullptr;
-    if (importance_) {
-      const auto columns = importance_->columns(tensor.name, tensor.width(), tensor.rows());
-      if (!columns) return columns.error();
-      importance = columns.value();
-    }
-    const bool converted = format != tensor.dtype;
-    report.tensors += 1;
-    report.converted += converted ? 1 : 0;
-    report.unweighted += converted && importance_ && importance == nullptr ? 1 : 0;
-    report.bytes_per_format[std::string(traits(format).name)] += tensor.rows() * row_bytes(format, tensor.width());
-    const auto produce = [&, importance, format, converted](const ByteSink& out) -> Result<void> {
-      if (!converted) return copy_through(file_, tensor, out, advance);
-      TensorConverter converter(file_, tensor, format, importance, pool);
-      if (importance == nullptr && is_value_matrix(tensor)) {
-        auto emphasis = value_column_emphasis(file_, tensor);
-        if (!emphasis) return emphasis.error();
-        converter.set_emphasis(std::move(*emphasis));
-      }
-      return converter.run(out, advance);
-    };
-    if (auto done = writer.add_tensor(tensor.name, format, tensor.shape, produce); !done) return done.error();
+  if (auto done = copy_metadata(file_, first_part, type_, writer); !done) return done;
+  if (const ImportanceMatrix* importance = options_.importance.get()) {
+    writer.set_text("quantize.imatrix.file", options_.importance_name);
+    writer.set_text("quantize.imatrix.dataset", importance->dataset());
+    writer.set_number("quantize.imatrix.entries_count", static_cast<uint32_t>(importance->entries()));
+    writer.set_number("quantize.imatrix.chunks_count", static_cast<uint32_t>(std::min<uint64_t>(importance->chunks(), UINT32_MAX)));
   }
-  const auto counted = [&](std::span<const std::byte> bytes) -> Result<void> {
-    report.output_bytes += bytes.size();
-    return sink(bytes);
-  };
-  if (auto done = writer.write(counted); !done) return done.error();
-  return report;
+  if (auto done = add_tensors(file_, formats_, writer); !done) return done;
+  auto head = writer.head();
+  if (!head) return head.error();
+  head_ = std::move(*head);
+  alignment_ = writer.alignment().value();
+  report_.output_bytes = head_.size() + data_bytes(file_, formats_, alignment_);
+  return {};
+}
+
+Result<bool> Quantizer::step(const ByteSink& sink) {
+  if (!head_.empty()) {
+    const std::vector<std::byte> head = std::exchange(head_, {});
+    if (auto done = sink(head); !done) return done.error();
+  } else if (next_ < formats_.size()) {
+    const TensorInfo& tensor = file_.tensors()[next_];
+    const DType format = formats_[next_];
+    if (pool_ == nullptr) {
+      const int all = std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);
+      pool_ = std::make_unique<ThreadPool>(options_.threads > 0 ? options_.threads : all);
+    }
+    if (tensor_ == nullptr) tensor_ = std::make_unique<TensorWriter>(file_, tensor, format, columns_[next_], *pool_);
+    const auto used = tensor_->step(sink);
+    if (!used) return used.error();
+    done_bytes_ += used.value();
+    if (tensor_->done()) {
+      tensor_.reset();
+      ++next_;
+      const uint64_t zeros = padding(bytes_in(tensor, format), alignment_);
+      if (auto done = sink(std::vector<std::byte>(static_cast<size_t>(zeros))); !done) return done.error();
+    }
+  }
+  return next_ < formats_.size();
+}
+
+Result<void> Quantizer::write(const ByteSink& sink) {
+  for (;;) {
+    const auto more = step(sink);
+    if (!more) return more.error();
+    if (options_.on_progress && !options_.on_progress(done_bytes_, total_bytes_)) {
+      return Error{ErrorCode::kAborted, "quantisation was stopped", ""};
+    }
+    if (!more.value()) return {};
+  }
 }
 
 }  // namespace tessera

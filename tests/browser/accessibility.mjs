@@ -33,7 +33,7 @@ export function overflow(page) {
 export function smallTargets(page) {
   return page.$$eval('button, .brand, summary, input:not([type=file]), select, textarea', (all) =>
     all
-      .map((node) => (node.matches('[type=checkbox]') && node.closest('label')) || node)
+      .map((node) => (node.matches('[type=checkbox], [type=radio]') && node.closest('label')) || node)
       .map((node) => ({ box: node.getBoundingClientRect(), name: node.textContent?.trim() || node.id }))
       .filter(({ box }) => box.width > 0 && (box.width < 44 || box.height < 44))
       .map(({ box, name }) => `${name}: ${Math.round(box.width)}×${Math.round(box.height)}`),

@@ -1,5 +1,5 @@
 // Owns the files of the node tests on the disk: models with synchronous readers like the store's, which can also be told to fail; modules.
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { TesseraError } from '../../web/base/errors.js';
 
@@ -25,6 +25,26 @@ export function openFile(path, { truncateTo, failFrom = Infinity } = {}) {
     },
   };
   return { name: 'test', parts: [part], close: async () => closeSync(handle) };
+}
+
+/**
+ * What the store does with a copy, in one file, which appears when it is whole.
+ * @param {string} path
+ * @param {number} bytes foretold
+ * @param {(write: (piece: Uint8Array) => Promise<void>) => Promise<void>} produce
+ */
+export async function writeCopy(path, bytes, produce) {
+  const part = `${path}.part`;
+  const handle = openSync(part, 'w');
+  let written = 0;
+  try {
+    await produce(async (piece) => void (written += writeSync(handle, piece)));
+  } finally {
+    closeSync(handle);
+  }
+  if (written !== bytes) throw new TesseraError('internal', `${written} bytes came, ${bytes} were foretold`);
+  renameSync(part, path);
+  return { id: 'copy', url: 'made-here:/copy.gguf' };
 }
 
 /** @param {string} url @returns {Promise<WebAssembly.Module>} */

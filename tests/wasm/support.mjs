@@ -4,7 +4,8 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
-import { estimateModel, loadEngine } from '../../web/engine/client.js';
+import { loadEngine } from '../../web/engine/client.js';
+import { estimateModel, planQuantization, quantizeModel } from '../../web/engine/errands.js';
 import { importModule } from '../../web/engine/module-files.js';
 import { supportedVariants } from '../../web/engine/variant.js';
 import { compileFile } from './model-file.mjs';
@@ -61,6 +62,27 @@ export function loadFile(file, options = {}, workerData = {}) {
  */
 export function estimateOf(model, options = {}) {
   return estimateModel(model, { wasmUrl: wasmUrl.href, ...options }, root.href, makers({}));
+}
+
+/**
+ * Tessera.quantizePlan with a node worker.
+ * @param {string} model URL
+ * @param {Record<string, any>} [options]
+ */
+export function planOf(model, options = {}) {
+  return planQuantization(model, { wasmUrl: wasmUrl.href, ...options }, root.href, makers({}));
+}
+
+/**
+ * Tessera.quantize with a node worker; the copy becomes a file of this machine.
+ * @param {string} file
+ * @param {string} copy
+ * @param {Record<string, any>} [options]
+ * @param {{ truncateTo?: number, failFrom?: number }} [faults] see model-file.mjs
+ */
+export function quantizeFile(file, copy, options = {}, faults = {}) {
+  const base = pathToFileURL(file).href;
+  return quantizeModel(base, { wasmUrl: wasmUrl.href, ...options }, base, makers({ ...faults, copy }));
 }
 
 /** @param {object} workerData see model-file.mjs */

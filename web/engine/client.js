@@ -3,7 +3,7 @@ import { TesseraError } from '../base/errors.js';
 import { answerHead, chunksOf, completion, openingChunks } from './answers.js';
 import { AnswerStream } from './answer-stream.js';
 import { Connection } from './connection.js';
-import { checkEstimateOptions, checkGenerateOptions, checkLoadOptions, checkLoraOptions } from './options.js';
+import { checkGenerateOptions, checkLoadOptions, checkLoraOptions } from './options.js';
 import { boolean, integer, knownOptions, text, tokenIds } from './option-checks.js';
 import { kGraceMs } from './protocol.js';
 
@@ -39,39 +39,6 @@ export async function loadEngine(given, base, makers) {
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
-  }
-}
-
-/**
- * What a model would take, from its first bytes, in a worker that is gone afterwards.
- * @param {unknown} model
- * @param {unknown} given options of Tessera.estimate
- * @param {string} base what relative URLs are relative to
- * @param {WorkerMaker} makers
- * @returns {Promise<import('./protocol.js').ModelEstimate>}
- */
-export async function estimateModel(model, given, base, makers) {
-  const { request, signal, workerUrl } = checkEstimateOptions(model, given, base);
-  const connection = new Connection(makers.engine(workerUrl), makers.thread);
-  try {
-    return await connection.call({ type: 'estimate', request }, { signal });
-  } finally {
-    connection.end(new TesseraError('disposed', 'The estimate is over.'));
-  }
-}
-
-/**
- * Checks a stored model in a worker of its own, so that the page goes on while it is hashed.
- * @param {string} id of Tessera.models.list()
- * @param {WorkerMaker} makers
- * @returns {Promise<{ok: boolean, badShards: string[], missingShards: string[]}>}
- */
-export async function verifyModel(id, makers) {
-  const connection = new Connection(makers.engine(undefined), makers.thread);
-  try {
-    return await connection.call({ type: 'verify', model: id });
-  } finally {
-    connection.end(new TesseraError('disposed', 'The check is over.'));
   }
 }
 

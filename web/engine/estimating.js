@@ -2,7 +2,7 @@
 import { storageEstimate } from '../store/quota.js';
 import { startModule } from './loading.js';
 import { chooseVariant } from './variant.js';
-import { createMemory } from './wasm-runtime.js';
+import { createMemory, WasmRuntime } from './wasm-runtime.js';
 
 /** @typedef {import('./protocol.js').EstimateRequest} EstimateRequest */
 /** @typedef {import('./protocol.js').ModelEstimate} ModelEstimate */
@@ -22,7 +22,9 @@ export async function estimateModel(request, ports, signal) {
     memoryLimit = Number(descriptor.maximum) * 65536;
     return new WebAssembly.Memory(descriptor);
   });
-  const runtime = await startModule(ports, chooseVariant('auto').variant, request.wasmUrl, { threads: 1, memory });
+  const start = (/** @type {import('./wasm-runtime.js').ModuleFactory} */ factory) =>
+    WasmRuntime.start(factory, 1, memory);
+  const runtime = await startModule(ports, chooseVariant('auto').variant, request.wasmUrl, start);
   const options = { context_size: request.contextSize, kv_type: request.kvType };
   const { token, model: source } = request;
   const model = await ports.readHeaders(

@@ -3,6 +3,7 @@ import { TesseraError } from '../base/errors.js';
 import { isCall } from './protocol.js';
 import { estimateModel } from './estimating.js';
 import { abortedError, loadEngine, setAdapters } from './loading.js';
+import { planQuantization, quantizeModel } from './quantizing.js';
 
 /** @typedef {import('./protocol.js').ToCall} ToCall */
 /** @typedef {import('./protocol.js').FromWorker} FromWorker */
@@ -47,6 +48,10 @@ export class EngineHost {
         return this.#answer(message.id, () => this.#loaded().detokenize(message.ids));
       case 'estimate':
         return this.#enqueue(message.id, (signal) => estimateModel(message.request, this.#ports, signal));
+      case 'quantizePlan':
+        return this.#enqueue(message.id, (signal) => planQuantization(message.request, this.#ports, signal));
+      case 'quantize':
+        return this.#enqueue(message.id, (signal) => this.#quantize(message, signal));
       case 'verify':
         return this.#answer(message.id, () => this.#ports.verifyModel(message.model));
       case 'abort':
@@ -113,6 +118,14 @@ export class EngineHost {
    */
   #setLora({ id, lora, cache }, signal) {
     return setAdapters(this.#loaded(), { lora, cache }, this.#ports, { signal, onProgress: this.#progressOf(id) });
+  }
+
+  /**
+   * @param {Extract<ToCall, { type: 'quantize' }>} message
+   * @param {AbortSignal} signal
+   */
+  #quantize({ id, request }, signal) {
+    return quantizeModel(request, this.#ports, { signal, onProgress: this.#progressOf(id) });
   }
 
   /** @param {number} id */

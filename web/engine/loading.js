@@ -7,7 +7,7 @@ import { kMostModelBytes, WasmRuntime } from './wasm-runtime.js';
 /** @typedef {import('./protocol.js').LoadRequest} LoadRequest */
 /** @typedef {import('./protocol.js').LoadProgress} LoadProgress */
 /** @typedef {import('./protocol.js').EngineInfo} EngineInfo */
-/** @typedef {import('./wasm-runtime.js').SyncReader} SyncReader */
+/** @typedef {import('./wasm-border.js').SyncReader} SyncReader */
 /** @typedef {import('./wasm-runtime.js').ModuleFactory} ModuleFactory */
 
 /**
@@ -24,6 +24,7 @@ import { kMostModelBytes, WasmRuntime } from './wasm-runtime.js';
  * @property {(id: string) => Promise<unknown>} verifyModel
  * @property {(source: string | File | File[], enough: import('../store/header-bytes.js').Enough,
  *   options: { token?: string, signal: AbortSignal }) => Promise<import('../store/header-bytes.js').ModelHeaders>} readHeaders
+ * @property {typeof import('../store/made-model.js').storeMade} storeMade
  * @property {(variant: 'relaxed' | 'simd128', wasmUrl: string) => Promise<ModuleFactory>} importModule
  * @property {import('./tuning.js').Notes} notes
  */
@@ -47,7 +48,7 @@ export async function loadEngine(request, ports, { signal, onProgress }) {
   const stop = new AbortController();
   signal.addEventListener('abort', () => stop.abort());
   // The module compiles while the model downloads; the first failure of the two is the answer.
-  const starting = startModule(ports, variant, request.wasmUrl, { threads });
+  const starting = startModule(ports, variant, request.wasmUrl, (factory) => WasmRuntime.start(factory, threads));
   const opening = ports.openModel(request.model, {
     cache: request.cache,
     token: request.token,
@@ -103,12 +104,14 @@ export async function setAdapters(runtime, { lora, cache }, ports, watch) {
 }
 
 /**
- * @param {LoadPorts} ports
+ * @template Started
+ * @param {Pick<LoadPorts, 'importModule'>} ports
  * @param {'relaxed' | 'simd128'} variant
  * @param {string} wasmUrl
- * @param {{ threads: number, memory?: WebAssembly.Memory }} how
+ * @param {(factory: ModuleFactory) => Promise<Started>} start
+ * @returns {Promise<Started>}
  */
-export async function startModule(ports, variant, wasmUrl, { threads, memory }) {
+export async function startModule(ports, variant, wasmUrl, start) {
   /** @type {ModuleFactory} */
   let factory;
   try {
@@ -120,7 +123,7 @@ export async function startModule(ports, variant, wasmUrl, { threads, memory }) 
     throw new TesseraError('network', `The engine's modules could not be loaded: ${cause}`, hint, cause);
   }
   try {
-    return await WasmRuntime.start(factory, threads, memory);
+    return await start(factory);
   } catch (cause) {
     if (cause instanceof TesseraError) throw cause;
     const hint = 'Check that all of tessera-*.{js,wasm} are of one build.';
@@ -132,7 +135,7 @@ export async function startModule(ports, variant, wasmUrl, { threads, memory }) 
  * Passes on what comes at most every kProgressIntervalMs, and the end.
  * @param {(done: number, total: number) => void} report
  */
-function inIntervals(report) {
+export function inIntervals(report) {
   let next = 0;
   return (/** @type {number} */ done, /** @type {number} */ total) => {
     const now = performance.now();

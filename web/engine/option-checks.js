@@ -112,6 +112,15 @@ export function signalOf(options) {
 }
 
 /**
+ * @param {Options} options
+ * @returns {((progress: any) => void) | undefined}
+ */
+export function progressOf({ onProgress }) {
+  if (onProgress === undefined || typeof onProgress === 'function') return /** @type {any} */ (onProgress);
+  throw invalid('onProgress', onProgress, 'a function');
+}
+
+/**
  * @template {string} T
  * @param {Options} options
  * @param {string} field

@@ -1,7 +1,18 @@
 // Owns what a caller may ask for: the options of load and of completions, and their translation into requests to the worker.
 // What is unknown or not supported is an error, never ignored.
 import { TesseraError } from '../base/errors.js';
-import { boolean, integer, invalid, knownOptions, oneOf, signalOf, text, textOr, urlOf } from './option-checks.js';
+import {
+  boolean,
+  integer,
+  invalid,
+  knownOptions,
+  oneOf,
+  progressOf,
+  signalOf,
+  text,
+  textOr,
+  urlOf,
+} from './option-checks.js';
 import { messagesOf } from './messages.js';
 import { adaptersOf, sourceOf } from './sources.js';
 
@@ -160,15 +171,6 @@ export function checkGenerateOptions(kind, given) {
     signal: signalOf(options),
     onProgress: progressOf(options),
   };
-}
-
-/**
- * @param {Options} options
- * @returns {((progress: any) => void) | undefined}
- */
-function progressOf({ onProgress }) {
-  if (onProgress === undefined || typeof onProgress === 'function') return /** @type {any} */ (onProgress);
-  throw invalid('onProgress', onProgress, 'a function');
 }
 
 /** @param {Options} options */

@@ -46,13 +46,45 @@
  */
 
 /**
+ * A model that is to be quantised, or only asked about; fields as in LoadRequest.
+ * @typedef {Pick<LoadRequest, 'model' | 'token' | 'wasmUrl' | 'threads'> & { type: string }} QuantizeRequest
+ */
+
+/**
+ * What a model is and what each type would make of it; sizes in bytes, null where nobody says.
+ * @typedef {object} QuantizePlan
+ * @property {string} name without its present type
+ * @property {string} quantization the format that holds most weights now
+ * @property {number} parameters
+ * @property {number | null} fileBytes now
+ * @property {Record<string, number>} types size of the copy in each
+ * @property {number | null} storageFree what this site may still store
+ */
+
+/**
+ * A copy that is in the store; sizes in bytes.
+ * @typedef {object} QuantizeResult
+ * @property {string} id
+ * @property {string} url
+ * @property {string} name
+ * @property {string} type
+ * @property {number} bytes
+ * @property {number} inputBytes
+ * @property {number} tensors
+ * @property {number} converted tensors that are in another format than before
+ * @property {number} parameters
+ * @property {number} bitsPerWeight
+ * @property {Record<string, number>} bytesPerFormat
+ */
+
+/**
  * A LoRA adapter to be added to the model, times `scale`.
  * @typedef {{ source: string | File | File[], scale: number, token: string }} AdapterRequest
  */
 
 /**
  * `totalBytes` is 0 while nobody knows how much will come.
- * @typedef {{ stage: 'download' | 'verify' | 'load' | 'warmup', loadedBytes: number, totalBytes: number, note?: string }} LoadProgress
+ * @typedef {{ stage: 'download' | 'verify' | 'load' | 'warmup' | 'quantize', loadedBytes: number, totalBytes: number, note?: string }} LoadProgress
  */
 
 /** `reasoning_content`: what an assistant thought first, for templates that want it. @typedef {{ role: string, content: string, reasoning_content?: string }} ChatMessage */
@@ -140,6 +172,8 @@
  *   | { type: 'logits', id: number, ids: number[], top: number }
  *   | { type: 'bench', id: number, options: Record<string, number> }
  *   | { type: 'estimate', id: number, request: EstimateRequest }
+ *   | { type: 'quantizePlan', id: number, request: QuantizeRequest }
+ *   | { type: 'quantize', id: number, request: QuantizeRequest }
  *   | { type: 'verify', id: number, model: string }
  *   | { type: 'abort', id: number, target: number }
  *   | { type: 'dispose', id: number }} ToCall
@@ -169,6 +203,8 @@ const callTypes = new Set([
   'logits',
   'bench',
   'estimate',
+  'quantizePlan',
+  'quantize',
   'verify',
   'abort',
   'dispose',

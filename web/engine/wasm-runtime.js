@@ -1,16 +1,14 @@
-// Owns the border to the WebAssembly module: its memory, its start, its JSON answers and its death.
+// Owns the engine in the WebAssembly module: its memory, its start and its calls.
 import { TesseraError } from '../base/errors.js';
+import { WasmBorder } from './wasm-border.js';
 
 /** @typedef {import('./protocol.js').GenerateRequest} GenerateRequest */
 /** @typedef {import('./protocol.js').GenerateStep} GenerateStep */
 
-/**
- * Synchronous, random-access bytes of one file; read() throws when they cannot be had. `target` may lie in shared memory.
- * @typedef {{ size: number, read(target: Uint8Array, offset: number): void }} SyncReader
- */
+/** @typedef {import('./wasm-border.js').SyncReader} SyncReader */
 
 /**
- * The Embind class of wasm/bindings.cpp. Every string it returns is {"value": …} or {"error": {code, message, hint}}.
+ * The Embind class of wasm/bindings.cpp. WasmBorder opens the strings it returns.
  * @typedef {object} NativeRuntime
  * @property {(readers: object[], options: string, onProgress: (done: number, total: number) => void) => string} load
  * @property {(readers: object[], options: string) => string} estimate
@@ -29,7 +27,10 @@ import { TesseraError } from '../base/errors.js';
 
 /**
  * Starts a module: the factory that Emscripten exports from tessera-core.js, with the compiled modules (module-files.js).
- * @typedef {(module: Record<string, unknown>) => Promise<{ Runtime: new () => NativeRuntime }>} ModuleFactory
+ * @typedef {(module: Record<string, unknown>) => Promise<{
+ *   Runtime: new () => NativeRuntime,
+ *   Quantization: new () => import('./wasm-quantizer.js').NativeQuantization,
+ * }>} ModuleFactory
  */
 
 const kPageBytes = 65536;
@@ -63,13 +64,21 @@ export function createMemory(create = (descriptor) => new WebAssembly.Memory(des
   );
 }
 
+/**
+ * Starts the module with `threads - 1` workers in its pool.
+ * @param {ModuleFactory} factory
+ * @param {number} threads
+ * @param {WebAssembly.Memory} memory
+ */
+export function startFactory(factory, threads, memory) {
+  return factory({ wasmMemory: memory, poolSize: threads - 1, print: () => {}, printErr: () => {} });
+}
+
 /** One instance of the module with at most one model in it. Not reusable after a trap: `dead` says so. */
 export class WasmRuntime {
   /** @type {NativeRuntime} */
   #native;
-  #memory;
-  /** The error that ended the module, if one did. @type {TesseraError | undefined} */
-  dead;
+  #border;
 
   /**
    * @param {NativeRuntime} native
@@ -77,24 +86,28 @@ export class WasmRuntime {
    */
   constructor(native, memory) {
     this.#native = native;
-    this.#memory = memory;
+    this.#border = new WasmBorder(memory);
   }
 
   /**
-   * Starts the module with `threads - 1` workers in its pool.
    * @param {ModuleFactory} factory
    * @param {number} threads
    * @param {WebAssembly.Memory} [memory]
    * @returns {Promise<WasmRuntime>}
    */
   static async start(factory, threads, memory = createMemory()) {
-    const module = await factory({ wasmMemory: memory, poolSize: threads - 1, print: () => {}, printErr: () => {} });
+    const module = await startFactory(factory, threads, memory);
     return new WasmRuntime(new module.Runtime(), memory);
+  }
+
+  /** The error that ended the module, if one did. */
+  get dead() {
+    return this.#border.dead;
   }
 
   /** Linear memory in use, bytes. */
   get heapBytes() {
-    return this.#memory.buffer.byteLength;
+    return this.#border.heapBytes;
   }
 
   /**
@@ -104,7 +117,7 @@ export class WasmRuntime {
    * @returns {Record<string, any>} the core's EngineInfo
    */
   load(parts, options, onProgress) {
-    return this.#call((readers) => this.#native.load(readers(parts), JSON.stringify(options), onProgress));
+    return this.#border.call((readers) => this.#native.load(readers(parts), JSON.stringify(options), onProgress));
   }
 
   /**
@@ -114,19 +127,19 @@ export class WasmRuntime {
    * @returns {Record<string, any>} the core's Estimate
    */
   estimate(parts, options) {
-    return this.#call((readers) => this.#native.estimate(readers(parts), JSON.stringify(options)));
+    return this.#border.call((readers) => this.#native.estimate(readers(parts), JSON.stringify(options)));
   }
 
   /** From now on these adapters are part of the model, and no others. @param {{ parts: SyncReader[], scale: number }[]} adapters */
   setAdapters(adapters) {
-    this.#call((readers) =>
+    this.#border.call((readers) =>
       this.#native.setAdapters(adapters.map(({ parts, scale }) => ({ readers: readers(parts), scale }))),
     );
   }
 
   /** Runs the model a little, so that the browser has compiled it well before the first question. */
   warmup() {
-    this.#call(() => this.#native.warmup());
+    this.#border.call(() => this.#native.warmup());
   }
 
   /**
@@ -135,27 +148,27 @@ export class WasmRuntime {
    * @returns {import('./tuning.js').Settings}
    */
   tune({ kernels, threads }) {
-    return this.#call(() => this.#native.tune(kernels, threads));
+    return this.#border.call(() => this.#native.tune(kernels, threads));
   }
 
   /** @returns {number[]} */
   tokenize(/** @type {string} */ text, /** @type {boolean} */ special, /** @type {boolean} */ bos) {
-    return this.#call(() => this.#native.tokenize(text, special, bos));
+    return this.#border.call(() => this.#native.tokenize(text, special, bos));
   }
 
   /** @returns {string} */
   detokenize(/** @type {number[]} */ ids) {
-    return this.#call(() => this.#native.detokenize(JSON.stringify(ids)));
+    return this.#border.call(() => this.#native.detokenize(JSON.stringify(ids)));
   }
 
   /** Begins an answer; step() goes on with it. */
   startAnswer(/** @type {GenerateRequest} */ request) {
-    this.#call(() => this.#native.start(JSON.stringify(request)));
+    this.#border.call(() => this.#native.start(JSON.stringify(request)));
   }
 
   /** @returns {GenerateStep} */
   step() {
-    return this.#call(() => this.#native.step());
+    return this.#border.call(() => this.#native.step());
   }
 
   /** Drops the answer in progress, if any; the session stays consistent. */
@@ -165,63 +178,16 @@ export class WasmRuntime {
 
   /** @returns {{ hash: string, top: [number, number][][] }} */
   logits(/** @type {number[]} */ ids, /** @type {number} */ top) {
-    return this.#call(() => this.#native.logits(JSON.stringify(ids), top));
+    return this.#border.call(() => this.#native.logits(JSON.stringify(ids), top));
   }
 
   /** @returns {Record<string, any>} */
   bench(/** @type {Record<string, number>} */ options) {
-    return this.#call(() => this.#native.bench(JSON.stringify(options)));
+    return this.#border.call(() => this.#native.bench(JSON.stringify(options)));
   }
 
   /** Frees the model and ends its threads. */
   dispose() {
     if (!this.dead) this.#native.delete();
   }
-
-  /**
-   * Runs one native call and opens its answer. Whatever the module throws is a trap: its memory can no longer be trusted.
-   * @param {(readers: (parts: SyncReader[]) => object[]) => string} run gets what makes files readable for the module
-   * @returns {any}
-   */
-  #call(run) {
-    if (this.dead) throw this.dead;
-    /** The JavaScript error underneath a native one. @type {unknown} */
-    let cause;
-    const readers = (/** @type {SyncReader[]} */ parts) =>
-      parts.map((part) => ({
-        size: part.size,
-        /** Fills heap bytes; '' or what went wrong, because an exception must not cross the module's frames. */
-        readInto: (/** @type {number} */ address, /** @type {number} */ length, /** @type {number} */ offset) => {
-          try {
-            part.read(new Uint8Array(this.#memory.buffer, address, length), offset);
-            return '';
-          } catch (error) {
-            cause = error;
-            return error instanceof Error ? error.message : String(error);
-          }
-        },
-      }));
-    let answer;
-    try {
-      answer = run(readers);
-    } catch (error) {
-      this.dead = trapError(error);
-      throw this.dead;
-    }
-    const { value, error } = JSON.parse(answer || '{}');
-    if (!error) return value;
-    if (cause instanceof TesseraError) throw cause;
-    throw new TesseraError(error.code, error.message, error.hint, cause);
-  }
-}
-
-/** @param {unknown} error */
-function trapError(error) {
-  const message = error instanceof Error ? error.message : String(error);
-  if (/out of memory|OOM|bad_alloc|operator new/i.test(message)) {
-    const hint = 'Load the model again with a smaller contextSize.';
-    return new TesseraError('out_of_memory', 'The engine ran out of memory.', hint, error);
-  }
-  const hint = 'Load the model again; if this repeats, please report it.';
-  return new TesseraError('internal', `The engine stopped: ${message}`, hint, error);
 }

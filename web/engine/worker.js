@@ -1,5 +1,6 @@
 // Owns the engine worker's entry: joins the engine host to this worker's message port, the model store and the module files.
 import { readHeaders } from '../store/header-bytes.js';
+import { storeMade } from '../store/made-model.js';
 import { openModel } from '../store/open-model.js';
 import { verify } from '../store/verify-model.js';
 import { EngineHost } from './host.js';
@@ -29,6 +30,7 @@ const host = new EngineHost({
     }),
   openModel,
   readHeaders,
+  storeMade,
   notes: cachedNotes(),
   verifyModel: (id) => verify(id),
   importModule: (variant, wasmUrl) => importModule(variant, wasmUrl || import.meta.url),

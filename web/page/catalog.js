@@ -72,8 +72,16 @@ export async function withStored(offered) {
  * @param {StoredModel} entry
  * @returns {CatalogModel}
  */
-function modelOf({ id, name, url, bytes }) {
-  const host = URL.canParse(url) ? new URL(url).host : '';
-  const description = url === '' ? 'Its description is damaged: it can only be removed.' : `From ${host}.`;
-  return { id, name, manifest: url, bytes: bytes ?? 0, license: '', description };
+function modelOf(entry) {
+  const { id, name, url, bytes } = entry;
+  return { id, name, manifest: url, bytes: bytes ?? 0, license: '', description: originOf(entry) };
+}
+
+/** @param {StoredModel} entry */
+function originOf({ url, made, complete }) {
+  if (url === '') return 'Its description is damaged: it can only be removed.';
+  if (made && complete) return 'A smaller copy that was made on this device.';
+  if (made)
+    return 'A copy that is being made, was not finished or is damaged. Unless it is being made, it can only be removed.';
+  return `From ${URL.canParse(url) ? new URL(url).host : ''}.`;
 }

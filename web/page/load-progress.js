@@ -2,6 +2,7 @@
 
 import { announce, h } from './dom.js';
 import { formatBytes, formatDuration, RateMeter } from './format.js';
+import { notice } from './notices.js';
 
 /** @typedef {import('../tessera.js').LoadProgress} LoadEvent */
 
@@ -72,6 +73,14 @@ export class LoadProgress {
       this.#frame = 0;
       this.#render();
     });
+  }
+
+  /** The reader ended it. */
+  stoppedNotice() {
+    const text = `${formatBytes(this.loadedBytes)} had arrived. What is complete is kept, only the rest is fetched next time.`;
+    return !this.#local && this.loadedBytes > 0
+      ? notice({ kind: 'info', title: 'Paused.', text })
+      : notice({ kind: 'info', title: 'Cancelled.', text: 'Nothing was changed on your device.' });
   }
 
   stop() {

@@ -15,6 +15,7 @@ import { releaseEngine, takeEngine } from './engine-lock.js';
 import { initFileDrop } from './file-drop.js';
 import { openHistory } from './history-dialog.js';
 import { notice } from './notices.js';
+import { QuantizeDialog } from './quantize-dialog.js';
 import { openSettings } from './settings-dialog.js';
 import { loadSettings } from './settings.js';
 import { startShell } from './shell.js';
@@ -38,7 +39,12 @@ const chat = new Chat({
   settings: () => settings,
   leave: () => void leaveChat(),
 });
-const start = new StartView(loadModel);
+const start = new StartView(loadModel, (source) => void copies.open(source));
+const copies = new QuantizeDialog({
+  start: (copy) => void startCopy(copy),
+  refresh: () => start.refresh(),
+  say: (...notices) => start.say(...notices),
+});
 /** Of the running engine. @type {{ format: PromptFormat, adapters: AdaptersView } | null} */
 let running = null;
 
@@ -105,6 +111,19 @@ async function leaveChat() {
   byId('main').focus();
 }
 
+/** @param {import('../tessera.js').QuantizeResult} copy */
+async function startCopy({ url, name, bytes }) {
+  if (chat.engine) await leaveChat();
+  start.start({ model: url, name, bytes });
+}
+
+/** @param {File[]} files of one model on the reader's device */
+function shrinkFiles(files) {
+  if (files.length === 0) return;
+  const name = files[0].name.replace(/\.gguf$/i, '');
+  void copies.open({ model: files.length === 1 ? files[0] : files, name });
+}
+
 /** @param {import('./conversation.js').Conversation} conversation */
 function openConversation(conversation) {
   void chat.open(conversation);
@@ -141,7 +160,7 @@ function showEngine() {
 }
 
 initTheme();
-void startShell(() => !chat.engine && !start.busy);
+void startShell(() => !chat.engine && !start.busy && !copies.busy);
 initFileDrop(async (files) => {
   const given = await Promise.all(files.map(isAdapter));
   if (running && given.length > 0 && given.every(Boolean)) {
@@ -150,6 +169,13 @@ initFileDrop(async (files) => {
   }
   if (chat.engine) await leaveChat();
   void start.openFiles(files);
+}, shrinkFiles);
+const shrinkInput = /** @type {HTMLInputElement} */ (byId('shrink-input'));
+byId('shrink-file').addEventListener('click', () => shrinkInput.click());
+shrinkInput.addEventListener('change', () => {
+  const files = [...(shrinkInput.files ?? [])];
+  shrinkInput.value = '';
+  shrinkFiles(files);
 });
 await store.open();
 const kept = await store.current();

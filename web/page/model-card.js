@@ -11,6 +11,7 @@ import { formatBytes, formatDay } from './format.js';
  *
  * @typedef {object} CardPorts
  * @property {() => void} start
+ * @property {() => void} shrink make a smaller copy of it
  * @property {(title: string, text: string, good: boolean) => void} say
  * @property {(error: unknown) => void} fail
  * @property {() => Promise<void>} refresh the list after a change
@@ -29,6 +30,7 @@ export function modelCard({ model, entry, state }, main, ports) {
     partial: size ? `Resume download (${left} left)` : 'Resume download',
     stored: 'Start',
   }[state];
+  const startable = model.manifest !== '' && !(entry?.made && state === 'partial');
   const facts = [size, model.license && `Licence ${model.license}`].filter(Boolean);
   const kind = main ? 'button-main' : 'button-quiet';
   const start = h(`button.button.${kind}`, { type: 'button', onclick: ports.start, 'data-start': model.id }, label);
@@ -47,8 +49,8 @@ export function modelCard({ model, entry, state }, main, ports) {
       ),
     ),
     h('p.model-description', {}, model.description),
-    h('div.button-row', {}, model.manifest !== '' && start),
-    model.manifest !== '' && h('div', { 'data-needs': model.manifest }),
+    h('div.button-row', {}, startable && start),
+    startable && h('div', { 'data-needs': model.manifest }),
     entry && storedTools(model, entry, ports),
   );
 }
@@ -58,7 +60,7 @@ export function modelCard({ model, entry, state }, main, ports) {
  * @param {StoredModel} entry
  * @param {CardPorts} ports
  */
-function storedTools({ name }, { id, storedBytes, complete, lastUsed }, { say, fail, refresh }) {
+function storedTools({ name }, { id, storedBytes, complete, lastUsed, made }, { say, fail, refresh, shrink }) {
   const state = h('p.hint', { role: 'status' });
   const tool = (/** @type {string} */ text, /** @type {() => Promise<void>} */ run) => {
     const button = /** @type {HTMLButtonElement} */ (h('button.button.button-plain', { type: 'button' }, text));
@@ -72,10 +74,18 @@ function storedTools({ name }, { id, storedBytes, complete, lastUsed }, { say, f
   const verify = async () => {
     state.textContent = 'Reading every byte again…';
     const { ok, badShards } = await Tessera.models.verify(id).finally(() => (state.textContent = ''));
-    const wrong = `Wrong: ${badShards.join(', ')}. Starting the model fetches the damaged parts, and nothing else, anew.`;
+    const way = made
+      ? 'There is nowhere to fetch it from: remove it, and make it again.'
+      : 'Starting the model fetches the damaged parts, and nothing else, anew.';
+    const wrong = `Wrong: ${badShards.join(', ')}. ${way}`;
     if (badShards.length > 0) await refresh();
     if (badShards.length > 0) say(`${name} is damaged on this device.`, wrong, false);
-    else if (ok) say(`${name} is as it was published.`, 'Every stored byte was read and its SHA-256 compared.', true);
+    else if (ok)
+      say(
+        `${name} is as it was ${made ? 'made' : 'published'}.`,
+        'Every stored byte was read and its SHA-256 compared.',
+        true,
+      );
     else say('What has arrived is right.', 'The rest of the download is still missing.', true);
   };
   const save = async () => {
@@ -95,6 +105,7 @@ function storedTools({ name }, { id, storedBytes, complete, lastUsed }, { say, f
       {},
       tool('Check for damage', verify),
       complete && tool('Save as file', save),
+      complete && tool('Make a smaller copy', async () => shrink()),
       tool('Remove from device', remove),
     ),
     state,

@@ -118,6 +118,15 @@ export function notice({ kind, title, text, detail, actions = [], controls = [] 
   );
 }
 
+/** @param {string} name of the model with which the tab ended last time */
+export function crashNotice(name) {
+  const title = `The tab ended while ${name} was starting.`;
+  const text =
+    'It may need more memory than this device gives a tab. Close other tabs before you try again, or choose a smaller ' +
+    'model. If it keeps happening, check the model for damage below.';
+  return notice({ kind: 'warn', title, text });
+}
+
 /** @param {() => void} takeOver */
 export function elsewhereNotice(takeOver) {
   const text =

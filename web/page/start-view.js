@@ -3,14 +3,13 @@
 import { isAdapter } from './adapters.js';
 import { byId } from './dom.js';
 import { loadCatalog, withStored } from './catalog.js';
-import { formatBytes } from './format.js';
 import { LoadProgress } from './load-progress.js';
 import { estimateOf, headline, needsView, showNeeds } from './memory-needs.js';
 import { modelCard } from './model-card.js';
 import { Mosaic } from './mosaic.js';
 import { crashedLoad, forgetLoading, noteLoading } from './crash-guard.js';
 import { EngineElsewhere } from './engine-lock.js';
-import { elsewhereNotice, errorNotice, isAbort, notice } from './notices.js';
+import { crashNotice, elsewhereNotice, errorNotice, isAbort, notice } from './notices.js';
 import { askToKeep, showStorage } from './storage-line.js';
 import { showStoredAdapters } from './stored-adapters.js';
 
@@ -25,6 +24,7 @@ export class StartView {
   #notices = byId('start-notices');
   #mosaic = new Mosaic(byId('start-picture'));
   #load;
+  #shrink;
   /** @type {CatalogModel[]} */
   #models = [];
   /** @type {AbortController | null} */
@@ -34,9 +34,13 @@ export class StartView {
   /** Of the last loading. @type {Promise<void>} */
   #ended = Promise.resolve();
 
-  /** @param {(job: LoadJob) => Promise<void>} load resolves when the engine is ready and the chat is on screen */
-  constructor(load) {
+  /**
+   * @param {(job: LoadJob) => Promise<void>} load resolves when the engine is ready and the chat is on screen
+   * @param {(source: import('./quantize-dialog.js').Source) => void} shrink the reader wants a smaller copy
+   */
+  constructor(load, shrink) {
     this.#load = load;
+    this.#shrink = shrink;
     const input = /** @type {HTMLInputElement} */ (byId('file-input'));
     byId('choose-file').addEventListener('click', () => input.click());
     input.addEventListener('change', () => {
@@ -67,17 +71,8 @@ export class StartView {
       );
     }
     const crashed = crashedLoad();
-    if (crashed) this.say(this.#crashNotice(crashed));
+    if (crashed) this.say(crashNotice(crashed));
     await this.#renderCards();
-  }
-
-  /** @param {string} name of the model with which the tab ended last time */
-  #crashNotice(name) {
-    const title = `The tab ended while ${name} was starting.`;
-    const text =
-      'It may need more memory than this device gives a tab. Close other tabs before you try again, or choose a smaller ' +
-      'model. If it keeps happening, check the model for damage below.';
-    return notice({ kind: 'warn', title, text });
   }
 
   /** Whether a model is being loaded. */
@@ -109,7 +104,12 @@ export class StartView {
     files.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
     const bytes = files.reduce((sum, file) => sum + file.size, 0);
     const name = files[0].name.replace(/\.gguf$/i, '');
-    this.#start({ model: files.length === 1 ? files[0] : files, name, bytes });
+    this.start({ model: files.length === 1 ? files[0] : files, name, bytes });
+  }
+
+  /** The list as the store is now; while a model is being loaded its progress is there. */
+  async refresh() {
+    if (!this.#running) await this.#renderCards();
   }
 
   async #renderCards() {
@@ -117,7 +117,8 @@ export class StartView {
     const cards = choices.map((choice, index) => {
       const { model } = choice;
       return modelCard(choice, index === 0, {
-        start: () => this.#start({ model: model.manifest, name: model.name, bytes: model.bytes }),
+        start: () => this.start({ model: model.manifest, name: model.name, bytes: model.bytes }),
+        shrink: () => this.#shrink({ model: model.manifest, name: model.name }),
         say: (title, text, good) => this.say(notice({ kind: good ? 'info' : 'warn', title, text })),
         fail: (error) => this.say(errorNotice(error)),
         refresh: async () => {
@@ -155,7 +156,7 @@ export class StartView {
    * @param {string} model
    */
   async #openAddress(model) {
-    const start = () => void this.#start({ model, name: model.split('/').pop() || model, bytes: 0 });
+    const start = () => void this.start({ model, name: model.split('/').pop() || model, bytes: 0 });
     if (this.#running) return;
     this.say(
       notice({ kind: 'info', title: 'Reading the beginning of the file.', text: 'It says what the model needs.' }),
@@ -179,8 +180,8 @@ export class StartView {
     await this.#ended;
   }
 
-  /** @param {Choice} choice */
-  #start(choice) {
+  /** Loads a model, unless one is being loaded. @param {Choice} choice */
+  start(choice) {
     if (!this.#running) this.#ended = this.#run(choice);
   }
 
@@ -220,22 +221,19 @@ export class StartView {
     }
     if (failure === null) return;
     await this.#renderCards();
-    if (isAbort(failure)) this.say(this.#pausedNotice(progress, local));
-    else if (!(failure instanceof EngineElsewhere)) this.say(errorNotice(failure));
-    else this.say(elsewhereNotice(() => this.#start({ model, name, bytes, takeOver: true })));
+    if (isAbort(failure)) this.say(progress.stoppedNotice());
+    else if (!(failure instanceof EngineElsewhere)) this.say(this.#failureNotice(failure, { model, name }));
+    else this.say(elsewhereNotice(() => this.start({ model, name, bytes, takeOver: true })));
     this.#list.querySelector('button')?.focus();
   }
 
   /**
-   * @param {LoadProgress} progress
-   * @param {boolean} local
+   * @param {any} failure
+   * @param {import('./quantize-dialog.js').Source} source
    */
-  #pausedNotice(progress, local) {
-    const kept = !local && progress.loadedBytes > 0;
-    const text = `${formatBytes(progress.loadedBytes)} had arrived. What is complete is kept, only the rest is fetched next time.`;
-    return kept
-      ? notice({ kind: 'info', title: 'Paused.', text })
-      : notice({ kind: 'info', title: 'Cancelled.', text: 'Nothing was changed on your device.' });
+  #failureNotice(failure, source) {
+    const smaller = { label: 'Make a smaller copy', run: () => this.#shrink(source) };
+    return errorNotice(failure, failure.code === 'out_of_memory' ? [smaller] : []);
   }
 
   /** @param {boolean} disabled */

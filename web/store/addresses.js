@@ -1,24 +1,56 @@
 /** What a caller may write for a model on a server, as URLs: an address, the hub shorthand, and the parts of a split GGUF. */
+import { bytesToHex } from '@noble/hashes/utils.js';
 import { TesseraError } from '../base/errors.js';
 import { hashText } from './hash.js';
 
+/** Of models that were made on this device: nobody can fetch them. */
+const kMade = 'made-here:';
 const kHub = 'https://huggingface.co';
 const kSplit = /-(\d{5})-of-(\d{5})\.gguf$/i;
 const kMostParts = 1000;
 
 /**
- * @param {string} model absolute http(s) URL, or hf:owner/repo/path/file.gguf, at a revision with hf:owner/repo@revision/…
- * @returns {string} absolute http(s) URL
+ * @param {string} model absolute http(s) URL, or hf:owner/repo/path/file.gguf, at a revision with hf:owner/repo@revision/…; or what
+ *   madeAddress gave
+ * @returns {string} absolute URL
  */
 export function modelAddress(model) {
   if (/^hf:/i.test(model)) return hubAddress(model);
   const url = URL.canParse(model) ? new URL(model) : null;
-  if (!url || !['http:', 'https:'].includes(url.protocol)) {
+  if (!url || !['http:', 'https:', kMade].includes(url.protocol)) {
     const found = model.slice(0, 80);
     throw new TesseraError('invalid_argument', `model: expected an absolute http(s) URL, found '${found}'`);
   }
   url.hash = '';
   return url.href;
+}
+
+/**
+ * The address of a model that is made on this device; each is another one.
+ * @param {string} name
+ */
+export function madeAddress(name) {
+  const file = name.replace(/[^\w.-]+/g, '-') || 'model';
+  return `${kMade}/${bytesToHex(crypto.getRandomValues(new Uint8Array(8)))}/${file}.gguf`;
+}
+
+/** @param {string} url @returns {boolean} whether madeAddress gave it */
+export function isMade(url) {
+  return url.startsWith(kMade);
+}
+
+/**
+ * @param {string} url of a model that is not stored, or not all of it
+ * @throws {TesseraError} 'not_found' if it was made on this device
+ */
+export function checkFetchable(url) {
+  if (!isMade(url)) return;
+  const message = `${url.split('/').pop()} was made on this device, so there is nowhere to fetch it from`;
+  throw new TesseraError(
+    'not_found',
+    message,
+    'Remove what is left of it, and make it again from the model it came from.',
+  );
 }
 
 /** @param {string} model */

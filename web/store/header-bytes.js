@@ -3,7 +3,7 @@
  * fetched, nothing is stored.
  */
 import { TesseraError } from '../base/errors.js';
-import { modelAddress, modelId, partAddresses } from './addresses.js';
+import { checkFetchable, modelAddress, modelId, partAddresses } from './addresses.js';
 import { chooseBackend } from './choose-backend.js';
 import { openFiles } from './local-files.js';
 import { parseManifest, shardUrls } from './manifest.js';
@@ -107,6 +107,7 @@ export async function readHeaders(source, enough, { token, signal } = {}, enviro
     const backend = environment.backend ?? (await chooseBackend());
     const stored = await exportFiles(await modelId(url), backend).catch(() => null);
     if (stored) return readable({ name: stored[0].name, parts: stored.map(blobReader) });
+    checkFetchable(url);
     const authorization = token ? { origin: new URL(url).origin, value: `Bearer ${token}` } : undefined;
     return await fetchHeaders(url, enough, { signal, network: { ...environment.network, authorization } });
   } catch (error) {

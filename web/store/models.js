@@ -1,5 +1,6 @@
 /** The stored models: what there is, throwing one away, checking one, giving one back as a file. Works in the page and in workers. */
 import { TesseraError } from '../base/errors.js';
+import { isMade } from './addresses.js';
 import { chooseBackend } from './choose-backend.js';
 import { withModelLock } from './locks.js';
 import { ModelFolder } from './model-folder.js';
@@ -17,6 +18,7 @@ import { chunkCount } from './records.js';
  * @property {number} storedBytes
  * @property {boolean} complete whether it can be opened without the network
  * @property {number | null} lastUsed milliseconds since 1970
+ * @property {boolean} made on this device: there is nowhere to fetch it from
  * @property {string} url
  */
 
@@ -49,6 +51,7 @@ export async function list(backend) {
       storedBytes: folder.storedBytes,
       complete: folder.complete,
       lastUsed: await folder.lastUsed(),
+      made: isMade(url),
       url,
     });
   }

@@ -1,6 +1,6 @@
 /** From what the caller names (a URL, a file, several files) to readers of GGUF bytes, downloading and storing what is missing. */
 import { TesseraError } from '../base/errors.js';
-import { modelAddress, modelId, partAddresses } from './addresses.js';
+import { checkFetchable, modelAddress, modelId, partAddresses } from './addresses.js';
 import { chooseBackend } from './choose-backend.js';
 import { downloadModel, knownBytes } from './download.js';
 import { openFiles } from './local-files.js';
@@ -117,6 +117,7 @@ async function openUrl(url, options, environment) {
 
 /** @param {Job} job */
 async function fetchModel(job) {
+  checkFetchable(job.url);
   const { url, backend, folder, network, signal, onProgress, mostBytes } = job;
   const stored = folder.storedBytes;
   const record = new URL(url).pathname.endsWith('.json') ? await manifestRecord(job) : await filesRecord(job);

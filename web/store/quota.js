@@ -1,13 +1,17 @@
 /** What the browser lets this site keep, and the error when a model does not fit. */
 import { TesseraError } from '../base/errors.js';
 
+const kHint = 'Remove a stored model, free disk space, or load with cache: false (then it is downloaded every time).';
+
 /**
  * @param {number} neededBytes
+ * @param {string} [hint] what can be done about it
  * @returns {Promise<void>} rejects with 'quota_exceeded' when the browser says beforehand that they cannot fit
  */
-export async function checkSpace(neededBytes) {
+export async function checkSpace(neededBytes, hint) {
   const { quota, usage } = await storageEstimate();
-  if (quota !== undefined && usage !== undefined && quota - usage < neededBytes) throw await quotaError(neededBytes);
+  if (quota !== undefined && usage !== undefined && quota - usage < neededBytes)
+    throw await quotaError(neededBytes, undefined, hint);
 }
 
 /**
@@ -24,16 +28,16 @@ export function checkLoadable(bytes, mostBytes = Infinity) {
 /**
  * @param {number | null} neededBytes what was still to be stored; null when unknown
  * @param {unknown} [cause]
+ * @param {string} [hint]
  * @returns {Promise<TesseraError>}
  */
-export async function quotaError(neededBytes, cause) {
+export async function quotaError(neededBytes, cause, hint = kHint) {
   const { quota, usage } = await storageEstimate();
   const need = neededBytes === null ? 'the model needs more space' : `the model needs ${megabytes(neededBytes)} more`;
   const have =
     quota === undefined || usage === undefined
       ? 'the browser is out of storage'
       : `the browser lets this site keep ${megabytes(quota)} and ${megabytes(usage)} are in use`;
-  const hint = 'Remove a stored model, free disk space, or load with cache: false (then it is downloaded every time).';
   return new TesseraError('quota_exceeded', `${need}, but ${have}`, hint, cause);
 }
 

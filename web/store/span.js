@@ -11,7 +11,7 @@ import { blocksOf, chunkSize, expectedHash } from './records.js';
 /**
  * @typedef {object} SpanPorts
  * @property {import('./model-folder.js').ModelFolder} folder
- * @property {import('./progress.js').ProgressMeter} progress
+ * @property {Pick<import('./progress.js').ProgressMeter, 'add'>} progress
  * @property {Uint8Array<ArrayBuffer>[]} spare memory that others have used: fresh memory costs more than what is done with it
  */
 

@@ -45,13 +45,13 @@ Result<Written> quantise(Sources parts, QuantizeOptions options) {
   auto quantizer = Quantizer::open(std::move(parts), std::move(options));
   if (!quantizer) return quantizer.error();
   Written written;
-  auto report = (*quantizer)->write([&](std::span<const std::byte> piece) -> Result<void> {
+  const auto done = (*quantizer)->write([&](std::span<const std::byte> piece) -> Result<void> {
     written.largest_piece = std::max<uint64_t>(written.largest_piece, piece.size());
     written.bytes.insert(written.bytes.end(), piece.begin(), piece.end());
     return {};
   });
-  if (!report) return report.error();
-  written.report = std::move(*report);
+  if (!done) return done.error();
+  written.report = (*quantizer)->report();
   return written;
 }
 
@@ -94,7 +94,8 @@ std::shared_ptr<const ByteSource> small_model(const std::function<void(std::vect
   return std::make_shared<MemorySource>(writer.to_bytes().value());
 }
 
-void check_refused(const Result<Written>& result, ErrorCode code, const std::string& part) {
+template <class T>
+void check_refused(const Result<T>& result, ErrorCode code, const std::string& part) {
   REQUIRE(!result.ok());
   CHECK(result.error().code == code);
   CHECK(result.error().message.find(part) != std::string::npos);
@@ -125,6 +126,43 @@ TEST_CASE("file: every type gives a file that opens, of the size foretold, near 
       CHECK(error <= 0.13 * power);
     }
   }
+}
+
+TEST_CASE("file: the sizes of all types are known from the header") {
+  for (const char* name : {"tiny-llama", "tiny-gemma3", "tiny-formats"}) {
+    const QuantizeSizes sizes = quantize_sizes({tiny(name)}).value();
+    REQUIRE(sizes.types.size() == file_types().size());
+    for (const auto& [type, bytes] : sizes.types) {
+      INFO(name << " " << type);
+      CHECK(bytes == quantise({tiny(name)}, options_for(std::string(type))).value().bytes.size());
+    }
+    CHECK(sizes.parameters == GgufFile::open(tiny(name)).value().parameters());
+  }
+  CHECK(quantize_sizes({tiny("tiny-llama")}).value().format == GgufFile::open(tiny("tiny-llama")).value().main_format());
+  CHECK(quantize_sizes({}).error().code == ErrorCode::kInvalidArgument);
+}
+
+TEST_CASE("file: step by step it is the same file") {
+  auto quantizer = Quantizer::open({small_model({}, 8192)}, options_for("Q4_K_M")).value();
+  const QuantizeReport foretold = quantizer->report();
+  std::vector<std::byte> bytes;
+  uint64_t largest = 0;
+  for (bool more = true; more;) {
+    const size_t before = bytes.size();
+    more = quantizer
+               ->step([&](std::span<const std::byte> piece) -> Result<void> {
+                 bytes.insert(bytes.end(), piece.begin(), piece.end());
+                 return {};
+               })
+               .value();
+    largest = std::max<uint64_t>(largest, bytes.size() - before);
+    CHECK(quantizer->done_bytes() <= quantizer->total_bytes());
+  }
+  CHECK(quantizer->done_bytes() == quantizer->total_bytes());
+  CHECK(largest <= 4 << 20);
+  CHECK(bytes.size() == foretold.output_bytes);
+  CHECK(bytes == quantise({small_model({}, 8192)}, options_for("Q4_K_M")).value().bytes);
+  CHECK_FALSE(quantizer->step([](std::span<const std::byte>) -> Result<void> { return {}; }).value());
 }
 
 TEST_CASE("file: metadata is copied byte for byte") {
@@ -193,11 +231,12 @@ TEST_CASE("file: importance is used, and must fit") {
               bytes.insert(bytes.end(), piece.begin(), piece.end());
               return {};
             }).ok());
-    return std::make_shared<MemorySource>(std::move(bytes));
+    return ImportanceMatrix::read(std::make_shared<MemorySource>(std::move(bytes)));
   };
+  const auto usable = [](Result<ImportanceMatrix> read) { return std::make_shared<ImportanceMatrix>(std::move(read).value()); };
   QuantizeOptions options = options_for("Q4_K_S");
   const auto without = quantise({small_model()}, options);
-  options.importance = importance("blk.0.attn_q.weight", sums);
+  options.importance = usable(importance("blk.0.attn_q.weight", sums));
   options.importance_name = "text.imatrix";
   const auto with = quantise({small_model()}, options);
   REQUIRE(with.ok());
@@ -217,12 +256,10 @@ TEST_CASE("file: importance is used, and must fit") {
   };
   CHECK(even_error(file) < 0.9 * even_error(plain));
 
-  options.importance = importance("blk.0.attn_q.weight", {std::vector<float>(256, 1.0f), {1.0f}});
+  options.importance = usable(importance("blk.0.attn_q.weight", {std::vector<float>(256, 1.0f), {1.0f}}));
   check_refused(quantise({small_model()}, options), ErrorCode::kBadFile, "256 columns");
-  options.importance = importance("blk.0.attn_q.weight", {std::vector<float>(512, -1.0f), {1.0f}});
-  check_refused(quantise({small_model()}, options), ErrorCode::kBadFile, "negative");
-  options.importance = small_model();
-  check_refused(quantise({small_model()}, options), ErrorCode::kBadFile, "imatrix");
+  check_refused(importance("blk.0.attn_q.weight", {std::vector<float>(512, -1.0f), {1.0f}}), ErrorCode::kBadFile, "negative");
+  check_refused(ImportanceMatrix::read(small_model()), ErrorCode::kBadFile, "imatrix");
 }
 
 TEST_CASE("file: refusals name what is wrong") {

@@ -47,11 +47,11 @@ Errors errors_as(const std::string& name, const std::string& type) {
   options.threads = 1;
   auto quantizer = Quantizer::open({source_of(name, weights)}, std::move(options)).value();
   std::vector<std::byte> out;
-  const auto report = quantizer->write([&out](std::span<const std::byte> piece) -> Result<void> {
+  const auto done = quantizer->write([&out](std::span<const std::byte> piece) -> Result<void> {
     out.insert(out.end(), piece.begin(), piece.end());
     return {};
   });
-  REQUIRE(report.ok());
+  REQUIRE(done.ok());
   const GgufFile file = GgufFile::open(std::make_shared<MemorySource>(std::move(out))).value();
   const TensorInfo& tensor = file.tensors().front();
   std::vector<std::byte> packed(static_cast<size_t>(tensor.bytes));

@@ -1,0 +1,124 @@
+// Owns quantising inside the worker: what the types would give, and a copy of a model in one of them, step by step into the store.
+import { storageEstimate } from '../store/quota.js';
+import { abortedError, inIntervals, startModule } from './loading.js';
+import { chooseThreads, chooseVariant, currentDevice } from './variant.js';
+import { WasmQuantizer } from './wasm-quantizer.js';
+
+/** @typedef {import('./protocol.js').QuantizeRequest} QuantizeRequest */
+/** @typedef {import('./protocol.js').QuantizePlan} QuantizePlan */
+/** @typedef {import('./protocol.js').QuantizeResult} QuantizeResult */
+/** @typedef {import('./loading.js').LoadPorts & { nextTurn: () => Promise<void> }} QuantizePorts */
+
+/**
+ * @param {QuantizeRequest} request
+ * @param {QuantizePorts} ports
+ * @param {AbortSignal} signal
+ * @returns {Promise<QuantizePlan>}
+ */
+export async function planQuantization(request, ports, signal) {
+  const quantizer = await startQuantizer(request, ports, 1);
+  const { token, model: source } = request;
+  const model = await ports.readHeaders(
+    source,
+    (header) => {
+      try {
+        quantizer.sizes([header]);
+      } catch {
+        // Whatever is wrong with the header shows again when all of it is there.
+      }
+      return !header.short;
+    },
+    { token, signal },
+  );
+  const { format, parameters, types } = quantizer.sizes(model.parts);
+  const { quota, usage } = await storageEstimate();
+  return {
+    name: baseName(model.name),
+    quantization: format,
+    parameters,
+    fileBytes: model.fileBytes,
+    types,
+    storageFree: quota === undefined ? null : Math.max(0, quota - (usage ?? 0)),
+  };
+}
+
+/**
+ * @param {QuantizeRequest} request
+ * @param {QuantizePorts} ports
+ * @param {import('./loading.js').Watch} watch
+ * @returns {Promise<QuantizeResult>}
+ */
+export async function quantizeModel(request, ports, { signal, onProgress }) {
+  const { threads } = chooseThreads(request.threads, currentDevice());
+  const { token, type } = request;
+  const model = await ports.openModel(request.model, { cache: true, token, mostBytes: Infinity, signal, onProgress });
+  try {
+    const quantizer = await startQuantizer(request, ports, threads);
+    const report = quantizer.open(model.parts, type, threads);
+    const name = copyName(model.name, type);
+    const told = inIntervals((done, total) => onProgress({ stage: 'quantize', loadedBytes: done, totalBytes: total }));
+    const stored = await ports.storeMade({ name, bytes: report.output_bytes }, async (write) => {
+      for (let more = true; more;) {
+        await ports.nextTurn();
+        if (signal.aborted) throw abortedError();
+        const step = nextStep(quantizer);
+        for (const piece of step.pieces) await write(piece);
+        told(step.done, step.total);
+        more = step.more;
+      }
+    });
+    return { ...stored, name, ...describe(report) };
+  } finally {
+    await model.close();
+  }
+}
+
+/** @param {WasmQuantizer} quantizer */
+function nextStep(quantizer) {
+  /** @type {Uint8Array[]} */
+  const pieces = [];
+  const step = quantizer.step((bytes) => pieces.push(bytes.slice()));
+  return { ...step, pieces };
+}
+
+/**
+ * @param {QuantizeRequest} request
+ * @param {QuantizePorts} ports
+ * @param {number} threads
+ */
+function startQuantizer({ wasmUrl }, ports, threads) {
+  const { variant } = chooseVariant('auto');
+  return startModule(ports, variant, wasmUrl, (factory) => WasmQuantizer.start(factory, threads));
+}
+
+/** @param {Record<string, any>} report of core/quantize/quantize_file.h */
+function describe(report) {
+  const { type, tensors, converted, parameters, input_bytes, output_bytes, bytes_per_type } = report;
+  return {
+    type,
+    bytes: output_bytes,
+    inputBytes: input_bytes,
+    tensors,
+    converted,
+    parameters,
+    bitsPerWeight: parameters > 0 ? (8 * output_bytes) / parameters : 0,
+    bytesPerFormat: bytes_per_type,
+  };
+}
+
+/** A model's name without what says how its file is cut and in which type it is. @param {string} name */
+function baseName(name) {
+  return name
+    .replace(/\.gguf$/i, '')
+    .replace(/-\d{5}-of-\d{5}$/, '')
+    .replace(/[-_. ](?:bf16|fp?16|fp?32|i?q\d(?:_[0-9a-z]+)*)$/i, '');
+}
+
+/**
+ * @param {string} name
+ * @param {string} type
+ */
+function copyName(name, type) {
+  const base = baseName(name);
+  return `${base}${base.includes(' ') ? ' ' : '-'}${type}`;
+}
