@@ -66,7 +66,7 @@ export interface LoadOptions {
   model: string | URL | File | File[];
   /**
    * 1…64; by default as many as help, at most 8: a trial of some milliseconds finds out, and what it found is kept for a day. One where
-   * the page is not cross-origin isolated.
+   * the page is not cross-origin isolated. A number beyond the device's processors is the most that is tried: `info.threads` says how many work.
    */
   threads?: number;
   /** Tokens; by default what the model was trained for, at most 4096. */

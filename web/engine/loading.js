@@ -66,7 +66,9 @@ export async function loadEngine(request, ports, { signal, onProgress }) {
     if (request.lora.length > 0) await setAdapters(runtime, request, ports, { signal, onProgress });
     onProgress({ stage: 'warmup', loadedBytes: 0, totalBytes: 0 });
     runtime.warmup();
-    const wanted = { kernels: request.kernels, threads: request.threads === 0 && threads > 1 ? 0 : threads };
+    // More threads than processors wait for each other, so such a number is only the most that is tried.
+    const tryThreads = threads > 1 && (request.threads === 0 || threads > device.processors);
+    const wanted = { kernels: request.kernels, threads: tryThreads ? 0 : threads };
     const subject = [variant, threads, core.quantization, core.parameters, globalThis.navigator?.userAgent].join(' ');
     const tune = runtime.tune.bind(runtime);
     Object.assign(core, await tuneHere(tune, wanted, subject, request.cache ? ports.notes : undefined));
