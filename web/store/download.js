@@ -4,9 +4,10 @@
  */
 import { Changed, changedError, fetchSpan, NoRanges } from './fetch-span.js';
 import { startSha256 } from './hash.js';
-import { stopped } from './network.js';
+import { Hasher, hashesHere } from './hasher.js';
+import { kStallMs, stopped } from './network.js';
 import { checkLoadable, checkSpace, isQuotaError, quotaError } from './quota.js';
-import { chunkCount, chunkSize } from './records.js';
+import { blocksOf, chunkCount, chunkSize } from './records.js';
 import { mismatch, Span } from './span.js';
 
 /** @typedef {import('./records.js').Source} Source */
@@ -16,10 +17,12 @@ import { mismatch, Span } from './span.js';
  * @typedef {object} DownloadContext
  * @property {import('./model-folder.js').ModelFolder} folder
  * @property {import('./progress.js').ProgressMeter} progress
+ * @property {Hasher | null} hasher
  * @property {Uint8Array<ArrayBuffer>[]} spare memory of earlier spans
  * @property {AbortSignal} signal
  * @property {import('./network.js').NetworkOptions} network
  * @property {number} [mostBytes] of a model that can be loaded
+ * @property {() => import('./hasher.js').HashWorker} [startHasher] where the browser has workers
  * @property {boolean} persistent whether the folder is on a disk that may be full
  * @property {Set<string>} suspects keys of sources that arrived complete but wrong
  */
@@ -31,12 +34,13 @@ const kMostRestarts = 2;
 
 /**
  * @param {ModelRecord} record completed as sizes and hashes become known, and saved
- * @param {Omit<DownloadContext, 'suspects' | 'spare'>} options
+ * @param {Omit<DownloadContext, 'suspects' | 'spare' | 'hasher'>} options
  */
 export async function downloadModel(record, options) {
   const { folder, progress } = options;
-  const context = { ...options, suspects: new Set(), spare: [] };
-  const missing = missingChunks(record, folder).reduce((sum, { source, index }) => sum + chunkSize(source, index), 0);
+  const chunks = missingChunks(record, folder);
+  const context = { ...options, suspects: new Set(), spare: [], hasher: await makeHasher(chunks, options) };
+  const missing = chunks.reduce((sum, { source, index }) => sum + chunkSize(source, index), 0);
   progress.add(record.sources.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0) - missing);
   try {
     for (let restarts = 0; !folder.complete; ++restarts) {
@@ -51,9 +55,21 @@ export async function downloadModel(record, options) {
   } catch (error) {
     if (context.signal.aborted) throw stopped();
     throw isQuotaError(error) ? await quotaError(missingBytes(record, folder), error) : error;
+  } finally {
+    context.hasher?.end();
   }
   progress.totalBytes = knownBytes(record);
   progress.report();
+}
+
+/**
+ * Only chunks that are not cut into blocks are worth it.
+ * @param {{source: Source, index: number}[]} chunks
+ * @param {Pick<DownloadContext, 'startHasher' | 'network'>} options
+ */
+async function makeHasher(chunks, { startHasher, network }) {
+  if (!startHasher || chunks.every(({ source }) => blocksOf(source).cut) || !(await hashesHere())) return null;
+  return new Hasher(startHasher(), network.stallMs ?? kStallMs);
 }
 
 /**
