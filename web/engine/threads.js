@@ -53,7 +53,7 @@ export class ThreadOrders {
     const thread = this.#receivers.size + 1;
     this.#receivers.set(thread, () => {});
     const { port1, port2 } = new MessageChannel();
-    this.#post({ type: 'thread', thread, action: 'start', url, name: 'hasher', port: port2 }, [port2]);
+    this.#post({ type: 'thread', thread, action: 'start', url, name: 'hash', port: port2 }, [port2]);
     return { port: port1, end: () => this.#post({ type: 'thread', thread, action: 'end' }) };
   }
 
@@ -85,36 +85,23 @@ export class ThreadWorkers {
   /** @param {ThreadOrder} order */
   carryOut(order) {
     const { thread, action } = order;
-    if (action === 'start') return order.port ? this.#startHelper(order, order.port) : this.#start(order);
+    if (action === 'start') return this.#start(order);
     if (action === 'post') return this.#workers.get(thread)?.postMessage(order.message);
     this.#workers.get(thread)?.terminate();
     this.#workers.delete(thread);
   }
 
   /** @param {Extract<ThreadOrder, { action: 'start' }>} order */
-  #start({ thread, url, name }) {
+  #start({ thread, url, name, port }) {
     const worker = this.#makeWorker(url, name);
     this.#workers.set(thread, worker);
+    // Nobody depends on this one: a failure of it is no failure of the engine.
+    if (port) return worker.postMessage({ type: 'hash', port }, [port]);
     worker.addEventListener('message', ({ data }) => this.#reply({ type: 'thread', thread, message: data }));
     worker.addEventListener('error', (event) => {
       const why = event.message ?? 'its script could not be loaded';
       this.#fail(new TesseraError('internal', `A thread of the engine failed: ${why}`, 'Load the model again.'));
     });
-  }
-
-  /**
-   * Nothing depends on this worker: a failure of it is no failure of the engine.
-   * @param {Extract<ThreadOrder, { action: 'start' }>} order
-   * @param {MessagePort} port
-   */
-  #startHelper({ thread, url, name }, port) {
-    try {
-      const worker = this.#makeWorker(url, name);
-      this.#workers.set(thread, worker);
-      worker.postMessage({ type: 'hash', port }, [port]);
-    } catch {
-      // A policy forbids it, say.
-    }
   }
 
   /** Terminates all. */

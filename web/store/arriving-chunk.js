@@ -1,4 +1,4 @@
-/** One chunk on its way into the store: gathered in blocks, hashed and written while it arrives. */
+/** One chunk on its way into the store: gathered in blocks, hashed and written while it arrives, or gone on with where it was left. */
 import { TesseraError } from '../base/errors.js';
 import { ChunkHash, sha256 } from './hash.js';
 import { Transient } from './network.js';
@@ -9,6 +9,7 @@ import { blocksOf, chunkSize } from './records.js';
 /**
  * @typedef {object} ChunkPorts
  * @property {import('./model-folder.js').ModelFolder} folder
+ * @property {import('./begun-chunks.js').BegunChunks} begun
  * @property {import('./hasher.js').Hasher | null} hasher
  * @property {Uint8Array<ArrayBuffer>[]} spare memory that others have used: fresh memory costs more than what is done with it
  */
@@ -33,12 +34,13 @@ export class ArrivingChunk {
    * @param {Source} source
    * @param {number} index
    * @param {ChunkPorts} ports
+   * @param {boolean} [resume] it is begun, and `resume` will be called
    */
-  constructor(source, index, ports) {
+  constructor(source, index, ports, resume = false) {
     this.#source = source;
     this.#ports = ports;
     this.index = index;
-    this.#writer = ports.folder.createWriter(source, index);
+    this.#writer = ports.begun.createWriter(source, index, resume);
     this.#writer.catch(() => {}); // heard of when it is used
   }
 
@@ -49,6 +51,20 @@ export class ArrivingChunk {
   /** The bytes that are in memory: all of a chunk's first block while nothing follows it. */
   get front() {
     return this.#block.subarray(0, Math.min(this.bytes, this.#block.length));
+  }
+
+  /** Takes what is on the disk: it is read and hashed as if it came once more. */
+  async resume() {
+    const { cut, bytes: block } = blocksOf(this.#source);
+    const { resumed, readBack } = await this.#writer;
+    if (resumed > 0) this.#takeMemory(Math.min(block, chunkSize(this.#source, this.index)));
+    while (this.bytes < resumed) {
+      const piece = this.#block.subarray(0, Math.min(block, resumed - this.bytes));
+      readBack(piece, this.bytes);
+      if (cut && piece.length === block) this.#hash.add(piece);
+      this.bytes += piece.length;
+    }
+    this.#written = resumed;
   }
 
   /**
@@ -84,18 +100,18 @@ export class ArrivingChunk {
   async commit(hash) {
     const writer = await this.#writer;
     try {
-      await writer.commit(hash);
+      await this.#ports.folder.commit(this.#source, this.index, writer, hash);
     } catch (error) {
       await writer.abort();
       throw error;
     }
   }
 
-  /** Nothing is kept. */
-  async abort() {
+  /** @param {'leave' | 'abort'} how leave: what can be gone on with is kept; abort: nothing is */
+  async end(how) {
     this.#giveMemory();
     const writer = await this.#writer.catch(() => null); // whoever writes hears of the failure
-    await writer?.abort();
+    await writer?.[how]();
   }
 
   /** @param {number} filled bytes of the block, which end here for the disk, and if they are all of it, for the hash */
@@ -110,13 +126,12 @@ export class ArrivingChunk {
   /** @returns {Promise<string>} the SHA-256 of a chunk that is not cut and lies in the block */
   async #hashWhole() {
     const { hasher } = this.#ports;
-    if (!hasher?.takes(this.bytes)) return sha256(this.#block.subarray(0, this.bytes));
+    if (!hasher?.ready) return sha256(this.#block.subarray(0, this.bytes));
     const memory = this.#block;
     this.#block = new Uint8Array(0);
     const hashed = await hasher.sha256(memory, this.bytes);
-    if (hashed === null) {
-      const error = new TesseraError('internal', `${this.#source.path}: the worker that hashes has not answered`);
-      throw new Transient(error, 0);
+    if (!hashed) {
+      throw new Transient(new TesseraError('internal', `${this.#source.path}: not hashed`), 0); // comes once more
     }
     this.#block = hashed.memory;
     return hashed.hash;

@@ -10,36 +10,28 @@ import { afterSilence } from './network.js';
 /** @typedef {{port: MessagePort, end: () => void}} HashWorker port: to a worker that calls serveHashes; end: it is not needed any more */
 /** @typedef {{hash: string, memory: Uint8Array<ArrayBuffer>}} Hashed memory: what was sent to be hashed */
 
-/** Fewer bytes are hashed before the other thread has woken up. */
-const kWorthBytes = 1 << 20;
-
-/** Some milliseconds in all: clocks of browsers are coarse. */
-const kTrialBytes = 2 << 20;
-const kTrials = 4;
-/** Of the time until the hash is there, spent in the call: 99 % in Chromium, 40 % in Firefox, which copies in it. */
+/** Takes some milliseconds: clocks of browsers are coarse. */
+const kTrialBytes = 8 << 20;
+/** Of the time until the hash is there, spent in the call: 99 % in Chromium, 45 % in Firefox, which copies in it. */
 const kCallPart = 0.75;
 
 /** @returns {Promise<boolean>} whether this browser hashes on the thread that asks */
 export async function hashesHere() {
   const bytes = new Uint8Array(kTrialBytes);
-  let calls = 0;
-  let all = 0;
-  for (let i = 0; i < kTrials; ++i) {
-    const start = performance.now();
-    const hashed = sha256(bytes);
-    calls += performance.now() - start;
-    await hashed;
-    all += performance.now() - start;
-  }
-  return calls > kCallPart * all;
+  const start = performance.now();
+  const hashed = sha256(bytes);
+  const call = performance.now() - start;
+  await hashed;
+  return call > kCallPart * (performance.now() - start);
 }
 
 export class Hasher {
   #worker;
   #silenceMs;
-  #ready = false;
+  /** Whether it may be asked. */
+  ready = false;
   #sent = 0;
-  /** @type {Map<number, (hashed: Hashed | null) => void>} */
+  /** @type {Map<number, (hashed?: Hashed) => void>} */
   #waiting = new Map();
 
   /**
@@ -50,25 +42,20 @@ export class Hasher {
     this.#worker = worker;
     this.#silenceMs = silenceMs;
     worker.port.onmessage = ({ data }) => {
-      if (data.ready) this.#ready = true;
+      if (data.ready) this.ready = true;
       else this.#waiting.get(data.id)?.(data);
     };
-  }
-
-  /** @param {number} bytes */
-  takes(bytes) {
-    return this.#ready && bytes >= kWorthBytes;
   }
 
   /**
    * @param {Uint8Array<ArrayBuffer>} memory all of its buffer; it goes to the worker without a copy and comes back with the answer
    * @param {number} bytes at its front that are hashed
-   * @returns {Promise<Hashed | null>} null: the worker is lost, and the memory with it
+   * @returns {Promise<Hashed | undefined>} undefined: the worker is lost, and the memory with it
    */
   async sha256(memory, bytes) {
     const id = ++this.#sent;
     const hashed = await new Promise((resolve) => {
-      const heard = afterSilence(this.#silenceMs, () => resolve(null));
+      const heard = afterSilence(this.#silenceMs, () => resolve(undefined));
       this.#waiting.set(id, (answer) => {
         heard();
         resolve(answer);
@@ -76,13 +63,12 @@ export class Hasher {
       this.#worker.port.postMessage({ id, memory, bytes }, [memory.buffer]);
     });
     this.#waiting.delete(id);
-    if (hashed === null) this.#ready = false;
+    if (!hashed) this.ready = false;
     return hashed;
   }
 
   /** The worker ends. */
   end() {
-    this.#ready = false;
     this.#worker.port.close();
     this.#worker.end();
   }

@@ -1,6 +1,7 @@
 /** From what the caller names (a URL, a file, several files) to readers of GGUF bytes, downloading and storing what is missing. */
 import { TesseraError } from '../base/errors.js';
 import { modelAddress, modelId, partAddresses } from './addresses.js';
+import { BegunChunks } from './begun-chunks.js';
 import { chooseBackend } from './choose-backend.js';
 import { downloadModel, knownBytes } from './download.js';
 import { openFiles } from './local-files.js';
@@ -121,13 +122,14 @@ async function openUrl(url, options, environment) {
 
 /** @param {Job} job */
 async function fetchModel(job) {
-  const { url, backend, folder, network, signal, onProgress, mostBytes, startHasher } = job;
+  const { url, id, backend, folder, network, signal, onProgress, mostBytes, startHasher } = job;
   const stored = folder.storedBytes;
   const record = new URL(url).pathname.endsWith('.json') ? await manifestRecord(job) : await filesRecord(job);
   const progress = new ProgressMeter('download', knownBytes(record), onProgress);
   if (folder.storedBytes < stored) progress.note = kNotKept;
   const { persistent } = backend;
-  await downloadModel(record, { folder, progress, signal, network, persistent, mostBytes, startHasher });
+  const begun = new BegunChunks(backend, id);
+  await downloadModel(record, { folder, begun, progress, signal, network, persistent, mostBytes, startHasher });
   const bytes = Number(knownBytes(record));
   const verified = new ProgressMeter('verify', bytes, onProgress);
   verified.add(bytes); // every hash was compared while its bytes arrived

@@ -89,16 +89,28 @@ export class Span {
     }
   }
 
-  /** To be called before the request: the file of the first chunk is made meanwhile. */
-  prepare() {
-    if (this.#source.bytes !== null) this.#chunk = new ArrivingChunk(this.#source, this.#first, this.#ports);
+  /** To be called before the request: the file of the first chunk is made meanwhile. Where that one is begun it starts behind it. */
+  async prepare() {
+    const source = this.#source;
+    if (source.bytes === null) return;
+    const begun = !source.whole && this.#ports.begun.has(source, this.#first);
+    const chunk = new ArrivingChunk(source, this.#first, this.#ports, begun);
+    this.#chunk = chunk;
+    if (!begun) return;
+    try {
+      await chunk.resume();
+      this.position += chunk.bytes;
+      this.#ports.progress.add(chunk.bytes);
+    } catch {
+      await this.close('abort'); // it cannot be read any more, and comes once more
+    }
   }
 
-  /** Nothing more comes: what is no whole chunk is not kept. */
-  async close() {
+  /** Nothing more comes. @param {'leave' | 'abort'} [how] */
+  async close(how = 'leave') {
     const chunk = this.#chunk;
     this.#chunk = null;
-    await chunk?.abort();
+    await chunk?.end(how);
   }
 
   /** @returns {Promise<ArrivingChunk>} the one that the next byte belongs to */
@@ -106,7 +118,7 @@ export class Span {
     const index = Math.floor(this.position / this.#source.chunkBytes);
     const chunk = this.#chunk;
     if (chunk?.index === index && chunk.bytes === this.position - index * this.#source.chunkBytes) return chunk;
-    await this.close();
+    await this.close('abort');
     this.#chunk = new ArrivingChunk(this.#source, index, this.#ports);
     return this.#chunk;
   }
@@ -115,15 +127,15 @@ export class Span {
   async #finishChunk(chunk) {
     const source = this.#source;
     const { index } = chunk;
-    const start = index * source.chunkBytes;
-    const found = await chunk.finish().catch((error) => {
-      this.rewind(start); // to where it can begin anew
-      throw error;
-    });
     const expected = expectedHash(source, index);
-    if (expected !== null && found !== expected) {
-      this.rewind(start);
-      throw this.#damage('hash_mismatch', source.path, expected, found);
+    let found = '';
+    try {
+      found = await chunk.finish();
+      if (expected !== null && found !== expected) throw this.#damage('hash_mismatch', source.path, expected, found);
+    } catch (error) {
+      await this.close('abort');
+      this.rewind(index * source.chunkBytes);
+      throw error;
     }
     this.#damaged = 0;
     this.#chunk = this.position < Number(this.end) ? new ArrivingChunk(source, index + 1, this.#ports) : null;
