@@ -272,14 +272,14 @@ export const contract = [
         sizes.push(this.getSize());
         flush.call(this);
       };
+      const writer = await backend.createWriter('m1/a', { mark: 1000, resume: false });
       try {
-        const writer = await backend.createWriter('m1/a', { mark: 1000, resume: false });
         for (const bytes of [pattern(600, 16), pattern(600, 17), pattern(600, 18)]) await writer.write(bytes);
-        expectEqual(sizes, [1000], 'sizes of the file when it was flushed');
-        await writer.abort();
       } finally {
         prototype.flush = flush;
+        await writer.abort();
       }
+      expectEqual(sizes, [1000], 'sizes of the file when it was flushed');
     },
   },
   {

@@ -53,7 +53,7 @@ export class ThreadOrders {
     const thread = this.#receivers.size + 1;
     this.#receivers.set(thread, () => {});
     const { port1, port2 } = new MessageChannel();
-    this.#post({ type: 'thread', thread, action: 'start', url, name: 'hash', port: port2 }, [port2]);
+    this.#post({ type: 'thread', thread, action: 'start', url, name: 'hasher', port: port2 }, [port2]);
     return { port: port1, end: () => this.#post({ type: 'thread', thread, action: 'end' }) };
   }
 

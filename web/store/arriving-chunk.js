@@ -131,7 +131,7 @@ export class ArrivingChunk {
     this.#block = new Uint8Array(0);
     const hashed = await hasher.sha256(memory, this.bytes);
     if (!hashed) {
-      throw new Transient(new TesseraError('internal', `${this.#source.path}: not hashed`), 0); // comes once more
+      throw new Transient(new TesseraError('internal', `${this.#source.path}: no hash`), 0); // comes once more
     }
     this.#block = hashed.memory;
     return hashed.hash;

@@ -31,8 +31,8 @@
 
 /**
  * @typedef {object} WriterOptions
- * @property {number} mark what comes before it is on the disk before any byte behind it is written
- * @property {boolean} resume where a writer of this path and mark ended behind it, without commit or abort, the new one goes on at the mark
+ * @property {number} [mark] what comes before it is on the disk before any byte behind it is written
+ * @property {boolean} [resume] where a writer of this path and mark ended behind it, without commit or abort, the new one goes on at the mark
  */
 
 /** @typedef {{path: string, bytes: number}} StoredFile */

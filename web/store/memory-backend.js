@@ -30,7 +30,7 @@ export function createMemoryBackend() {
     async blob(path) {
       return new Blob(find(path));
     },
-    async createWriter(path, { mark, resume } = { mark: Infinity, resume: false }) {
+    async createWriter(path, { mark = Infinity, resume = false } = {}) {
       const pieces = (resume && left.get(path)) || [];
       const resumed = pieces.length && mark;
       left.delete(path);

@@ -136,7 +136,7 @@ async function filesIn(folder, directory) {
  * @param {import('./contract.js').WriterOptions} [options]
  * @returns {Promise<import('./contract.js').FileWriter>}
  */
-async function openWriter(directory, name, { mark, resume } = { mark: Infinity, resume: false }) {
+async function openWriter(directory, name, { mark = Infinity, resume = false } = {}) {
   const file = await directory.getFileHandle(name + kUnfinished, { create: true });
   const access = await file.createSyncAccessHandle();
   // That it is longer proves that the bytes before the mark were flushed. So it stays longer, until these bytes are written again.
