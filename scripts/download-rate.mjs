@@ -138,12 +138,14 @@ try {
   await page.goto(server.url);
   const measure = (/** @type {object} */ message) =>
     page.evaluate(async (content) => {
-      const running = new Worker('/worker.js', { type: 'module' });
+      const [running, hashing] = [1, 2].map(() => new Worker('/worker.js', { type: 'module' }));
+      const { port1, port2 } = new MessageChannel();
+      hashing.postMessage({ task: 'hash', port: port1 }, [port1]);
       const answer = await new Promise((resolve) => {
         running.onmessage = ({ data }) => resolve(data);
-        running.postMessage(content);
+        running.postMessage({ ...content, port: port2 }, [port2]);
       });
-      running.terminate();
+      for (const worker of [running, hashing]) worker.terminate();
       return answer;
     }, message);
   const rates = { plain: /** @type {number[]} */ ([]), store: /** @type {number[]} */ ([]) };

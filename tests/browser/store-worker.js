@@ -3,6 +3,7 @@ import { createCacheBackend } from '../../web/store/cache-backend.js';
 import { createOpfsBackend } from '../../web/store/opfs-backend.js';
 import { openModel } from '../../web/store/open-model.js';
 import { startSha256 } from '../../web/store/hash.js';
+import { serveHashes } from '../../web/store/hasher.js';
 import { TesseraError } from '../../web/base/errors.js';
 import { oldRecords } from '../web/old-records.mjs';
 import { contract } from '../web/store-contract.mjs';
@@ -34,14 +35,15 @@ async function runSuite({ backend: kind, suite }) {
 /**
  * Opens a model and hashes what its readers give, through shared memory where there is some.
  * @param {{url?: string, files?: {name: string, text: string}[], backend?: 'opfs' | 'cache', cache?: boolean, hold?: boolean,
- *   network?: import('../../web/store/network.js').NetworkOptions}} message
+ *   network?: import('../../web/store/network.js').NetworkOptions, port?: MessagePort}} message port: to a worker that hashes
  */
-async function open({ url = '', files, backend: kind, cache, hold, network = { retries: 0 } }) {
+async function open({ url = '', files, backend: kind, cache, hold, network = { retries: 0 }, port }) {
   const source = files ? files.map(({ name, text }) => new File([text], name)) : url;
   const backend = kind && ((await kFactories[kind]()) ?? undefined);
+  const startHasher = port && (() => ({ port, end: () => {} }));
   const start = performance.now();
   try {
-    const model = await openModel(source, { cache }, { backend, network });
+    const model = await openModel(source, { cache }, { backend, network, startHasher });
     const milliseconds = performance.now() - start;
     const target = new Uint8Array(typeof SharedArrayBuffer === 'function' ? new SharedArrayBuffer(1 << 20) : 1 << 20);
     const hashes = [];
@@ -69,13 +71,13 @@ async function open({ url = '', files, backend: kind, cache, hold, network = { r
 
 /**
  * Downloads a model into the store and forgets it again.
- * @param {{url: string}} message
+ * @param {{url: string, port: MessagePort}} message port: to a worker that hashes
  */
-async function download({ url }) {
+async function download({ url, port }) {
   const backend = /** @type {import('../../web/store/contract.js').Backend} */ (await createOpfsBackend());
   const start = performance.now();
   try {
-    await (await openModel(url, {}, { backend })).close();
+    await (await openModel(url, {}, { backend, startHasher: () => ({ port, end: () => {} }) })).close();
     return { milliseconds: performance.now() - start };
   } catch (error) {
     return { error: TesseraError.from(error).toPlain() };
@@ -108,4 +110,7 @@ async function plainDownload({ url }) {
 /** @type {Record<string, (message: any) => Promise<unknown>>} */
 const tasks = { suite: runSuite, download, plain: plainDownload };
 
-self.onmessage = async ({ data }) => self.postMessage(await (tasks[data.task] ?? open)(data));
+self.onmessage = async ({ data }) => {
+  if (data.task === 'hash') serveHashes(data.port);
+  else self.postMessage(await (tasks[data.task] ?? open)(data));
+};

@@ -136,13 +136,17 @@ test('cancelling a download', { skip: skipReason(), timeout: 240_000 }, async (t
   const { site, page } = await openSite(t);
   const manifest = await readManifest();
   const last = `models/${kModelId}/${manifest.shards[manifest.shards.length - 1].path}`;
+  // The engine's, and one that hashes.
+  const storeWorkers = () => page.workers().filter((worker) => worker.url().endsWith('tessera-worker.js')).length;
   site.faults.hold = (path) => path === last;
   await (await startButton(page)).click();
   await page.waitForFunction(() => /[5-9]\d %/.test(document.querySelector('.progress-percent')?.textContent ?? ''));
+  assert.equal(storeWorkers(), 2);
   await page.click('#progress-card button');
   const box = await page.waitForSelector('#start-notices .notice');
   assert.match((await box?.evaluate((node) => node.textContent)) ?? '', /Paused/);
   assert.match((await (await startButton(page)).evaluate((node) => node.textContent)) ?? '', /^Resume download/);
   site.faults.hold = () => false;
   await startModel(page);
+  assert.equal(storeWorkers(), 1);
 });

@@ -31,6 +31,8 @@ export class FaultyServer {
   ranges = true;
   /** As a foreign server that does not expose it: ranges come without Content-Range. */
   hidesRange = false;
+  /** How much of a body comes before a connection falls silent. */
+  stallPart = 0.5;
   /** @type {string[]} paths in the order of their requests */
   requests = [];
   /** @type {import('node:http').IncomingHttpHeaders[]} of the same requests */
@@ -146,7 +148,8 @@ export class FaultyServer {
       send(bytes.subarray(half.length));
     } else {
       response.setHeader('Content-Length', bytes.length);
-      if (fault === 'stall') return send(half); // the connection stays open and silent
+      // The connection stays open and silent.
+      if (fault === 'stall') return send(bytes.subarray(0, Math.floor(bytes.length * this.stallPart)));
       if (fault === 'cut') {
         send(half);
         await sleep(20);

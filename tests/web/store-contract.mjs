@@ -203,6 +203,86 @@ export const contract = [
     },
   },
   {
+    name: 'a writer that was left behind its mark is gone on with from there, where the backend can',
+    async run(backend) {
+      const bytes = pattern(kLarge, 12);
+      const mark = 4 << 20;
+      const left = await backend.createWriter('m1/a', { mark, resume: false });
+      expectEqual(left.resumed, 0, 'resumed by the first one');
+      await left.write(bytes.subarray(0, mark + 7));
+      await left.leave();
+      expectEqual(await listed(backend), [], 'list after leaving');
+      const canResume = backend.kind !== 'cache';
+      expectEqual(await backend.unfinished('m1'), canResume ? ['m1/a'] : [], 'unfinished');
+
+      const writer = await backend.createWriter('m1/a', { mark, resume: true });
+      expectEqual(writer.resumed, canResume ? mark : 0, 'resumed');
+      const back = new Uint8Array(writer.resumed);
+      writer.readBack(back.subarray(0, 1000), 0);
+      writer.readBack(back.subarray(1000), 1000);
+      expect(same(back, bytes.subarray(0, back.length)), 'bytes read back differ');
+      for (let at = back.length; at < kLarge; at += 700_001) await writer.write(bytes.subarray(at, at + 700_001));
+      await writer.commit('a.new');
+      expect(same(await blobOf(backend, 'm1/a.new'), bytes), 'the whole file differs');
+      expectEqual(await backend.unfinished('m1'), [], 'unfinished after the commit');
+    },
+  },
+  {
+    name: 'a writer that was left before its mark, or is not to be resumed, begins anew; a shorter file than was left is no longer one',
+    async run(backend) {
+      const mark = 1000;
+      const leave = async (/** @type {number} */ bytes) => {
+        const writer = await backend.createWriter('m1/a', { mark, resume: true });
+        await writer.write(pattern(bytes, 13));
+        await writer.leave();
+      };
+      await leave(mark);
+      expectEqual(await backend.unfinished('m1'), [], 'unfinished at the mark');
+      await leave(5000);
+      const again = await backend.createWriter('m1/a', { mark, resume: true });
+      await again.leave(); // nothing more came
+      const short = await backend.createWriter('m1/a', { mark, resume: true });
+      await short.write(pattern(3, 14));
+      await short.commit();
+      expectEqual(await listed(backend), [`m1/a:${backend.kind === 'cache' ? 3 : mark + 3}`], 'the committed file');
+
+      await leave(5000);
+      const anew = await backend.createWriter('m1/a', { mark, resume: false });
+      expectEqual(anew.resumed, 0, 'resumed unasked');
+      await anew.write(pattern(20, 15));
+      await anew.leave();
+      expectEqual(await backend.unfinished('m1'), [], 'unfinished after a short attempt');
+      await leave(5000);
+      await (await backend.createWriter('m1/a')).abort();
+      expectEqual(await backend.unfinished('m1'), [], 'unfinished after an abort');
+      await leave(5000);
+      await backend.deleteFolder('m1');
+      expectEqual(await backend.unfinished('m1'), [], 'unfinished in a deleted folder');
+    },
+  },
+  {
+    name: 'what is before the mark is flushed before a byte behind it is written',
+    async run(backend) {
+      if (backend.kind !== 'opfs') return; // the others write nothing before the commit
+      const { prototype } = /** @type {any} */ (globalThis).FileSystemSyncAccessHandle;
+      const { flush } = prototype;
+      /** @type {number[]} */
+      const sizes = [];
+      prototype.flush = function () {
+        sizes.push(this.getSize());
+        flush.call(this);
+      };
+      const writer = await backend.createWriter('m1/a', { mark: 1000, resume: false });
+      try {
+        for (const bytes of [pattern(600, 16), pattern(600, 17), pattern(600, 18)]) await writer.write(bytes);
+      } finally {
+        prototype.flush = flush;
+        await writer.abort();
+      }
+      expectEqual(sizes, [1000], 'sizes of the file when it was flushed');
+    },
+  },
+  {
     name: 'an empty file is a file',
     async run(backend) {
       await store(backend, 'm1/empty', new Uint8Array(0), 1);

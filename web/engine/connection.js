@@ -12,7 +12,7 @@ import { ThreadWorkers } from './threads.js';
 /**
  * The part of Worker that is used; tests bring another.
  * @typedef {object} WorkerLike
- * @property {(message: any) => void} postMessage
+ * @property {(message: any, transfer?: Transferable[]) => void} postMessage
  * @property {(type: 'message' | 'error' | 'messageerror', listener: (event: any) => void) => void} addEventListener
  * @property {() => void} terminate
  */

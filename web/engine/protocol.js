@@ -153,12 +153,15 @@
  */
 
 /**
- * What the engine worker wants of the page for thread number `thread` (web/engine/threads.js).
+ * What the engine worker wants of the page for thread number `thread` (web/engine/threads.js). A `port` goes to the new worker as its
+ * first message, HelpRequest; such a worker is no part of the module.
  * @typedef {{ type: 'thread', thread: number } & (
- *     { action: 'start', url: string, name: string }
+ *     { action: 'start', url: string, name: string, port?: MessagePort }
  *   | { action: 'post', message: unknown }
  *   | { action: 'end' })} ThreadOrder
  */
+
+/** Page → a second engine worker: be no engine, but hash what comes through the port. @typedef {{ type: 'hash', port: MessagePort }} HelpRequest */
 
 /** What thread number `thread` posted. @typedef {{ type: 'thread', thread: number, message: any }} ThreadMessage */
 

@@ -1,5 +1,6 @@
-// Owns the workers of the module's threads, on both sides. The page makes them and passes their messages on, because `new Worker` inside
-// a worker never returns about once in 150 times in Firefox (ESR 153), and is missing in older Safaris.
+// Owns the workers of the module's threads and the one that hashes for the store, on both sides. The page makes them and passes the
+// threads' messages on, because `new Worker` inside a worker never returns about once in 150 times in Firefox (ESR 153), and is missing
+// in older Safaris.
 import { TesseraError } from '../base/errors.js';
 
 /** @typedef {import('./protocol.js').ThreadOrder} ThreadOrder */
@@ -13,7 +14,7 @@ export class ThreadOrders {
   /** @type {Map<number, (message: unknown) => void>} */
   #receivers = new Map();
 
-  /** @param {(order: ThreadOrder) => void} post */
+  /** @param {(order: ThreadOrder, transfer?: Transferable[]) => void} post */
   constructor(post) {
     this.#post = post;
   }
@@ -41,6 +42,19 @@ export class ThreadOrders {
         post({ type: 'thread', thread: this.#thread, action: 'end' });
       }
     };
+  }
+
+  /**
+   * What comes through the port goes straight to the worker, whatever the page is doing. If the worker cannot be made nobody answers.
+   * @param {string} url of the engine worker's script
+   * @returns {import('../store/hasher.js').HashWorker}
+   */
+  startHasher(url) {
+    const thread = this.#receivers.size + 1;
+    this.#receivers.set(thread, () => {});
+    const { port1, port2 } = new MessageChannel();
+    this.#post({ type: 'thread', thread, action: 'start', url, name: 'hasher', port: port2 }, [port2]);
+    return { port: port1, end: () => this.#post({ type: 'thread', thread, action: 'end' }) };
   }
 
   /** @param {ThreadMessage} message */
@@ -71,20 +85,18 @@ export class ThreadWorkers {
   /** @param {ThreadOrder} order */
   carryOut(order) {
     const { thread, action } = order;
-    if (action === 'start') return this.#start(thread, order.url, order.name);
+    if (action === 'start') return this.#start(order);
     if (action === 'post') return this.#workers.get(thread)?.postMessage(order.message);
     this.#workers.get(thread)?.terminate();
     this.#workers.delete(thread);
   }
 
-  /**
-   * @param {number} thread
-   * @param {string} url
-   * @param {string} name
-   */
-  #start(thread, url, name) {
+  /** @param {Extract<ThreadOrder, { action: 'start' }>} order */
+  #start({ thread, url, name, port }) {
     const worker = this.#makeWorker(url, name);
     this.#workers.set(thread, worker);
+    // Nobody depends on this one: a failure of it is no failure of the engine.
+    if (port) return worker.postMessage({ type: 'hash', port }, [port]);
     worker.addEventListener('message', ({ data }) => this.#reply({ type: 'thread', thread, message: data }));
     worker.addEventListener('error', (event) => {
       const why = event.message ?? 'its script could not be loaded';

@@ -1,4 +1,5 @@
 // Owns the engine worker's entry: joins the engine host to this worker's message port, the model store and the module files.
+import { serveHashes } from '../store/hasher.js';
 import { readHeaders } from '../store/header-bytes.js';
 import { storeMade } from '../store/made-model.js';
 import { openModel } from '../store/open-model.js';
@@ -11,7 +12,7 @@ import { TesseraError } from '../base/errors.js';
 
 /**
  * The worker's own global, as far as it is used.
- * @type {{ postMessage(message: unknown): void, addEventListener(type: string, listener: (event: any) => void): void }}
+ * @type {{ postMessage(message: unknown, options?: { transfer?: Transferable[] }): void, addEventListener(type: string, listener: (event: any) => void): void }}
  */
 const scope = globalThis;
 
@@ -21,6 +22,10 @@ const turns = new MessageChannel();
 const waiting = [];
 turns.port1.onmessage = () => waiting.shift()?.();
 
+// The module's glue takes this for the global Worker.
+const threads = new ThreadOrders((order, transfer) => scope.postMessage(order, { transfer }));
+Object.assign(globalThis, { Worker: threads.workerClass() });
+
 const host = new EngineHost({
   post: (message) => scope.postMessage(message),
   nextTurn: () =>
@@ -28,7 +33,8 @@ const host = new EngineHost({
       waiting.push(resolve);
       turns.port2.postMessage(null);
     }),
-  openModel,
+  // A second one of these workers hashes: no other file of the site would be kept for it, or found by a bundler.
+  openModel: (source, options) => openModel(source, options, { startHasher: () => threads.startHasher(location.href) }),
   readHeaders,
   storeMade,
   notes: cachedNotes(),
@@ -39,12 +45,9 @@ const host = new EngineHost({
 /** @param {unknown} error */
 const die = (error) => scope.postMessage({ type: 'fatal', error: TesseraError.from(error).toPlain() });
 
-// The module's glue takes this for the global Worker.
-const threads = new ThreadOrders((order) => scope.postMessage(order));
-Object.assign(globalThis, { Worker: threads.workerClass() });
-
 scope.addEventListener('message', ({ data }) => {
   if (data?.type === 'thread') threads.receive(data);
+  else if (data?.type === 'hash') serveHashes(data.port);
   else host.receive(data);
 });
 // A failing thread of the module surfaces here, not in any call.

@@ -50,6 +50,9 @@ export async function createCacheBackend() {
     async createWriter(path) {
       return openWriter(cache, path, base);
     },
+    async unfinished() {
+      return []; // there are no files before commit
+    },
     async delete(path) {
       await cache.delete(base + path);
     },
@@ -71,7 +74,10 @@ export async function createCacheBackend() {
 function openWriter(cache, path, base) {
   /** @type {Blob[]} */
   let pieces = [];
+  const abort = async () => void (pieces = []);
   return {
+    resumed: 0,
+    readBack() {},
     async write(chunk) {
       pieces.push(new Blob([new Uint8Array(chunk)]));
     },
@@ -80,8 +86,7 @@ function openWriter(cache, path, base) {
       const headers = { [kBytesHeader]: String(all.size) };
       await cache.put(base + renamed(path, name), new Response(all, { headers }));
     },
-    async abort() {
-      pieces = [];
-    },
+    abort,
+    leave: abort,
   };
 }

@@ -24,6 +24,15 @@
  * @property {(name?: string) => Promise<void>} commit the file now exists, in its folder under this name if one is given, and replaces
  *   an older one there
  * @property {() => Promise<void>} abort nothing is kept; safe to call after a failed write or commit
+ * @property {() => Promise<void>} leave as a tab does that ends now: what createWriter can resume is kept
+ * @property {number} resumed bytes that an earlier writer left: what is written follows them
+ * @property {(target: Uint8Array, offset: number) => void} readBack fills all of `target` from those bytes
+ */
+
+/**
+ * @typedef {object} WriterOptions
+ * @property {number} [mark] what comes before it is on the disk before any byte behind it is written
+ * @property {boolean} [resume] where a writer of this path and mark ended behind it, without commit or abort, the new one goes on at the mark
  */
 
 /** @typedef {{path: string, bytes: number}} StoredFile */
@@ -36,7 +45,9 @@
  * @property {(path: string) => Promise<OpenFile>} open rejects with TesseraError 'not_found'; worker only (except memory)
  * @property {(path: string) => Promise<Blob>} blob the file as it is now, without reading it where that can be; rejects with
  *   'not_found'; works in page and worker
- * @property {(path: string) => Promise<FileWriter>} createWriter worker only (except cache, memory)
+ * @property {(path: string, options?: WriterOptions) => Promise<FileWriter>} createWriter worker only (except cache, memory); the Cache API
+ *   resumes nothing
+ * @property {(folder: string) => Promise<string[]>} unfinished paths of writers that ended without commit or abort
  * @property {(path: string) => Promise<void>} delete of a file that is not there does nothing; rejects with 'in_use' while another
  *   tab reads it
  * @property {(folder: string) => Promise<void>} deleteFolder everything in it, unfinished files too

@@ -4,9 +4,11 @@
  */
 import { Changed, changedError, fetchSpan, NoRanges } from './fetch-span.js';
 import { startSha256 } from './hash.js';
-import { stopped } from './network.js';
+import { Hasher, hashesHere } from './hasher.js';
+import { kParallel, missingChunks, missingOf, runs } from './missing-chunks.js';
+import { kStallMs, stopped } from './network.js';
 import { checkLoadable, checkSpace, isQuotaError, quotaError } from './quota.js';
-import { chunkCount, chunkSize } from './records.js';
+import { blocksOf, chunkCount, chunkSize } from './records.js';
 import { mismatch, Span } from './span.js';
 
 /** @typedef {import('./records.js').Source} Source */
@@ -15,28 +17,30 @@ import { mismatch, Span } from './span.js';
 /**
  * @typedef {object} DownloadContext
  * @property {import('./model-folder.js').ModelFolder} folder
+ * @property {import('./begun-chunks.js').BegunChunks} begun
  * @property {import('./progress.js').ProgressMeter} progress
+ * @property {Hasher | null} hasher
  * @property {Uint8Array<ArrayBuffer>[]} spare memory of earlier spans
  * @property {AbortSignal} signal
  * @property {import('./network.js').NetworkOptions} network
  * @property {number} [mostBytes] of a model that can be loaded
+ * @property {() => import('./hasher.js').HashWorker} [startHasher] where the browser has workers
  * @property {boolean} persistent whether the folder is on a disk that may be full
  * @property {Set<string>} suspects keys of sources that arrived complete but wrong
  */
 
-/** One core reads, hashes and writes for all of them: a third made downloads from a near server slower. */
-const kParallel = 2;
-const kChunksPerRequest = 4;
 const kMostRestarts = 2;
 
 /**
  * @param {ModelRecord} record completed as sizes and hashes become known, and saved
- * @param {Omit<DownloadContext, 'suspects' | 'spare'>} options
+ * @param {Omit<DownloadContext, 'suspects' | 'spare' | 'hasher'>} options
  */
 export async function downloadModel(record, options) {
-  const { folder, progress } = options;
-  const context = { ...options, suspects: new Set(), spare: [] };
-  const missing = missingChunks(record, folder).reduce((sum, { source, index }) => sum + chunkSize(source, index), 0);
+  const { folder, begun, progress } = options;
+  const chunks = missingChunks(record, folder);
+  await begun.find(chunks);
+  const context = { ...options, suspects: new Set(), spare: [], hasher: await makeHasher(chunks, options) };
+  const missing = chunks.reduce((sum, { source, index }) => sum + chunkSize(source, index), 0);
   progress.add(record.sources.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0) - missing);
   try {
     for (let restarts = 0; !folder.complete; ++restarts) {
@@ -48,12 +52,25 @@ export async function downloadModel(record, options) {
         await startOver(error.source, record, context);
       }
     }
+    await begun.find([]); // of other versions, if any
   } catch (error) {
     if (context.signal.aborted) throw stopped();
     throw isQuotaError(error) ? await quotaError(missingBytes(record, folder), error) : error;
+  } finally {
+    context.hasher?.end();
   }
   progress.totalBytes = knownBytes(record);
   progress.report();
+}
+
+/**
+ * Only chunks that are not cut into blocks are worth it.
+ * @param {{source: Source, index: number}[]} chunks
+ * @param {Pick<DownloadContext, 'startHasher' | 'network'>} options
+ */
+async function makeHasher(chunks, { startHasher, network }) {
+  if (!startHasher || chunks.every(({ source }) => blocksOf(source).cut) || !(await hashesHere())) return null;
+  return new Hasher(startHasher(), network.stallMs ?? kStallMs);
 }
 
 /**
@@ -72,7 +89,8 @@ async function round(record, context) {
   for (const source of record.sources) {
     if (source.bytes === null) await fetchInto(source, 0, source.whole ? null : 0, { ...context, learned });
   }
-  await inLanes(runs(missingChunks(record, folder), context.network), context, ({ source, first, last }, lane) =>
+  const requests = runs(missingChunks(record, folder), context.begun, context.network);
+  await inLanes(requests, context, ({ source, first, last }, lane) =>
     source.whole ? undefined : fetchInto(source, first, last, { ...lane, learned }),
   );
   for (const source of record.sources) {
@@ -93,8 +111,8 @@ async function round(record, context) {
  */
 async function fetchInto(source, first, last, context) {
   const span = new Span(source, first, last, context);
-  span.prepare();
   try {
+    await span.prepare();
     await fetchSpan(source, span, context);
   } catch (error) {
     if (!span.done) span.rewind();
@@ -165,48 +183,13 @@ async function pin(source, { folder, progress, suspects }) {
  * @param {ModelRecord} record
  * @param {DownloadContext} context
  */
-async function startOver(source, record, { folder, progress }) {
+async function startOver(source, record, { folder, begun, progress }) {
   progress.add(-folder.storedBytesOf(source));
   await folder.keepOnly((key) => key !== source.key);
   Object.assign(source, { bytes: null, validator: '', whole: false });
   await folder.save(record);
+  await begun.find(missingChunks(record, folder));
   progress.note = `${source.path} changed on the server, so its download began anew.`;
-}
-
-/**
- * @param {ModelRecord} record
- * @param {import('./model-folder.js').ModelFolder} folder
- */
-function missingChunks(record, folder) {
-  /** @type {Map<string, Source>} */
-  const sources = new Map(record.sources.map((source) => [source.key, source])); // equal shards are fetched and kept once
-  return [...sources.values()].flatMap((source) => missingOf(source, folder).map((index) => ({ source, index })));
-}
-
-/**
- * Chunks that follow one another, as requests: some chunks each, but not so many that a lane is left without work.
- * @param {{source: Source, index: number}[]} chunks
- * @param {import('./network.js').NetworkOptions} network
- * @returns {{source: Source, first: number, last: number}[]}
- */
-function runs(chunks, { parallel = kParallel, chunksPerRequest = kChunksPerRequest }) {
-  const most = Math.max(1, Math.min(chunksPerRequest, Math.floor(chunks.length / (2 * parallel))));
-  /** @type {{source: Source, first: number, last: number}[]} */
-  const found = [];
-  for (const { source, index } of chunks) {
-    const run = found.at(-1);
-    if (run?.source === source && run.last === index - 1 && index - run.first < most) run.last = index;
-    else found.push({ source, first: index, last: index });
-  }
-  return found;
-}
-
-/**
- * @param {Source} source
- * @param {import('./model-folder.js').ModelFolder} folder
- */
-function missingOf(source, folder) {
-  return Array.from({ length: chunkCount(source) }, (_, i) => i).filter((i) => !folder.has(source, i));
 }
 
 /** @param {ModelRecord} record @returns {number | null} */

@@ -1,6 +1,7 @@
 /** A model that is made on this device, into the store while it comes: cut, hashed and recorded like one that is downloaded. */
 import { TesseraError } from '../base/errors.js';
 import { madeAddress, modelId } from './addresses.js';
+import { BegunChunks } from './begun-chunks.js';
 import { chooseBackend } from './choose-backend.js';
 import { withModelLock } from './locks.js';
 import { ModelFolder } from './model-folder.js';
@@ -30,7 +31,7 @@ export async function storeMade({ name, bytes }, produce, environment = {}) {
     source.bytes = bytes;
     try {
       await folder.save(record);
-      await fill(folder, source, produce);
+      await fill({ folder, begun: new BegunChunks(backend, id) }, source, produce);
       source.pins = Array.from({ length: chunkCount(source) }, (_, i) => String(folder.chunk(source, i)?.hash));
       await folder.save(record);
       await folder.touch();
@@ -44,12 +45,12 @@ export async function storeMade({ name, bytes }, produce, environment = {}) {
 }
 
 /**
- * @param {ModelFolder} folder
+ * @param {{ folder: ModelFolder, begun: BegunChunks }} place
  * @param {import('./records.js').Source} source
  * @param {(write: (piece: Uint8Array) => Promise<void>) => Promise<void>} produce
  */
-async function fill(folder, source, produce) {
-  const span = new Span(source, 0, null, { folder, progress: { add() {} }, spare: [] });
+async function fill(place, source, produce) {
+  const span = new Span(source, 0, null, { ...place, hasher: null, progress: { add() {} }, spare: [] });
   try {
     await produce((piece) => span.take(piece));
     await span.ended();

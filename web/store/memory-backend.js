@@ -7,6 +7,8 @@ import { bufferReader, joinedReader } from './readers.js';
 export function createMemoryBackend() {
   /** Each file as it was written, so that nothing is ever copied to a larger buffer. @type {Map<string, Uint8Array<ArrayBuffer>[]>} */
   const files = new Map();
+  /** What writers left. @type {typeof files} */
+  const left = new Map();
 
   /** @param {string} path */
   const find = (path) => {
@@ -28,10 +30,13 @@ export function createMemoryBackend() {
     async blob(path) {
       return new Blob(find(path));
     },
-    async createWriter(path) {
-      /** @type {Uint8Array<ArrayBuffer>[]} */
-      const pieces = [];
+    async createWriter(path, { mark = Infinity, resume = false } = {}) {
+      const pieces = (resume && left.get(path)) || [];
+      const resumed = pieces.length && mark;
+      left.delete(path);
       return {
+        resumed,
+        readBack: (target, offset) => bufferReader(pieces[0]).read(target, offset),
         async write(chunk) {
           if (chunk.length > 0) pieces.push(new Uint8Array(chunk));
         },
@@ -39,13 +44,22 @@ export function createMemoryBackend() {
           files.set(renamed(path, name), pieces);
         },
         async abort() {},
+        async leave() {
+          const all = new Blob(pieces);
+          if (all.size > mark || resumed) left.set(path, [new Uint8Array(await all.slice(0, mark).arrayBuffer())]);
+        },
       };
+    },
+    async unfinished(folder) {
+      return [...left.keys()].filter((path) => path.startsWith(`${folder}/`));
     },
     async delete(path) {
       files.delete(path);
     },
     async deleteFolder(folder) {
-      for (const path of [...files.keys()]) if (path.startsWith(`${folder}/`)) files.delete(path);
+      for (const kept of [files, left]) {
+        for (const path of [...kept.keys()]) if (path.startsWith(`${folder}/`)) kept.delete(path);
+      }
     },
   };
 }

@@ -14,13 +14,6 @@ const kChunkName = /^([0-9a-z]+\.\d+)\.([0-9a-f]{64})$/;
 /** @typedef {import('./records.js').Source} Source */
 /** @typedef {{path: string, bytes: number, hash: string}} StoredChunk */
 
-/**
- * @typedef {object} ChunkWriter of one chunk, block by block
- * @property {(block: Uint8Array) => Promise<void>} write
- * @property {(hash: string) => Promise<void>} commit all of it was written, was found right and has this hash
- * @property {() => Promise<void>} abort nothing is kept
- */
-
 export class ModelFolder {
   #backend;
   #id;
@@ -127,26 +120,17 @@ export class ModelFolder {
   /**
    * @param {Source} source
    * @param {number} index
-   * @returns {Promise<ChunkWriter>}
+   * @param {import('./contract.js').FileWriter} writer all of the chunk was written
+   * @param {string} hash was found right
    */
-  async createWriter(source, index) {
+  async commit(source, index, writer, hash) {
     const place = `${source.key}.${index}`;
-    const writer = await this.#backend.createWriter(`${this.#id}/${place}`);
-    let bytes = 0;
-    return {
-      async write(block) {
-        bytes += block.length;
-        await writer.write(block);
-      },
-      commit: async (hash) => {
-        const old = this.chunk(source, index);
-        if (old?.hash === hash && old.bytes === bytes) return writer.abort();
-        await this.drop(source, index);
-        await writer.commit(`${place}.${hash}`);
-        this.#chunks.set(place, { path: `${this.#id}/${place}.${hash}`, bytes, hash });
-      },
-      abort: () => writer.abort(),
-    };
+    const bytes = chunkSize(source, index);
+    const old = this.chunk(source, index);
+    if (old?.hash === hash && old.bytes === bytes) return writer.abort();
+    await this.drop(source, index);
+    await writer.commit(`${place}.${hash}`);
+    this.#chunks.set(place, { path: `${this.#id}/${place}.${hash}`, bytes, hash });
   }
 
   /**

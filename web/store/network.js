@@ -29,6 +29,7 @@ const kBusyStatus = [408, 425, 429, 500, 502, 503, 504];
 const kLongestWaitMs = 30_000;
 const kPieceBytes = 1 << 20;
 const kStallParts = 8;
+export const kStallMs = 30_000;
 
 /**
  * Repeats an attempt that fails for a passing reason. An attempt that got somewhere is not held against the next.
@@ -65,7 +66,7 @@ export async function withRetries(signal, { retries = 4, backoffMs = 500 }, run)
  */
 export async function fetchBody({ url, method, headers, expected = [] }, signal, options, use) {
   signal?.throwIfAborted();
-  const { stallMs = 30_000, authorization } = options;
+  const { stallMs = kStallMs, authorization } = options;
   const controller = new AbortController();
   const stop = () => controller.abort();
   signal?.addEventListener('abort', stop);
@@ -117,7 +118,7 @@ export async function fetchBody({ url, method, headers, expected = [] }, signal,
  * @param {() => void} act
  * @returns {() => void} to be called when there was no silence
  */
-function afterSilence(ms, act) {
+export function afterSilence(ms, act) {
   let left = kStallParts;
   const timer = setInterval(() => {
     if (--left > 0) return;

@@ -1,6 +1,7 @@
 /** From what the caller names (a URL, a file, several files) to readers of GGUF bytes, downloading and storing what is missing. */
 import { TesseraError } from '../base/errors.js';
 import { checkFetchable, modelAddress, modelId, partAddresses } from './addresses.js';
+import { BegunChunks } from './begun-chunks.js';
 import { chooseBackend } from './choose-backend.js';
 import { downloadModel, knownBytes } from './download.js';
 import { openFiles } from './local-files.js';
@@ -36,8 +37,9 @@ import { chunkCount, expectedHash, recordOfFiles, recordOfManifest } from './rec
  */
 
 /**
- * @typedef {object} Environment what tests replace
+ * @typedef {object} Environment what the worker brings, and what tests replace
  * @property {Backend} [backend]
+ * @property {() => import('./hasher.js').HashWorker} [startHasher] without it the store hashes itself
  * @property {import('./network.js').NetworkOptions} [network]
  */
 
@@ -52,6 +54,7 @@ import { chunkCount, expectedHash, recordOfFiles, recordOfManifest } from './rec
  * @property {OpenOptions['onProgress']} onProgress
  * @property {number} [mostBytes]
  * @property {'adapter'} [kind]
+ * @property {Environment['startHasher']} startHasher
  */
 
 const kMaxManifestBytes = 16 << 20;
@@ -106,7 +109,9 @@ async function openUrl(url, options, environment) {
   const network = { ...environment.network, authorization };
   const action = async () => {
     const folder = await ModelFolder.read(backend, id);
-    if (!folder.complete) await fetchModel({ url, id, backend, folder, network, signal, onProgress, mostBytes, kind });
+    const { startHasher } = environment;
+    const job = { url, id, backend, folder, network, signal, onProgress, mostBytes, kind, startHasher };
+    if (!folder.complete) await fetchModel(job);
     // It may have been fetched as a model, before anybody knew.
     if (kind && folder.record && folder.record.kind !== kind) await folder.save({ ...folder.record, kind });
     await folder.touch();
@@ -118,13 +123,14 @@ async function openUrl(url, options, environment) {
 /** @param {Job} job */
 async function fetchModel(job) {
   checkFetchable(job.url);
-  const { url, backend, folder, network, signal, onProgress, mostBytes } = job;
+  const { url, id, backend, folder, network, signal, onProgress, mostBytes, startHasher } = job;
   const stored = folder.storedBytes;
   const record = new URL(url).pathname.endsWith('.json') ? await manifestRecord(job) : await filesRecord(job);
   const progress = new ProgressMeter('download', knownBytes(record), onProgress);
   if (folder.storedBytes < stored) progress.note = kNotKept;
   const { persistent } = backend;
-  await downloadModel(record, { folder, progress, signal, network, persistent, mostBytes });
+  const begun = new BegunChunks(backend, id);
+  await downloadModel(record, { folder, begun, progress, signal, network, persistent, mostBytes, startHasher });
   const bytes = Number(knownBytes(record));
   const verified = new ProgressMeter('verify', bytes, onProgress);
   verified.add(bytes); // every hash was compared while its bytes arrived

@@ -82,9 +82,16 @@ function backendIn(root) {
     async blob(path) {
       return (await fileHandle(path)).getFile();
     },
-    async createWriter(path) {
+    async createWriter(path, options) {
       const [folder, name] = path.split('/');
-      return openWriter(await directoryHandle(folder, { create: true }), name);
+      return openWriter(await directoryHandle(folder, { create: true }), name, options);
+    },
+    async unfinished(folder) {
+      const paths = [];
+      for await (const name of (await directoryHandle(folder, { create: true })).keys()) {
+        if (name.endsWith(kUnfinished)) paths.push(`${folder}/${name.slice(0, -kUnfinished.length)}`);
+      }
+      return paths;
     },
     async delete(path) {
       const [folder, name] = path.split('/');
@@ -126,33 +133,47 @@ async function filesIn(folder, directory) {
 /**
  * @param {FileSystemDirectoryHandle} directory
  * @param {string} name
+ * @param {import('./contract.js').WriterOptions} [options]
  * @returns {Promise<import('./contract.js').FileWriter>}
  */
-async function openWriter(directory, name) {
+async function openWriter(directory, name, { mark = Infinity, resume = false } = {}) {
   const file = await directory.getFileHandle(name + kUnfinished, { create: true });
   const access = await file.createSyncAccessHandle();
-  if (access.getSize() > 0) access.truncate(0); // of an attempt that a crash cut off
-  let size = 0;
+  // That it is longer proves that the bytes before the mark were flushed. So it stays longer, until these bytes are written again.
+  const resumed = resume && access.getSize() > mark ? mark : 0;
+  if (resumed === 0) access.truncate(0);
+  let size = resumed;
+  const abort = async () => {
+    access.close();
+    await directory.removeEntry(name + kUnfinished).catch((cause) => {
+      if (!missing(cause)) throw cause;
+    });
+  };
   return {
+    resumed,
+    readBack: (target, offset) => readAll(access, target, offset, mark),
     async write(chunk) {
-      for (let done = 0; done < chunk.length; done += kStepBytes) {
-        const piece = chunk.subarray(done, done + kStepBytes);
+      for (let done = 0; done < chunk.length;) {
+        if (size === mark) access.flush();
+        const most = size < mark ? Math.min(kStepBytes, mark - size) : kStepBytes;
+        const piece = chunk.subarray(done, done + most);
         const written = access.write(piece, { at: size });
         // Some engines report a full disk as a short write instead of an exception.
         if (written !== piece.length) throw new DOMException('the disk is full', 'QuotaExceededError');
         size += written;
+        done += written;
       }
     },
     async commit(final = name) {
+      if (resumed > 0) access.truncate(size);
       access.flush();
       access.close();
       await file.move(directory, final);
     },
-    async abort() {
-      access.close();
-      await directory.removeEntry(name + kUnfinished).catch((cause) => {
-        if (!missing(cause)) throw cause;
-      });
+    abort,
+    async leave() {
+      if (access.getSize() > mark) access.close();
+      else await abort();
     },
   };
 }
@@ -166,26 +187,13 @@ function handleReader(access) {
   /** @type {Uint8Array | null} */
   let bounce = null;
 
-  /**
-   * @param {Uint8Array} target
-   * @param {number} offset
-   */
-  const fill = (target, offset) => {
-    for (let done = 0; done < target.length;) {
-      const count = access.read(target.subarray(done, done + kStepBytes), { at: offset + done });
-      if (count <= 0)
-        throw new TesseraError('read_failed', `the stored file ended at ${offset + done} of ${size} bytes`);
-      done += count;
-    }
-  };
-
   return {
     size,
     read(target, offset) {
       checkRange(size, target, offset);
       if (!bounce) {
         try {
-          return fill(target, offset);
+          return readAll(access, target, offset, size);
         } catch (cause) {
           if (!(cause instanceof TypeError) || target.buffer instanceof ArrayBuffer) throw cause;
           bounce = new Uint8Array(kStepBytes); // this engine refuses shared memory: copy through a buffer of our own
@@ -193,7 +201,7 @@ function handleReader(access) {
       }
       for (let done = 0; done < target.length; done += bounce.length) {
         const piece = bounce.subarray(0, Math.min(bounce.length, target.length - done));
-        fill(piece, offset + done);
+        readAll(access, piece, offset + done, size);
         target.set(piece, done);
       }
     },
@@ -201,6 +209,20 @@ function handleReader(access) {
       access.close();
     },
   };
+}
+
+/**
+ * @param {FileSystemSyncAccessHandle} access
+ * @param {Uint8Array} target
+ * @param {number} offset
+ * @param {number} size of the file
+ */
+function readAll(access, target, offset, size) {
+  for (let done = 0; done < target.length;) {
+    const count = access.read(target.subarray(done, done + kStepBytes), { at: offset + done });
+    if (count <= 0) throw new TesseraError('read_failed', `the stored file ended at ${offset + done} of ${size} bytes`);
+    done += count;
+  }
 }
 
 /** @param {unknown} error */
