@@ -52,4 +52,10 @@ std::span<const std::byte> ConcatSource::view(uint64_t offset, uint64_t length) 
   return parts_[part]->view(offset - starts_[part], length);
 }
 
+void ConcatSource::release(uint64_t offset, uint64_t length) const {
+  if (!in_range(offset, length, size()) || length == 0) return;
+  const size_t part = std::upper_bound(starts_.begin(), starts_.end(), offset) - starts_.begin() - 1;
+  parts_[part]->release(offset - starts_[part], length);
+}
+
 }  // namespace tessera

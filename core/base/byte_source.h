@@ -29,6 +29,12 @@ class ByteSource {
     (void)length;
     return {};
   }
+
+  /// Says that these bytes, seen by view(), are not needed any more: what they take may be given back. They can still be read.
+  virtual void release(uint64_t offset, uint64_t length) const {
+    (void)offset;
+    (void)length;
+  }
 };
 
 /// Bytes owned by the source; for tests, fuzzing and small files.
@@ -50,6 +56,7 @@ class ConcatSource final : public ByteSource {
   uint64_t size() const override { return starts_.back(); }
   Result<void> read(uint64_t offset, std::span<std::byte> out) const override;
   std::span<const std::byte> view(uint64_t offset, uint64_t length) const override;
+  void release(uint64_t offset, uint64_t length) const override;
 
  private:
   std::vector<std::shared_ptr<const ByteSource>> parts_;

@@ -40,6 +40,13 @@ class MappedFile final : public ByteSource {
     return {data_ + offset, static_cast<size_t>(length)};
   }
 
+  void release(uint64_t offset, uint64_t length) const override {
+    // Whole pages within: their neighbours may still be needed.
+    static const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+    const uint64_t first = (offset + page - 1) / page * page, end = (offset + length) / page * page;
+    if (first < end && end <= size_) madvise(const_cast<std::byte*>(data_) + first, end - first, MADV_DONTNEED);
+  }
+
  private:
   const std::byte* data_;
   uint64_t size_;

@@ -240,8 +240,8 @@ void add_bench(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("bench", "Measure speed");
   command->footer(
       "Prefill starts from an empty context; decode is timed token by token after DEPTH tokens, with the logits of each but "
-      "without sampling. Without -c the context is just large enough. peak_bytes is the process's largest resident size, which "
-      "counts the mapped pages of the model file, too; \"memory\" is what the engine itself holds.\n"
+      "without sampling. Without -c the context is just large enough. peak_bytes is the process's largest resident size; "
+      "\"memory\" is what the engine itself holds.\n"
       "--json: {\"model\", \"kernels\", \"threads\", \"load_ms\", \"prefill\": {\"tokens\", \"tps\": […]}, \"decode\": {\"tokens\", "
       "\"depth\", "
       "\"tps\": […]}, \"peak_bytes\", \"memory\"}; with --profile, prefill and decode each have a \"profile\" in milliseconds a token; "

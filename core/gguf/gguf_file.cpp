@@ -186,6 +186,10 @@ Result<void> GgufFile::read(const TensorInfo& tensor, uint64_t offset, std::span
 
 std::span<const std::byte> GgufFile::view(const TensorInfo& tensor) const { return parts_[tensor.part]->view(tensor.offset, tensor.bytes); }
 
+void GgufFile::release(const TensorInfo& tensor, uint64_t offset, uint64_t length) const {
+  parts_[tensor.part]->release(tensor.offset + offset, length);
+}
+
 uint64_t GgufFile::file_bytes() const {
   uint64_t total = 0;
   for (const auto& part : parts_) total += part->size();

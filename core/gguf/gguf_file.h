@@ -80,6 +80,8 @@ class GgufFile {
   Result<void> read(const TensorInfo& tensor, uint64_t offset, std::span<std::byte> out) const;
   /// The tensor's bytes in place when the source is in memory, else empty.
   std::span<const std::byte> view(const TensorInfo& tensor) const;
+  /// Says that `length` bytes of that view from `offset` on are not needed any more.
+  void release(const TensorInfo& tensor, uint64_t offset, uint64_t length) const;
 
   /// Sum of the sizes of all parts.
   uint64_t file_bytes() const;

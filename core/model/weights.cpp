@@ -247,6 +247,7 @@ class WeightLoader {
           finite.store(false, std::memory_order_relaxed);
         }
       });
+      if (!in_place.empty()) file_.release(tensor, begin, length);  // else a mapped file would take as much memory as the weights
       report(length);
     }
     if (!finite.load()) {

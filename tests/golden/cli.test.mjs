@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 
-import { json, missing, root, tessera, tinyGemma, tinyLlama } from './cli.mjs';
+import { json, missing, modelPath, realModels, root, tessera, tinyGemma, tinyLlama } from './cli.mjs';
 
 const skip = missing();
 const folder = mkdtempSync(path.join(tmpdir(), 'tessera-cli-'));
@@ -125,6 +125,14 @@ test('logits, perplexity, bench and inspect have their documented shapes', { ski
   assert.equal(inspected.architecture, 'gemma3');
   assert.ok(inspected.tensors.length > 50);
   assert.match((await tessera(['inspect', '-m', tinyGemma])).stdout, /token_embd\.weight/);
+});
+
+const gemma = modelPath(realModels[1]);
+test('memory stays near the estimate: the mapped file is given back', { skip: missing(gemma) }, async () => {
+  const { total_bytes: total } = await json(['estimate', '-m', gemma, '-c', '1024']);
+  const { peak_bytes: peak } = await json(['bench', '-m', gemma, '-c', '1024', '-p', '32', '-n', '2', '-r', '1']);
+  // Beside it there are the vocabulary of 262,144 tokens and the program; the file has 253 MB.
+  assert.ok(Math.abs(peak - total) < 32e6, `${peak} bytes at the peak, ${total} estimated`);
 });
 
 test('split makes shards that run as the original', { skip }, async () => {

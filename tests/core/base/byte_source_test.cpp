@@ -94,6 +94,8 @@ TEST_CASE("mapped files") {
   check_counting(source, 1234, 100);
   CHECK(source.view(0, 5000).size() == 5000);
   CHECK(source.view(0, 5001).empty());
+  for (const uint64_t offset : {0, 1, 4999, 6000}) source.release(offset, 5000);  // as far as it is there
+  check_counting(source, 1234, 100);
   std::byte two[2];
   CHECK(source.read(4999, two).error().code == ErrorCode::kIo);
   CHECK(map_file(path).error().code == ErrorCode::kNotFound);
