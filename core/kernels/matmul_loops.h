@@ -345,19 +345,24 @@ void matmul(const PackedMatrix& w, const Activations& x, int64_t first_tile, int
   }
 }
 
-/// Puts the loops of an Isa for some block formats into a table.
 template <class Isa, DType... kDTypes>
-constexpr void set_block_matmuls(MatmulTable& table) {
+constexpr void set_matmuls(MatmulTable& table) {
   ((table[static_cast<uint32_t>(kDTypes)] = matmul<Isa, BlockLoops<Isa, kDTypes>>), ...);
+}
+
+/// Puts the loops of an Isa for every block format into a table.
+template <class Isa>
+constexpr void set_block_matmuls(MatmulTable& table) {
+  set_matmuls<Isa, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K,
+              DType::kQ5_K, DType::kQ6_K, DType::kQ8_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kTQ2_0, DType::kMXFP4>(table);
+  table[static_cast<uint32_t>(DType::kTQ1_0)] = table[static_cast<uint32_t>(DType::kTQ2_0)];  // packed alike
 }
 
 /// matmul[] of a KernelTable with every format this build reads.
 template <class Isa>
 constexpr MatmulTable matmul_table() {
   MatmulTable table{};
-  set_block_matmuls<Isa, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K,
-                    DType::kQ5_K, DType::kQ6_K, DType::kQ8_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kTQ2_0, DType::kMXFP4>(table);
-  table[static_cast<uint32_t>(DType::kTQ1_0)] = table[static_cast<uint32_t>(DType::kTQ2_0)];  // packed alike
+  set_block_matmuls<Isa>(table);
   table[static_cast<uint32_t>(DType::kF32)] = matmul<Isa, FloatLoops<Isa, DType::kF32>>;
   table[static_cast<uint32_t>(DType::kF16)] = matmul<Isa, FloatLoops<Isa, DType::kF16>>;
   table[static_cast<uint32_t>(DType::kBF16)] = matmul<Isa, FloatLoops<Isa, DType::kBF16>>;

@@ -59,10 +59,10 @@ struct RelaxedI32 : Relaxed {
   static I32 widen(Sum sum) { return sum; }
 };
 
-// Only products differ.
+// Only products of block formats differ: for models in floats there is nothing to try.
 constexpr KernelTable with_i32_sums(KernelTable table) {
   table.name = "wasm_relaxed_i32";
-  table.matmul = matmul_table<RelaxedI32>();
+  set_block_matmuls<RelaxedI32>(table.matmul);
   return table;
 }
 constexpr KernelTable kTable = simd_kernel_table<Relaxed>("wasm_relaxed");
