@@ -32,9 +32,13 @@ ConcatSource::ConcatSource(std::vector<std::shared_ptr<const ByteSource>> parts)
   for (const auto& part : parts_) starts_.push_back(starts_.back() + part->size());
 }
 
+size_t ConcatSource::part_at(uint64_t offset) const {
+  return std::upper_bound(starts_.begin(), starts_.end(), offset) - starts_.begin() - 1;
+}
+
 Result<void> ConcatSource::read(uint64_t offset, std::span<std::byte> out) const {
   if (!in_range(offset, out.size(), size())) return out_of_range(offset, out.size(), size());
-  size_t part = std::upper_bound(starts_.begin(), starts_.end(), offset) - starts_.begin() - 1;
+  size_t part = part_at(offset);
   while (!out.empty()) {
     const uint64_t local = offset - starts_[part];
     const uint64_t length = std::min<uint64_t>(out.size(), parts_[part]->size() - local);
@@ -48,13 +52,13 @@ Result<void> ConcatSource::read(uint64_t offset, std::span<std::byte> out) const
 
 std::span<const std::byte> ConcatSource::view(uint64_t offset, uint64_t length) const {
   if (!in_range(offset, length, size()) || length == 0) return {};
-  const size_t part = std::upper_bound(starts_.begin(), starts_.end(), offset) - starts_.begin() - 1;
+  const size_t part = part_at(offset);
   return parts_[part]->view(offset - starts_[part], length);
 }
 
 void ConcatSource::release(uint64_t offset, uint64_t length) const {
   if (!in_range(offset, length, size()) || length == 0) return;
-  const size_t part = std::upper_bound(starts_.begin(), starts_.end(), offset) - starts_.begin() - 1;
+  const size_t part = part_at(offset);
   parts_[part]->release(offset - starts_[part], length);
 }
 

@@ -59,6 +59,8 @@ class ConcatSource final : public ByteSource {
   void release(uint64_t offset, uint64_t length) const override;
 
  private:
+  size_t part_at(uint64_t offset) const;  ///< the part that holds this byte
+
   std::vector<std::shared_ptr<const ByteSource>> parts_;
   std::vector<uint64_t> starts_;  ///< [parts + 1] offset of each part; the last entry is the total
 };

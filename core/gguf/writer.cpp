@@ -16,8 +16,6 @@ constexpr std::string_view kAlignmentKey = "general.alignment";
 // GGUF's numbers of the value types that this writer uses.
 constexpr uint32_t kU32 = 4, kI32 = 5, kF32 = 6, kBool = 7, kString = 8, kArray = 9, kU64 = 10, kI64 = 11, kF64 = 12;
 
-uint64_t padded(uint64_t size, uint64_t alignment) { return (size + alignment - 1) / alignment * alignment; }
-
 bool fits_i32(int64_t value) { return value == static_cast<int32_t>(value); }
 bool fits_f32(double value) {
   if (!std::isfinite(value)) return true;

@@ -16,6 +16,9 @@ namespace tessera {
 /// Takes the next bytes of an output; an error stops the writer.
 using ByteSink = std::function<Result<void>(std::span<const std::byte> bytes)>;
 
+/// `size`, filled up to a multiple of `alignment`: what a tensor's data takes in the file.
+inline uint64_t padded(uint64_t size, uint64_t alignment) { return (size + alignment - 1) / alignment * alignment; }
+
 /// Collects metadata and tensors, then writes them in the order they were added. Not thread-safe.
 class GgufWriter {
  public:

@@ -22,18 +22,12 @@ constexpr float kLargestHalf = 65504.0f;      // the largest finite f16, in whic
 
 enum class Fault : int { kNone, kNotFinite, kTooLarge };
 
-/// Bytes that follow `size` up to the next multiple of `alignment`.
-uint64_t padding(uint64_t size, uint64_t alignment) { return (alignment - size % alignment) % alignment; }
-
 uint64_t bytes_in(const TensorInfo& tensor, DType format) { return tensor.rows() * row_bytes(format, tensor.width()); }
 
 /// What the header does not count: all tensors in these formats, each filled up.
 uint64_t data_bytes(const GgufFile& file, const std::vector<DType>& formats, uint64_t alignment) {
   uint64_t total = 0;
-  for (size_t i = 0; i < formats.size(); ++i) {
-    const uint64_t bytes = bytes_in(file.tensors()[i], formats[i]);
-    total += bytes + padding(bytes, alignment);
-  }
+  for (size_t i = 0; i < formats.size(); ++i) total += padded(bytes_in(file.tensors()[i], formats[i]), alignment);
   return total;
 }
 
@@ -167,19 +161,16 @@ Result<QuantizeSizes> quantize_sizes(std::vector<std::shared_ptr<const ByteSourc
   const GgufFile& file = opened.value();
   QuantizeSizes sizes{.format = std::string(file.main_format()), .parameters = file.parameters(), .types = {}};
   const ModelShape shape = model_shape(file);
-  GgufWriter writer;  // the header is as long in any type
-  uint64_t head = 0, alignment = 1;
+  const auto formats_of = [&](const FileType& type) { return plan_formats(file.tensors(), shape, type, {}); };
+  const FileType& any = file_types().front();  // the header is as long in each
+  GgufWriter writer;
+  if (auto done = copy_metadata(file, *first, any, writer); !done) return done.error();
+  if (auto done = add_tensors(file, formats_of(any), writer); !done) return done.error();
+  const auto head = writer.head();
+  if (!head) return head.error();
+  const uint64_t alignment = writer.alignment().value();
   for (const FileType& type : file_types()) {
-    const std::vector<DType> formats = plan_formats(file.tensors(), shape, type, {});
-    if (head == 0) {
-      if (auto done = copy_metadata(file, *first, type, writer); !done) return done.error();
-      if (auto done = add_tensors(file, formats, writer); !done) return done.error();
-      const auto bytes = writer.head();
-      if (!bytes) return bytes.error();
-      head = bytes.value().size();
-      alignment = writer.alignment().value();
-    }
-    sizes.types.emplace_back(type.name, head + data_bytes(file, formats, alignment));
+    sizes.types.emplace_back(type.name, head.value().size() + data_bytes(file, formats_of(type), alignment));
   }
   return sizes;
 }
@@ -279,7 +270,7 @@ Result<bool> Quantizer::step(const ByteSink& sink) {
     if (tensor_->done()) {
       tensor_.reset();
       ++next_;
-      const uint64_t zeros = padding(bytes_in(tensor, format), alignment_);
+      const uint64_t bytes = bytes_in(tensor, format), zeros = padded(bytes, alignment_) - bytes;
       if (auto done = sink(std::vector<std::byte>(static_cast<size_t>(zeros))); !done) return done.error();
     }
   }
