@@ -1,6 +1,7 @@
 // Owns the estimate inside the worker: what a model would take, from the first bytes of its files, and what this browser offers.
-import { storageEstimate } from '../store/quota.js';
+import { storageRoom } from '../store/quota.js';
 import { startModule } from './loading.js';
+import { askHeaders } from './model-headers.js';
 import { chooseVariant } from './variant.js';
 import { createMemory, WasmRuntime } from './wasm-runtime.js';
 
@@ -26,20 +27,8 @@ export async function estimateModel(request, ports, signal) {
     WasmRuntime.start(factory, 1, memory);
   const runtime = await startModule(ports, chooseVariant('auto').variant, request.wasmUrl, start);
   const options = { context_size: request.contextSize, kv_type: request.kvType };
-  const { token, model: source } = request;
-  const model = await ports.readHeaders(
-    source,
-    (header) => {
-      try {
-        runtime.estimate([header], options);
-      } catch {
-        // Whatever is wrong with the header shows again when all of it is there.
-      }
-      return !header.short;
-    },
-    { token, signal },
-  );
-  const core = runtime.estimate(model.parts, options);
+  const ask = (/** @type {import('./wasm-border.js').SyncReader[]} */ parts) => runtime.estimate(parts, options);
+  const { headers, answer: core } = await askHeaders(request, ports, ask, signal);
   const device = { memoryLimit, ...(await currentOffer()) };
   const { name, bits_per_weight, context_size, trained_context, kv_type, ...rest } = core;
   const fits =
@@ -48,12 +37,12 @@ export async function estimateModel(request, ports, signal) {
     rest.total_bytes <= (device.deviceMemory ?? Infinity);
   return {
     .../** @type {any} */ (rest),
-    name: name || model.name,
+    name: name || headers.name,
     bitsPerWeight: bits_per_weight,
     contextSize: context_size,
     trainedContext: trained_context,
     kvType: kv_type,
-    fileBytes: model.fileBytes,
+    fileBytes: headers.fileBytes,
     fits,
     device,
   };
@@ -61,11 +50,11 @@ export async function estimateModel(request, ports, signal) {
 
 /** What this browser tells about its device; null where it does not. */
 async function currentOffer() {
-  const { quota, usage } = await storageEstimate();
+  const { quota, free } = await storageRoom();
   const { deviceMemory } = /** @type {{ deviceMemory?: number }} */ (globalThis.navigator ?? {});
   return {
     deviceMemory: deviceMemory === undefined ? null : deviceMemory * 2 ** 30,
-    storageQuota: quota ?? null,
-    storageFree: quota === undefined ? null : Math.max(0, quota - (usage ?? 0)),
+    storageQuota: quota,
+    storageFree: free,
   };
 }

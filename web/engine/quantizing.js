@@ -1,6 +1,7 @@
 // Owns quantising inside the worker: what the types would give, and a copy of a model in one of them, step by step into the store.
-import { storageEstimate } from '../store/quota.js';
+import { storageRoom } from '../store/quota.js';
 import { abortedError, inIntervals, startModule } from './loading.js';
+import { askHeaders } from './model-headers.js';
 import { chooseThreads, chooseVariant, currentDevice } from './variant.js';
 import { WasmQuantizer } from './wasm-quantizer.js';
 
@@ -17,28 +18,16 @@ import { WasmQuantizer } from './wasm-quantizer.js';
  */
 export async function planQuantization(request, ports, signal) {
   const quantizer = await startQuantizer(request, ports, 1);
-  const { token, model: source } = request;
-  const model = await ports.readHeaders(
-    source,
-    (header) => {
-      try {
-        quantizer.sizes([header]);
-      } catch {
-        // Whatever is wrong with the header shows again when all of it is there.
-      }
-      return !header.short;
-    },
-    { token, signal },
-  );
-  const { format, parameters, types } = quantizer.sizes(model.parts);
-  const { quota, usage } = await storageEstimate();
+  const { headers, answer } = await askHeaders(request, ports, (parts) => quantizer.sizes(parts), signal);
+  const { format, parameters, types } = answer;
+  const { free } = await storageRoom();
   return {
-    name: baseName(model.name),
+    name: baseName(headers.name),
     quantization: format,
     parameters,
-    fileBytes: model.fileBytes,
+    fileBytes: headers.fileBytes,
     types,
-    storageFree: quota === undefined ? null : Math.max(0, quota - (usage ?? 0)),
+    storageFree: free,
   };
 }
 

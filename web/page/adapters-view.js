@@ -3,6 +3,7 @@
 import { announce, h, icon } from './dom.js';
 import { formatBytes } from './format.js';
 import { isAdapter, kMostAdapters } from './adapters.js';
+import { onFilesChosen } from './local-files.js';
 import { notice } from './notices.js';
 
 /** @typedef {import('./adapters.js').Adapter} Adapter */
@@ -25,12 +26,7 @@ export class AdaptersView {
   constructor(adapters, onChange) {
     this.#adapters = adapters;
     this.#onChange = onChange;
-    this.#choose.addEventListener('click', () => this.#input.click());
-    this.#input.addEventListener('change', () => {
-      const files = [...(this.#input.files ?? [])];
-      this.#input.value = '';
-      void this.add(files);
-    });
+    onFilesChosen(this.#choose, this.#input, (files) => void this.add(files));
     const hint = h(
       'p.hint',
       {},

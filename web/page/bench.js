@@ -6,6 +6,7 @@ import { announce, byId, copyButton, h } from './dom.js';
 import { EngineElsewhere, releaseEngine, takeEngine } from './engine-lock.js';
 import { formatBytes } from './format.js';
 import { LoadProgress } from './load-progress.js';
+import { onFilesChosen } from './local-files.js';
 import { elsewhereNotice, errorNotice, isAbort, notice } from './notices.js';
 import { startShell } from './shell.js';
 import { initTheme } from './theme.js';
@@ -158,13 +159,9 @@ function showProblem(error) {
 
 function initFiles() {
   const input = /** @type {HTMLInputElement} */ (byId('file-input'));
-  byId('choose-file').addEventListener('click', () => input.click());
-  input.addEventListener('change', () => {
-    const files = [...(input.files ?? [])];
-    if (files.length === 0) return;
+  onFilesChosen(byId('choose-file'), input, (files) => {
     offer({ name: files[0].name, bytes: files.reduce((sum, { size }) => sum + size, 0), model: files });
     models.selectedIndex = candidates.length - 1;
-    input.value = '';
   });
 }
 

@@ -1,6 +1,7 @@
 /** Owns the list of models to choose from: models.json beside the page, and what is already on the device. */
 
 import { Tessera } from '../tessera.js';
+import { saveBlob } from './dom.js';
 
 /**
  * @typedef {object} CatalogModel
@@ -84,4 +85,9 @@ function originOf({ url, made, complete }) {
   if (made)
     return 'A copy that is being made, was not finished or is damaged. Unless it is being made, it can only be removed.';
   return `From ${URL.canParse(url) ? new URL(url).host : ''}.`;
+}
+
+/** Hands a stored model to the reader as a file, or as the parts it is in. @param {string} id */
+export async function saveModel(id) {
+  for (const file of await Tessera.models.exportFiles(id)) saveBlob(file.name, file);
 }

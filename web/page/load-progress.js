@@ -1,8 +1,9 @@
 /** Owns the card that shows a model on its way: stage, bytes, speed, remaining time, percent, cancel. */
 
 import { announce, h } from './dom.js';
-import { formatBytes, formatDuration, RateMeter } from './format.js';
+import { formatBytes, RateMeter } from './format.js';
 import { notice } from './notices.js';
+import { ProgressBar, wayText } from './progress-bar.js';
 
 /** @typedef {import('../tessera.js').LoadProgress} LoadEvent */
 
@@ -14,9 +15,7 @@ const kStageText = {
 };
 
 export class LoadProgress {
-  #title = h('p', {}, 'Preparing');
-  #percent = h('span.progress-percent', { 'aria-hidden': 'true' });
-  #bar = /** @type {HTMLProgressElement} */ (h('progress.progress-bar', { max: 1 }));
+  #bar;
   #text = h('span', {}, '');
   #note = h('p.hint', { role: 'status' });
   #cancel;
@@ -34,14 +33,13 @@ export class LoadProgress {
     this.#name = name;
     this.#local = local;
     this.#bytes = bytes;
-    this.#bar.setAttribute('aria-label', `Loading ${name}`);
+    this.#bar = new ProgressBar(`Loading ${name}`);
     this.#cancel = h('button.button.button-plain', { type: 'button', onclick: cancel }, local ? 'Cancel' : 'Pause');
     this.node = h(
       'article.model-card',
       { id: 'progress-card', 'aria-label': `Loading ${name}` },
       h('p.hint', {}, name),
-      h('div.progress-head', {}, this.#title, this.#percent),
-      this.#bar,
+      ...this.#bar.nodes,
       h('div.progress-foot', {}, this.#text, this.#cancel),
       this.#note,
     );
@@ -95,15 +93,7 @@ export class LoadProgress {
   #render() {
     const event = /** @type {LoadEvent} */ (this.#last);
     const total = event.totalBytes || (event.stage === 'download' ? this.#bytes : 0);
-    this.#title.textContent = this.#stageText(event.stage);
-    if (total > 0) {
-      const part = Math.min(1, event.loadedBytes / total);
-      this.#bar.value = part;
-      this.#percent.textContent = `${Math.floor(part * 100)} %`;
-    } else {
-      this.#bar.removeAttribute('value');
-      this.#percent.textContent = '';
-    }
+    this.#bar.show(this.#stageText(event.stage), event.loadedBytes, total);
     if (event.stage !== 'download') this.#cancel.textContent = 'Cancel';
     this.#text.textContent = this.#detail(event, total);
     this.#note.textContent = event.note ?? '';
@@ -114,11 +104,8 @@ export class LoadProgress {
    * @param {number} total
    */
   #detail(event, total) {
-    if (total === 0 && event.stage === 'download') return formatBytes(event.loadedBytes);
-    if (total === 0) return event.stage === 'warmup' ? 'One moment' : '';
-    const parts = [`${formatBytes(event.loadedBytes)} of ${formatBytes(total)}`];
+    if (total === 0 && event.stage !== 'download') return event.stage === 'warmup' ? 'One moment' : '';
     const rate = event.stage === 'download' && !this.#local ? this.#rate.rate : 0;
-    if (rate > 0) parts.push(`${formatBytes(rate)}/s`, `${formatDuration((total - event.loadedBytes) / rate)} left`);
-    return parts.join(' · ');
+    return wayText(event.loadedBytes, total, rate);
   }
 }

@@ -14,6 +14,7 @@ import { openEngineDialog } from './engine-dialog.js';
 import { releaseEngine, takeEngine } from './engine-lock.js';
 import { initFileDrop } from './file-drop.js';
 import { openHistory } from './history-dialog.js';
+import { localModel, onFilesChosen } from './local-files.js';
 import { notice } from './notices.js';
 import { QuantizeDialog } from './quantize-dialog.js';
 import { openSettings } from './settings-dialog.js';
@@ -119,9 +120,7 @@ async function startCopy({ url, name, bytes }) {
 
 /** @param {File[]} files of one model on the reader's device */
 function shrinkFiles(files) {
-  if (files.length === 0) return;
-  const name = files[0].name.replace(/\.gguf$/i, '');
-  void copies.open({ model: files.length === 1 ? files[0] : files, name });
+  if (files.length > 0) void copies.open(localModel(files));
 }
 
 /** @param {import('./conversation.js').Conversation} conversation */
@@ -170,13 +169,7 @@ initFileDrop(async (files) => {
   if (chat.engine) await leaveChat();
   void start.openFiles(files);
 }, shrinkFiles);
-const shrinkInput = /** @type {HTMLInputElement} */ (byId('shrink-input'));
-byId('shrink-file').addEventListener('click', () => shrinkInput.click());
-shrinkInput.addEventListener('change', () => {
-  const files = [...(shrinkInput.files ?? [])];
-  shrinkInput.value = '';
-  shrinkFiles(files);
-});
+onFilesChosen(byId('shrink-file'), /** @type {HTMLInputElement} */ (byId('shrink-input')), shrinkFiles);
 await store.open();
 const kept = await store.current();
 if (kept) openConversation(kept);

@@ -1,7 +1,8 @@
 /** Owns the card of one model: what it is, its one button, and what can be done with what is on the device. */
 
 import { Tessera } from '../tessera.js';
-import { h, saveBlob } from './dom.js';
+import { saveModel } from './catalog.js';
+import { h } from './dom.js';
 import { formatBytes, formatDay } from './format.js';
 
 /**
@@ -88,9 +89,6 @@ function storedTools({ name }, { id, storedBytes, complete, lastUsed, made }, { 
       );
     else say('What has arrived is right.', 'The rest of the download is still missing.', true);
   };
-  const save = async () => {
-    for (const file of await Tessera.models.exportFiles(id)) saveBlob(file.name, file);
-  };
   const remove = async () => {
     await Tessera.models.remove(id);
     await refresh();
@@ -104,7 +102,7 @@ function storedTools({ name }, { id, storedBytes, complete, lastUsed, made }, { 
       'div.button-row',
       {},
       tool('Check for damage', verify),
-      complete && tool('Save as file', save),
+      complete && tool('Save as file', () => saveModel(id)),
       complete && tool('Make a smaller copy', async () => shrink()),
       tool('Remove from device', remove),
     ),

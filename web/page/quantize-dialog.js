@@ -1,8 +1,9 @@
 /** Owns the dialog that makes a smaller copy of a model: choosing a type, the progress of the work, and what to do with the copy. */
 
 import { Tessera } from '../tessera.js';
+import { saveModel } from './catalog.js';
 import { openDialog } from './dialog.js';
-import { announce, byId, h, saveBlob } from './dom.js';
+import { announce, byId, h } from './dom.js';
 import { formatBytes } from './format.js';
 import { errorNotice, isAbort, notice } from './notices.js';
 import { QuantizeProgress } from './quantize-progress.js';
@@ -169,12 +170,9 @@ export class QuantizeDialog {
       /** @type {HTMLDialogElement} */ (byId('quantize-dialog')).close();
       this.#ports.start(copy);
     };
-    const save = async () => {
-      for (const file of await Tessera.models.exportFiles(id)) saveBlob(file.name, file);
-    };
     const actions = [
       { label: 'Load it', main: true, run: load },
-      { label: 'Save as a file', run: () => void save().catch((error) => this.#show([errorNotice(error)])) },
+      { label: 'Save as a file', run: () => void saveModel(id).catch((error) => this.#show([errorNotice(error)])) },
     ];
     return notice({ kind: 'info', title: 'The copy is ready.', text, actions });
   }

@@ -1,7 +1,8 @@
 /** Owns the picture of a copy that is being made: bytes, speed, remaining time, percent, stop. */
 
 import { announce, h } from './dom.js';
-import { formatBytes, formatDuration, RateMeter } from './format.js';
+import { RateMeter } from './format.js';
+import { ProgressBar, wayText } from './progress-bar.js';
 
 /** @typedef {import('../tessera.js').QuantizeProgress} Progress */
 
@@ -12,9 +13,7 @@ const kStageText = {
 };
 
 export class QuantizeProgress {
-  #title = h('p', {}, 'Preparing');
-  #percent = h('span.progress-percent', { 'aria-hidden': 'true' });
-  #bar = /** @type {HTMLProgressElement} */ (h('progress.progress-bar', { max: 1 }));
+  #bar;
   #text = h('span', {}, '');
   #stop;
   /** @type {Progress | null} */
@@ -27,14 +26,13 @@ export class QuantizeProgress {
    * @param {() => void} stop
    */
   constructor(name, stop) {
-    this.#bar.setAttribute('aria-label', `Making a smaller copy of ${name}`);
+    this.#bar = new ProgressBar(`Making a smaller copy of ${name}`);
     this.#stop = h('button.button.button-quiet', { type: 'button', onclick: stop }, 'Stop');
     this.node = h(
       'div.quantize-progress',
       {},
       h('p.quantize-model', {}, name),
-      h('div.progress-head', {}, this.#title, this.#percent),
-      this.#bar,
+      ...this.#bar.nodes,
       h('div.progress-foot', {}, this.#text, this.#stop),
     );
   }
@@ -64,19 +62,7 @@ export class QuantizeProgress {
   /** @param {Progress['stage']} stage */
   #render(stage) {
     const { loadedBytes, totalBytes } = /** @type {Progress} */ (this.#last);
-    const { rate } = this.#rate;
-    this.#title.textContent = kStageText[stage];
-    const parts = [formatBytes(loadedBytes)];
-    if (totalBytes > 0) {
-      const part = Math.min(1, loadedBytes / totalBytes);
-      this.#bar.value = part;
-      this.#percent.textContent = `${Math.floor(part * 100)} %`;
-      parts[0] += ` of ${formatBytes(totalBytes)}`;
-      if (rate > 0) parts.push(`${formatBytes(rate)}/s`, `${formatDuration((totalBytes - loadedBytes) / rate)} left`);
-    } else {
-      this.#bar.removeAttribute('value');
-      this.#percent.textContent = '';
-    }
-    this.#text.textContent = parts.join(' · ');
+    this.#bar.show(kStageText[stage], loadedBytes, totalBytes);
+    this.#text.textContent = wayText(loadedBytes, totalBytes, this.#rate.rate);
   }
 }

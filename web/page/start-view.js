@@ -4,6 +4,7 @@ import { isAdapter } from './adapters.js';
 import { byId } from './dom.js';
 import { loadCatalog, withStored } from './catalog.js';
 import { LoadProgress } from './load-progress.js';
+import { localModel, onFilesChosen } from './local-files.js';
 import { estimateOf, headline, needsView, showNeeds } from './memory-needs.js';
 import { modelCard } from './model-card.js';
 import { Mosaic } from './mosaic.js';
@@ -42,12 +43,7 @@ export class StartView {
     this.#load = load;
     this.#shrink = shrink;
     const input = /** @type {HTMLInputElement} */ (byId('file-input'));
-    byId('choose-file').addEventListener('click', () => input.click());
-    input.addEventListener('change', () => {
-      const files = [...(input.files ?? [])];
-      input.value = '';
-      if (files.length > 0) void this.openFiles(files);
-    });
+    onFilesChosen(byId('choose-file'), input, (files) => void this.openFiles(files));
     byId('address-form').addEventListener('submit', (event) => {
       event.preventDefault();
       const address = /** @type {HTMLInputElement} */ (byId('address')).value.trim();
@@ -103,8 +99,7 @@ export class StartView {
     }
     files.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
     const bytes = files.reduce((sum, file) => sum + file.size, 0);
-    const name = files[0].name.replace(/\.gguf$/i, '');
-    this.start({ model: files.length === 1 ? files[0] : files, name, bytes });
+    this.start({ ...localModel(files), bytes });
   }
 
   /** The list as the store is now; while a model is being loaded its progress is there. */

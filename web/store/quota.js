@@ -55,6 +55,12 @@ export async function storageEstimate() {
   }
 }
 
+/** @returns {Promise<{quota: number | null, free: number | null}>} bytes this site may keep, and of them what is free; null: nobody says */
+export async function storageRoom() {
+  const { quota, usage } = await storageEstimate();
+  return quota === undefined ? { quota: null, free: null } : { quota, free: Math.max(0, quota - (usage ?? 0)) };
+}
+
 /** @param {number} bytes */
 function megabytes(bytes) {
   return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
