@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""make_large_model.py OUT.gguf [GIGABYTES]: a random llama model of that size (2.6 unless said), to try what a 32-bit tab can hold.
+"""make_large_model.py OUT.gguf [GIGABYTES]: a random llama model of that size (4.6 unless said), to try what 32-bit memories can hold.
 
-Needs numpy and gguf (0.19) from PyPI. The vocabulary is the one of tiny-llama, the matrices are Q8_0 and the same in every layer: it
-computes something, and means nothing. `node scripts/large-model.mjs OUT.gguf` loads it in Chromium.
+Needs numpy and gguf (0.19) from PyPI. The layers have the shape of Llama 3.1 8B's (4.4 GB are its 32), the vocabulary is the one of tiny-llama,
+the matrices are Q4_1 and the same in every layer: it computes something, and means nothing. `node scripts/large-model.mjs OUT.gguf` loads it in Chromium.
 """
 
 import pathlib
@@ -13,7 +13,7 @@ import make_tiny_models as tiny
 import numpy as np
 from gguf import GGMLQuantizationType as Q
 
-WIDTH, FFN, HEADS, KV_WIDTH = 2048, 8192, 32, 512
+WIDTH, FFN, HEADS, KV_WIDTH = 4096, 14336, 32, 1024
 
 
 def main(out, gigabytes):
@@ -30,14 +30,14 @@ def main(out, gigabytes):
     rng = np.random.default_rng(20261123)
 
     def matrix(rows, width):
-        return tiny.quantize(rng.standard_normal((rows, width), dtype=np.float32) / np.float32(np.sqrt(width)), Q.Q8_0)
+        return tiny.quantize(rng.standard_normal((rows, width), dtype=np.float32) / np.float32(np.sqrt(width)), Q.Q4_1)
 
     matrices = {name: matrix(*shape) for name, shape in shapes.items()}
     layers = max(1, round(gigabytes * 1e9 / sum(values.nbytes for values in matrices.values())))
     writer = gguf.GGUFWriter(out, "llama")
     writer.add_name("Large Llama")
     writer.add_block_count(layers)
-    writer.add_context_length(256)
+    writer.add_context_length(4096)
     writer.add_embedding_length(WIDTH)
     writer.add_feed_forward_length(FFN)
     writer.add_head_count(HEADS)
@@ -54,13 +54,13 @@ def main(out, gigabytes):
     writer.add_eos_token_id(2)
     writer.add_add_bos_token(False)
     norm = np.ones(WIDTH, dtype=np.float32)
-    writer.add_tensor("token_embd.weight", matrix(len(tokens), WIDTH), raw_dtype=Q.Q8_0)
+    writer.add_tensor("token_embd.weight", matrix(len(tokens), WIDTH), raw_dtype=Q.Q4_1)
     writer.add_tensor("output_norm.weight", norm)
     for layer in range(layers):
         for name in ("attn_norm", "ffn_norm"):
             writer.add_tensor(f"blk.{layer}.{name}.weight", norm)
         for name, values in matrices.items():
-            writer.add_tensor(f"blk.{layer}.{name}.weight", values, raw_dtype=Q.Q8_0)
+            writer.add_tensor(f"blk.{layer}.{name}.weight", values, raw_dtype=Q.Q4_1)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -69,4 +69,4 @@ def main(out, gigabytes):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 2.6)
+    main(sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 4.6)

@@ -3,10 +3,12 @@
 
 #include "core/engine/estimate.h"
 #include "core/engine/evaluate.h"
+#include "core/engine/parts.h"
 #include "core/engine/session.h"
 #include "core/engine/tune.h"
 #include "wasm/answer.h"
 #include "wasm/js_byte_source.h"
+#include "wasm/js_upstream.h"
 #include "wasm/request.h"
 
 namespace tessera {
@@ -56,11 +58,12 @@ Json scored_json(const Engine& engine, int32_t id, float logprob) {
   return Object().add("id", id).add("bytes", std::move(bytes)).add("logprob", logprob).json();
 }
 
-/// One model with one session and at most one answer in progress. All calls come from the engine worker's thread.
+/// One model, or the part of one, with one session and at most one answer in progress. All calls come from the engine worker's thread.
 class Runtime {
  public:
-  /// `readers`: as in sources_of; `on_progress(done, total)`.
-  std::string load(emscripten::val readers, const std::string& options_json, emscripten::val on_progress) {
+  /// `readers`: as in sources_of; `upstream`: as in JsUpstream, or null for a model or part with the first layers; `on_progress(done,
+  /// total)`.
+  std::string load(emscripten::val readers, const std::string& options_json, emscripten::val upstream, emscripten::val on_progress) {
     Result<EngineOptions> options = parse_engine_options(options_json);
     if (!options) return failure(options.error());
     options->on_progress = [&](uint64_t done, uint64_t total) {
@@ -69,26 +72,62 @@ class Runtime {
     };
     Result<std::unique_ptr<Engine>> engine = Engine::load(sources_of(readers), *options);
     if (!engine) return failure(engine.error());
-    Result<std::unique_ptr<Session>> session = Session::create(**engine);
+    std::shared_ptr<Upstream> before;
+    if (!upstream.isNull()) before = std::make_shared<JsUpstream>(std::move(upstream));
+    Result<std::unique_ptr<Session>> session = Session::create(**engine, std::move(before));
     if (!session) return failure(session.error());
     engine_ = std::move(*engine);
     session_ = std::move(*session);
     return value(info_json(engine_->info()));
   }
 
-  /// `adapters`: array of {readers, scale}, in place of those before. All are read before the first one works, so after a failure,
-  /// which names its place in the array, the session is as it was.
-  std::string set_adapters(emscripten::val adapters) {
-    std::vector<std::pair<std::shared_ptr<const Adapter>, float>> loaded;
+  /// How to cut a model into parts for memories that hold `most_bytes` of the options; needs no model. An array of
+  /// {first_layer, end_layer, read_bytes}.
+  std::string plan(emscripten::val readers, const std::string& options_json) const {
+    Result<EngineOptions> options = parse_engine_options(options_json);
+    if (!options) return failure(options.error());
+    const auto parts = plan_parts(sources_of(readers), options->context_size, options->kv_type, options->most_bytes);
+    if (!parts) return failure(parts.error());
+    Json plan = Json::array();
+    for (const PartSize& part : parts.value()) {
+      plan.push_back(
+          Object().add("first_layer", part.layers.first).add("end_layer", part.layers.end).add("read_bytes", part.read_bytes).json());
+    }
+    return value(std::move(plan));
+  }
+
+  /// Of a part whose session is an upstream: room for `count` tokens of the batch that begin_pass will compute; an address.
+  uintptr_t pass_tokens(int count) {
+    pass_tokens_.resize(static_cast<size_t>(count));
+    return reinterpret_cast<uintptr_t>(pass_tokens_.data());
+  }
+  void begin_pass(int position) { session_->begin(position, pass_tokens_); }
+  void step_pass() { session_->step(); }
+  /// `count` floats of the residual stream; an address, good until the next call.
+  uintptr_t read_pass(int count) {
+    residual_.resize(static_cast<size_t>(count));
+    session_->read(residual_);
+    return reinterpret_cast<uintptr_t>(residual_.data());
+  }
+
+  /// Reads `adapters`, an array of {readers, scale}, for use_adapters. After a failure, which names its place in the array, those before
+  /// are still in use.
+  std::string load_adapters(emscripten::val adapters) {
+    loaded_.clear();
     for (auto& given : emscripten::vecFromJSArray<emscripten::val>(adapters)) {
       Result<std::shared_ptr<const Adapter>> adapter = engine_->load_adapter(sources_of(given["readers"]));
       if (!adapter) {
         const Error& error = adapter.error();
-        return failure({error.code, "lora[" + std::to_string(loaded.size()) + "]: " + error.message, error.hint});
+        return failure({error.code, "lora[" + std::to_string(loaded_.size()) + "]: " + error.message, error.hint});
       }
-      loaded.emplace_back(std::move(*adapter), given["scale"].as<float>());
+      loaded_.emplace_back(std::move(*adapter), given["scale"].as<float>());
     }
-    const Result<void> taken = session_->set_adapters(std::move(loaded));
+    return value(nullptr);
+  }
+
+  /// From now on the adapters of load_adapters work, in place of those before.
+  std::string use_adapters() {
+    const Result<void> taken = session_->set_adapters(std::exchange(loaded_, {}));
     return taken ? value(nullptr) : failure(taken.error());
   }
 
@@ -96,7 +135,7 @@ class Runtime {
   std::string estimate(emscripten::val readers, const std::string& options_json) const {
     Result<EngineOptions> options = parse_engine_options(options_json);
     if (!options) return failure(options.error());
-    const Result<Estimate> found = tessera::estimate(sources_of(readers), options->context_size, options->kv_type);
+    const Result<Estimate> found = tessera::estimate(sources_of(readers), options->context_size, options->kv_type, options->most_bytes);
     if (!found) return failure(found.error());
     const Estimate& estimate = found.value();
     Json object = Object()
@@ -214,6 +253,9 @@ class Runtime {
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Session> session_;
   std::unique_ptr<Generator> generator_;
+  std::vector<std::pair<std::shared_ptr<const Adapter>, float>> loaded_;
+  std::vector<int32_t> pass_tokens_;
+  std::vector<float> residual_;
   bool scored_ = false;
 };
 
@@ -226,7 +268,13 @@ EMSCRIPTEN_BINDINGS(tessera) {
       .constructor<>()
       .function("load", &Runtime::load)
       .function("estimate", &Runtime::estimate)
-      .function("setAdapters", &Runtime::set_adapters)
+      .function("plan", &Runtime::plan)
+      .function("passTokens", &Runtime::pass_tokens)
+      .function("beginPass", &Runtime::begin_pass)
+      .function("stepPass", &Runtime::step_pass)
+      .function("readPass", &Runtime::read_pass)
+      .function("loadAdapters", &Runtime::load_adapters)
+      .function("useAdapters", &Runtime::use_adapters)
       .function("warmup", &Runtime::warmup)
       .function("tune", &Runtime::tune)
       .function("tokenize", &Runtime::tokenize)

@@ -105,6 +105,9 @@ Result<EngineOptions> parse_engine_options(const std::string& json) {
   in.read("context_size", options.context_size);
   in.read("kv_type", kv_type);
   in.read("chat_template", options.chat_template);
+  in.read("most_bytes", options.most_bytes);
+  in.read("first_layer", options.layers.first);
+  in.read("end_layer", options.layers.end);
   if (!in.ok()) return in.failure();
   options.kv_type = kv_type_from_name(kv_type);
   if (!options.kv_type && kv_type != "auto") {

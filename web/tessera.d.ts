@@ -112,7 +112,7 @@ export interface EstimateOptions {
   wasmUrl?: string | URL;
 }
 
-/** Sizes in bytes; null where nobody says. The first six are those of `tessera estimate --json`. */
+/** Sizes in bytes; null where nobody says. The first seven are those of `tessera estimate --json`. */
 export interface ModelEstimate {
   /** Weights as they lie in memory, once loaded. */
   weights_bytes: number;
@@ -120,8 +120,10 @@ export interface ModelEstimate {
   kv_bytes: number;
   workspace_bytes: number;
   total_bytes: number;
-  /** Whether it fits a memory of 4 GiB, with 64 MB for all else. */
+  /** Whether it fits one memory of 4 GiB, with 64 MB for all else. */
   fits_wasm32: boolean;
+  /** Memories of at most `device.memoryLimit` that it will be laid into, by its layers; 0: more than Tessera makes. */
+  parts: number;
   /** Why this version will refuse the model; empty if it runs it. What cannot be said then is 0. */
   unsupported: string[];
   name: string;
@@ -137,7 +139,7 @@ export interface ModelEstimate {
   kvType: EngineInfo['kvType'];
   /** What a download takes. */
   fileBytes: number | null;
-  /** Whether this browser can be expected to load it: supported, within `memoryLimit` and `deviceMemory`. */
+  /** Whether this browser can be expected to load it: supported, in no more parts than Tessera makes, within `deviceMemory`. */
   fits: boolean;
   device: {
     /** The most that one memory of this browser can hold: 4 GiB, less where it grants less. */
@@ -172,12 +174,14 @@ export interface EngineInfo {
   /** Where `kernels` and `threads` come from: the options of load, an earlier trial on this device, or a trial while loading. */
   readonly tuned: 'given' | 'remembered' | 'tried';
   readonly addressBits: 32;
+  /** Memories that the model lies in, each with some of its layers: more than one beyond 4 GiB. */
+  readonly parts: number;
   /** Whether the page is cross-origin isolated, which threads need. */
   readonly isolated: boolean;
   /** Why one thread or plain SIMD128 is in use, in plain words; '' when nothing is held back. */
   readonly fallbackReason: string;
   readonly loadMs: number;
-  /** Bytes; `heap` is the whole linear memory as of the last answer. */
+  /** Bytes; `heap` is the whole linear memory, of all parts, as of the last answer. */
   readonly memory: { readonly weights: number; readonly kv: number; readonly heap: number };
 }
 

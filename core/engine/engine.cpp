@@ -5,6 +5,7 @@
 #include <chrono>
 #include <thread>
 
+#include "core/engine/parts.h"
 #include "core/gguf/gguf_file.h"
 #include "core/kernels/kernels.h"
 #include "core/model/kv_cache.h"
@@ -44,6 +45,24 @@ Result<int> choose_threads(int threads) {
                  "0 uses all processors"};
   }
   return threads > 0 ? threads : std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);
+}
+
+// Whether what will be loaded fits the bytes that it may take.
+Result<void> check_size(const GgufFile& file, const Config& config, int context_size, KvType kv_type, const EngineOptions& options) {
+  if (options.most_bytes == 0) {
+    return {};
+  }
+  const Result<PartSize> size = measure_part(file, config, context_size, kv_type, options.layers);
+  if (!size) {
+    return size.error();
+  }
+  if (size.value().bytes() > options.most_bytes) {
+    return Error{
+        ErrorCode::kOutOfMemory,
+        "the model needs " + std::to_string(size.value().bytes()) + " bytes, this memory holds " + std::to_string(options.most_bytes),
+        "choose a smaller context size, or a model with fewer or smaller weights"};
+  }
+  return {};
 }
 
 }  // namespace
@@ -101,6 +120,9 @@ Result<std::unique_ptr<Engine>> Engine::load(std::vector<std::shared_ptr<const B
     return context_size.error();
   }
   const KvType kv_type = choose_kv_type(options.kv_type, *file, *config);
+  if (const Result<void> fits = check_size(*file, *config, context_size.value(), kv_type, options); !fits) {
+    return fits.error();
+  }
   Result<std::unique_ptr<TextModel>> text = TextModel::from_gguf(*file);
   if (!text) {
     return text.error();
@@ -117,7 +139,7 @@ Result<std::unique_ptr<Engine>> Engine::load(std::vector<std::shared_ptr<const B
   std::unique_ptr<Engine> engine(new Engine);
   engine->pool_ = std::make_unique<ThreadPool>(threads.value());
   engine->loaded_kernels_ = kernels.value();
-  Result<Weights> weights = load_weights(*file, *config, *kernels.value(), *engine->pool_, options.on_progress);
+  Result<Weights> weights = load_weights(*file, *config, *kernels.value(), *engine->pool_, options.on_progress, options.layers);
   if (!weights) {
     return weights.error();
   }
@@ -177,7 +199,7 @@ void Engine::describe(const GgufFile& file, int context_size, KvType kv_type) {
   info_.kernels = model_->kernels->name;
   info_.kv_type = kv_type;
   info_.weight_bytes = model_->weights.storage.size();
-  info_.kv_bytes = KvCache::bytes(config, context_size, kv_type);
+  info_.kv_bytes = KvCache::bytes(config, context_size, kv_type, model_->weights.range);
   info_.workspace_bytes = Workspace::bytes(config, model_->kernels->code_bytes);
   info_.has_chat_template = text_->has_chat_template();
   info_.template_error = text_->template_error();

@@ -14,6 +14,7 @@
 #include "core/base/result.h"
 #include "core/engine/text_model.h"
 #include "core/model/kv_type.h"
+#include "core/model/layer_range.h"
 #include "core/tensor/dtype.h"
 #include "nlohmann/json_fwd.hpp"
 
@@ -32,6 +33,8 @@ struct EngineOptions {
   int context_size = 0;                ///< tokens; 0 = min(what the model was trained for, 4096); more than the trained length is an error
   std::optional<KvType> kv_type = {};  ///< nothing: choose_kv_type
   std::string kernels;                 ///< "" = the best this machine runs, else a name of kernel_names()
+  LayerRange layers = {};              ///< that this engine computes (parts.h); the rest of the model lies in other memories
+  uint64_t most_bytes = 0;             ///< that weights, KV cache and workspace may take together, 0 = no limit: more needs parts
   std::string chat_template{};         ///< instead of the file's: what chat_template_source takes; "" = the file's
   /// Called while loading with bytes done and bytes in all, on the calling thread; return false to abort (kAborted).
   std::function<bool(uint64_t done, uint64_t total)> on_progress;
@@ -49,8 +52,8 @@ struct EngineInfo {
   int threads = 0;
   std::string kernels;
   KvType kv_type = KvType::kF32;
-  uint64_t weight_bytes = 0;     ///< packed weights in memory
-  uint64_t kv_bytes = 0;         ///< K and V of one session at full context
+  uint64_t weight_bytes = 0;     ///< packed weights in memory, of this engine's layers
+  uint64_t kv_bytes = 0;         ///< K and V of one session at full context, of this engine's layers
   uint64_t workspace_bytes = 0;  ///< activations of one session
   double load_ms = 0;
   bool has_chat_template = false;
@@ -76,7 +79,7 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   /// Reads, checks and packs a model from one GGUF or the parts of a split one. Errors of GgufFile, Tokenizer and Model;
-  /// kInvalidArgument for options, kOutOfMemory when the weights do not fit, kAborted.
+  /// kInvalidArgument for options, kOutOfMemory when the weights do not fit, or most_bytes are too few, kAborted.
   static Result<std::unique_ptr<Engine>> load(std::vector<std::shared_ptr<const ByteSource>> parts, const EngineOptions& options);
 
   /// Reads a LoRA adapter (a GGUF, or the parts of one) for this model. The engine stays as it is: an adapter works in the sessions

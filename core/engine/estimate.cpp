@@ -5,7 +5,6 @@
 #include "core/gguf/gguf_file.h"
 #include "core/kernels/kernels.h"
 #include "core/model/kv_cache.h"
-#include "core/model/weights.h"
 #include "core/model/workspace.h"
 #include "nlohmann/json.hpp"
 
@@ -39,7 +38,8 @@ void describe(const GgufFile& file, Estimate& found) {
 
 }  // namespace
 
-Result<Estimate> estimate(std::vector<std::shared_ptr<const ByteSource>> parts, int context_size, std::optional<KvType> asked) {
+Result<Estimate> estimate(std::vector<std::shared_ptr<const ByteSource>> parts, int context_size, std::optional<KvType> asked,
+                          uint64_t most_bytes) {
   Estimate found;
   const Result<GgufFile> file = GgufFile::open_headers(std::move(parts));
   if (!file) {
@@ -62,17 +62,21 @@ Result<Estimate> estimate(std::vector<std::shared_ptr<const ByteSource>> parts, 
   if (const Result<void> fits = KvCache::check(config.value(), found.kv_type); !fits) {
     found.unsupported.push_back(fits.error().message);
   }
-  const Result<uint64_t> weights = weight_bytes(file.value(), config.value(), find_kernels("")->tile_rows);
-  if (!weights) {
-    return refused(std::move(found), weights.error());
+  const Result<PartSize> whole = measure_part(file.value(), config.value(), context.value(), found.kv_type, {});
+  if (!whole) {
+    return refused(std::move(found), whole.error());
   }
-  found.weights_bytes = weights.value();
+  found.weights_bytes = whole.value().weight_bytes;
+  if (const auto parts = plan_parts(file.value(), config.value(), context.value(), found.kv_type, most_bytes)) {
+    found.parts = static_cast<int>(parts.value().size());
+  }
   return found;
 }
 
 nlohmann::ordered_json estimate_json(const Estimate& estimate) {
   return {{"weights_bytes", estimate.weights_bytes}, {"kv_bytes", estimate.kv_bytes},         {"workspace_bytes", estimate.workspace_bytes},
-          {"total_bytes", estimate.total_bytes()},   {"fits_wasm32", estimate.fits_wasm32()}, {"unsupported", estimate.unsupported}};
+          {"total_bytes", estimate.total_bytes()},   {"fits_wasm32", estimate.fits_wasm32()}, {"parts", estimate.parts},
+          {"unsupported", estimate.unsupported}};
 }
 
 }  // namespace tessera

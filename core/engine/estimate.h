@@ -8,6 +8,7 @@
 
 #include "core/base/byte_source.h"
 #include "core/base/result.h"
+#include "core/engine/parts.h"
 #include "core/model/kv_type.h"
 #include "nlohmann/json_fwd.hpp"
 
@@ -27,20 +28,21 @@ struct Estimate {
   uint64_t weights_bytes = 0;  ///< packed for the best kernels of this machine
   uint64_t kv_bytes = 0;
   uint64_t workspace_bytes = 0;
+  int parts = 0;                         ///< memories that hold it (plan_parts); 0: kMostParts are too few
   std::vector<std::string> unsupported;  ///< why this build will refuse the model; empty if it runs it. What cannot be said then is 0.
 
   double bits_per_weight() const { return parameters == 0 ? 0 : 8.0 * static_cast<double>(tensor_bytes) / static_cast<double>(parameters); }
   uint64_t total_bytes() const { return weights_bytes + kv_bytes + workspace_bytes; }
-  /// Below 4 GB with 64 MB for the vocabulary, the program and loading.
-  bool fits_wasm32() const { return total_bytes() + (64ull << 20) <= 4ull << 30; }
+  bool fits_wasm32() const { return total_bytes() <= kWasm32Bytes; }  ///< in one memory
 };
 
 /// `parts`: a GGUF or the parts of a split one, or as much of the beginning of each as metadata and tensor directory take. `context_size`
-/// and `kv_type` as in EngineOptions. Errors of GgufFile::open_headers (kIo or kBadFile when there are too few bytes), Config and
-/// choose_context but for kUnsupported.
-Result<Estimate> estimate(std::vector<std::shared_ptr<const ByteSource>> parts, int context_size, std::optional<KvType> kv_type);
+/// and `kv_type` as in EngineOptions; `most_bytes` of one memory, for Estimate::parts. Errors of GgufFile::open_headers (kIo or kBadFile
+/// when there are too few bytes), Config and choose_context but for kUnsupported.
+Result<Estimate> estimate(std::vector<std::shared_ptr<const ByteSource>> parts, int context_size, std::optional<KvType> kv_type,
+                          uint64_t most_bytes = kWasm32Bytes);
 
-/// {"weights_bytes","kv_bytes","workspace_bytes","total_bytes","fits_wasm32","unsupported":[…]}
+/// {"weights_bytes","kv_bytes","workspace_bytes","total_bytes","fits_wasm32","parts","unsupported":[…]}
 nlohmann::ordered_json estimate_json(const Estimate& estimate);
 
 }  // namespace tessera

@@ -22,12 +22,17 @@ Result<size_t> batch_size(int batch) {
 
 }  // namespace
 
-Session::Session(const Engine& engine) : engine_(engine) {}
+Session::Session(const Engine& engine, std::shared_ptr<Upstream> upstream) : engine_(engine), upstream_(std::move(upstream)) {}
 Session::~Session() = default;
 
-Result<std::unique_ptr<Session>> Session::create(const Engine& engine) {
+Result<std::unique_ptr<Session>> Session::create(const Engine& engine, std::shared_ptr<Upstream> upstream) {
   const Config& config = engine.model().config;
-  Result<KvCache> cache = KvCache::create(config, engine.info().context_size, engine.info().kv_type);
+  const LayerRange& range = engine.model().weights.range;
+  if ((upstream == nullptr) != (range.first == 0)) {
+    return Error{ErrorCode::kInvalidArgument, "the engine's first layer is " + std::to_string(range.first) + " of the model's",
+                 "the layers before it, and only these, need an upstream"};
+  }
+  Result<KvCache> cache = KvCache::create(config, engine.info().context_size, engine.info().kv_type, range);
   if (!cache) {
     return cache.error();
   }
@@ -35,7 +40,7 @@ Result<std::unique_ptr<Session>> Session::create(const Engine& engine) {
   if (!workspace) {
     return workspace.error();
   }
-  std::unique_ptr<Session> session(new Session(engine));
+  std::unique_ptr<Session> session(new Session(engine, std::move(upstream)));
   session->cache_ = std::make_unique<KvCache>(std::move(*cache));
   session->workspace_ = std::make_unique<Workspace>(std::move(*workspace));
   return session;
@@ -174,7 +179,7 @@ void Session::rehearse(int tokens, int layers) {
   truncate(0);
   const std::vector<int32_t> batch(static_cast<size_t>(std::clamp(tokens, 1, std::min(16, engine_.info().context_size))), 0);
   ForwardPass pass(engine_.model(), engine_.pool(), batch, *cache_, *workspace_);
-  const int most = std::min(layers, engine_.model().config.layers - 1);
+  const int most = std::min(layers, static_cast<int>(engine_.model().weights.layers.size()) - 1);
   for (int layer = 0; layer < most; ++layer) pass.step();
 }
 
@@ -185,8 +190,7 @@ bool Session::compute(std::span<const int32_t> batch, double milliseconds) {
   const Clock::time_point start = Clock::now();
   logits_ = {};
   if (pass_ == nullptr || !std::ranges::equal(pass_tokens_, batch)) {
-    pass_tokens_.assign(batch.begin(), batch.end());
-    pass_ = std::make_unique<ForwardPass>(engine_.model(), engine_.pool(), batch, *cache_, *workspace_);
+    start_pass(batch);
   }
   while (!pass_->done()) {
     pass_->step();
@@ -194,10 +198,31 @@ bool Session::compute(std::span<const int32_t> batch, double milliseconds) {
       return false;
     }
   }
-  pass_.reset();
-  tokens_.insert(tokens_.end(), batch.begin(), batch.end());
+  end_pass();
   return true;
 }
+
+void Session::start_pass(std::span<const int32_t> batch) {
+  pass_tokens_.assign(batch.begin(), batch.end());
+  pass_ = std::make_unique<ForwardPass>(engine_.model(), engine_.pool(), batch, *cache_, *workspace_, upstream_.get());
+}
+
+void Session::end_pass() {
+  pass_.reset();
+  tokens_.insert(tokens_.end(), pass_tokens_.begin(), pass_tokens_.end());
+}
+
+void Session::begin(int position, std::span<const int32_t> tokens) {
+  truncate(position);
+  start_pass(tokens);
+}
+
+void Session::step() {
+  pass_->step();
+  if (pass_->done()) end_pass();
+}
+
+void Session::read(std::span<float> x) { std::copy_n(workspace_->x, x.size(), x.begin()); }
 
 /// Logits of rows [first, first + count) of the last batch; returns the last of them.
 std::span<const float> Session::compute_logits_at(int first, int count) {

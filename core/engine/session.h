@@ -12,6 +12,7 @@
 
 #include "core/base/result.h"
 #include "core/engine/engine.h"
+#include "core/model/upstream.h"
 
 namespace tessera {
 
@@ -21,12 +22,14 @@ class Workspace;        // core/model
 class ProductObserver;  // core/ops
 struct Profile;         // core/model
 
-/// One conversation's state. Not thread-safe; keep the Engine alive longer than its sessions.
-class Session {
+/// One conversation's state. Not thread-safe; keep the Engine alive longer than its sessions. Of a model in parts (parts.h) the part with
+/// the last layers has the session that others use; those of the parts before it only serve as its Upstream.
+class Session final : public Upstream {
  public:
-  /// Allocates the KV cache and workspace. kOutOfMemory with the number of bytes asked for.
-  static Result<std::unique_ptr<Session>> create(const Engine& engine);
-  ~Session();
+  /// Allocates the KV cache and workspace. kOutOfMemory with the number of bytes asked for; kInvalidArgument for an engine without the
+  /// first layers when no `upstream` has them.
+  static Result<std::unique_ptr<Session>> create(const Engine& engine, std::shared_ptr<Upstream> upstream = nullptr);
+  ~Session() override;
 
   /// Makes the timeline ready to become `prefix`: checks it, keeps the common part (see truncate), drops the rest, and returns how many
   /// tokens are reused (at most prefix.size() - 1, so that there is something to compute logits from).
@@ -73,18 +76,25 @@ class Session {
   /// away: work like any other, to be timed.
   void rehearse(int tokens, int layers);
 
+  void begin(int position, std::span<const int32_t> tokens) override;
+  void step() override;
+  void read(std::span<float> x) override;
+
   /// From now on every computation adds its times to `profile`, which must outlive that; nullptr = no longer.
   void set_profile(Profile* profile);
   /// The same for an observer of the layers' products (not of the output matrix).
   void set_observer(ProductObserver* observer);
 
  private:
-  explicit Session(const Engine& engine);
+  Session(const Engine& engine, std::shared_ptr<Upstream> upstream);
   Result<void> check(std::span<const int32_t> tokens, size_t timeline) const;
+  void start_pass(std::span<const int32_t> batch);
+  void end_pass();
   bool compute(std::span<const int32_t> batch, double milliseconds);
   std::span<const float> compute_logits_at(int first, int count);
 
   const Engine& engine_;
+  std::shared_ptr<Upstream> upstream_;
   std::unique_ptr<KvCache> cache_;
   std::unique_ptr<Workspace> workspace_;
   std::vector<int32_t> tokens_;

@@ -219,24 +219,46 @@ void embed(const Pass& p, const PackedMatrix& embedding, std::span<const int32_t
 
 }  // namespace
 
-ForwardPass::ForwardPass(const Model& model, ThreadPool& pool, std::span<const int32_t> tokens, KvCache& cache, Workspace& workspace)
-    : model_(model), pool_(pool), cache_(cache), workspace_(workspace), tokens_(static_cast<int>(tokens.size())) {
+ForwardPass::ForwardPass(const Model& model, ThreadPool& pool, std::span<const int32_t> tokens, KvCache& cache, Workspace& workspace,
+                         Upstream* upstream)
+    : model_(model),
+      pool_(pool),
+      cache_(cache),
+      workspace_(workspace),
+      upstream_(upstream),
+      tokens_(static_cast<int>(tokens.size())),
+      next_layer_(upstream == nullptr ? model.weights.range.first : 0) {
   const Pass p{model.config, *model.kernels, pool, cache, workspace, tokens_, cache.size()};
   cache.prepare(p.first + p.batch);
-  embed(p, model.weights.embedding, tokens);
   const int half = Workspace::kMaxBatch * (p.config.head_dim / 2);
   const bool stretched = p.config.original_context > 0 && cache.capacity() > p.config.original_context;
   const float* divisors = stretched ? model.weights.long_rope_divisors : model.weights.rope_divisors;
   rope_table(p.config.rope, divisors, p.first, p.batch, rope_rows(p, 0), rope_rows(p, 0) + half);
   if (p.config.window > 0) rope_table(p.config.rope_local, divisors, p.first, p.batch, rope_rows(p, 1), rope_rows(p, 1) + half);
-  cross(p, {.opening = true, .next_norm = model.weights.layers.front().attention_norm});
+  if (upstream != nullptr) {
+    upstream->begin(p.first, tokens);
+  } else {
+    if (model.weights.range.has_embedding()) embed(p, model.weights.embedding, tokens);
+    enter();
+  }
+}
+
+// From the residual stream in workspace.x to the input of the first layer of the range.
+void ForwardPass::enter() {
+  const Pass p{model_.config, *model_.kernels, pool_, cache_, workspace_, tokens_, cache_.size()};
+  cross(p, {.opening = true, .next_norm = model_.weights.layers.front().attention_norm});
 }
 
 void ForwardPass::step() {
   const Pass p{model_.config, *model_.kernels, pool_, cache_, workspace_, tokens_, cache_.size()};
-  const std::span<const LayerWeights> layers = model_.weights.layers;
   const int index = next_layer_++;
-  const LayerWeights& layer = layers[index];
+  if (index < model_.weights.range.first) {
+    upstream_->step();
+    if (next_layer_ < model_.weights.range.first) return;
+    upstream_->read({p.ws.x, static_cast<size_t>(tokens_) * p.config.width});
+    return enter();
+  }
+  const LayerWeights& layer = model_.weights.layer(index);
   attention_block(p, layer, index);
   cross(p, {.bias = layer.o_bias, .post_norm = layer.post_attention_norm, .next_norm = layer.ffn_norm});
   if (p.config.experts.count > 0) {
@@ -244,7 +266,9 @@ void ForwardPass::step() {
   } else {
     ffn_block(p, layer, index);
   }
-  cross(p, {.closing = done(), .post_norm = layer.post_ffn_norm, .next_norm = done() ? nullptr : layers[next_layer_].attention_norm});
+  cross(p, {.closing = done(),
+            .post_norm = layer.post_ffn_norm,
+            .next_norm = done() ? nullptr : model_.weights.layer(next_layer_).attention_norm});
   if (done()) cache_.commit(p.first + p.batch);
 }
 

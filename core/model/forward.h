@@ -5,6 +5,7 @@
 
 #include "core/model/kv_cache.h"
 #include "core/model/model.h"
+#include "core/model/upstream.h"
 #include "core/model/workspace.h"
 #include "core/parallel/thread_pool.h"
 
@@ -14,22 +15,27 @@ namespace tessera {
 /// made from must outlive it, and nobody else may use cache and workspace meanwhile; dropping it early forgets the batch.
 class ForwardPass {
  public:
-  /// Embeds `tokens` (1…Workspace::kMaxBatch ids inside the vocabulary) for the positions after cache.size(), which must have room.
-  ForwardPass(const Model& model, ThreadPool& pool, std::span<const int32_t> tokens, KvCache& cache, Workspace& workspace);
+  /// Begins with `tokens` (1…Workspace::kMaxBatch ids inside the vocabulary) for the positions after cache.size(), which must have room.
+  /// `upstream` computes the layers before those of model.weights.range. Without it the pass begins at its own first layer: with the
+  /// tokens' embedding, or where that is not held, with whatever workspace.x has.
+  ForwardPass(const Model& model, ThreadPool& pool, std::span<const int32_t> tokens, KvCache& cache, Workspace& workspace,
+              Upstream* upstream = nullptr);
 
-  /// Computes the next layer; not to be called once done. The last one appends the batch's K and V to the cache and leaves the residual
-  /// stream behind it in workspace.x [tokens][width].
+  /// Computes the next layer; not to be called once done. The last one of the range appends the batch's K and V to the cache and leaves
+  /// the residual stream behind it in workspace.x [tokens][width].
   void step();
-  bool done() const { return next_layer_ == model_.config.layers; }
+  bool done() const { return next_layer_ == model_.weights.range.end_in(model_.config.layers); }
   int tokens() const { return tokens_; }
   float share() const { return static_cast<float>(next_layer_) / static_cast<float>(model_.config.layers); }  ///< of the layers, 0…1
 
  private:
+  void enter();
   const Model& model_;
   ThreadPool& pool_;
   KvCache& cache_;
   Workspace& workspace_;
-  int tokens_, next_layer_ = 0;
+  Upstream* upstream_;
+  int tokens_, next_layer_;
 };
 
 /// A whole ForwardPass.

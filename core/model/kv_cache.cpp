@@ -52,13 +52,13 @@ std::optional<KvType> kv_type_from_name(std::string_view name) {
   return std::nullopt;
 }
 
-uint64_t KvCache::bytes(const Config& config, int capacity, KvType type) {
+uint64_t KvCache::bytes(const Config& config, int capacity, KvType type, const LayerRange& range) {
   uint64_t blocks = 0;
-  for (int layer = 0; layer < config.layers; ++layer) blocks += layer_blocks(config, capacity, type, layer);
+  for (int layer = range.first; layer < range.end_in(config.layers); ++layer) blocks += layer_blocks(config, capacity, type, layer);
   return config.kv_heads * blocks * block_positions(type) * position_size(type, config.head_dim);
 }
 
-KvCache::KvCache(const Config& config, int capacity, KvType type)
+KvCache::KvCache(const Config& config, int capacity, KvType type, const LayerRange& range)
     : capacity_(capacity),
       window_(config.window),
       type_(type),
@@ -69,7 +69,7 @@ KvCache::KvCache(const Config& config, int capacity, KvType type)
   for (int layer = 0; layer < config.layers; ++layer) {
     const int blocks = layer_blocks(config, capacity, type, layer);
     layers_.push_back({next, blocks});
-    next += static_cast<uint64_t>(kv_heads_) * blocks * block_positions(type) * position_size(type, head_dim_);
+    if (range.holds(layer)) next += static_cast<uint64_t>(kv_heads_) * blocks * block_positions(type) * position_size(type, head_dim_);
     if (blocks < all_blocks(capacity, type)) window_blocks_ = blocks;
   }
 }
@@ -103,10 +103,10 @@ Result<void> KvCache::check(const Config& config, KvType type) {
   return {};
 }
 
-Result<KvCache> KvCache::create(const Config& config, int capacity, KvType type) {
+Result<KvCache> KvCache::create(const Config& config, int capacity, KvType type, const LayerRange& range) {
   if (const auto fits = check(config, type); !fits) return fits.error();
-  KvCache cache(config, capacity, type);
-  auto memory = AlignedBuffer::allocate(bytes(config, capacity, type), "the KV cache of " + std::to_string(capacity) + " tokens");
+  KvCache cache(config, capacity, type, range);
+  auto memory = AlignedBuffer::allocate(bytes(config, capacity, type, range), "the KV cache of " + std::to_string(capacity) + " tokens");
   if (!memory) return memory.error();
   cache.memory_ = std::move(*memory);
   return cache;

@@ -9,14 +9,15 @@
 #include "core/kernels/kernels.h"
 #include "core/model/config.h"
 #include "core/model/kv_type.h"
+#include "core/model/layer_range.h"
 
 namespace tessera {
 
-/// K and V of every layer and position: [layer][kv_head][block][K, V], which attention reads from one end to the other: with K and V
-/// apart it waited for memory twice as long. A block is kAttentionChunk positions in the panels of CacheChunk, or in a Q16 cache
-/// kAttentionSegment positions in those of QuantizedSegment. A sliding-window layer has a ring of blocks: its window and kMargin positions.
-/// Rows are written once, in position order; truncate() only forgets. Writing different positions from several threads (of different
-/// panels, which share cache lines) and reading written ones is safe.
+/// K and V of every position and layer, or of a range of layers: [layer][kv_head][block][K, V], which attention reads from one end to the
+/// other: with K and V apart it waited for memory twice as long. A block is kAttentionChunk positions in the panels of CacheChunk, or in a
+/// Q16 cache kAttentionSegment positions in those of QuantizedSegment. A sliding-window layer has a ring of blocks: its window and kMargin
+/// positions. Rows are written once, in position order; truncate() only forgets. Writing different positions from several threads (of
+/// different panels, which share cache lines) and reading written ones is safe.
 class KvCache {
  public:
   /// Longest heads that F16 and Q8_0 caches take, so that callers can keep their scratch rows on the stack.
@@ -27,8 +28,8 @@ class KvCache {
   static constexpr int kMargin = 256;
 
   /// kOutOfMemory with the number of bytes; kUnsupported when head_dim does not fit the type.
-  static Result<KvCache> create(const Config& config, int capacity, KvType type);
-  static uint64_t bytes(const Config& config, int capacity, KvType type);
+  static Result<KvCache> create(const Config& config, int capacity, KvType type, const LayerRange& range = {});
+  static uint64_t bytes(const Config& config, int capacity, KvType type, const LayerRange& range = {});
   /// kUnsupported when head_dim does not fit the type.
   static Result<void> check(const Config& config, KvType type);
 
@@ -44,7 +45,8 @@ class KvCache {
   void commit(int size) { size_ = size; }
   /// Forgets the positions from `size` on. Needs holds(size).
   void truncate(int size);
-  /// Whether everything that a token at position `size` sees is still there: window layers may have overwritten it.
+  /// Whether everything that a token at position `size` sees is still there: window layers may have overwritten it, those that another
+  /// memory holds included, as long as that has been written in the same order.
   bool holds(int size) const;
 
   /// The chunk of one head that begins at `first`, a multiple of kAttentionChunk. F32 caches give their own memory; others are
@@ -60,10 +62,10 @@ class KvCache {
   enum Side { kKeys, kValues };
   // Where a layer's blocks lie.
   struct LayerRing {
-    uint64_t at;  // byte of the cache
+    uint64_t at;  // byte of the cache; of no meaning outside the range
     int blocks;   // of each KV head's K, and of its V
   };
-  KvCache(const Config& config, int capacity, KvType type);
+  KvCache(const Config& config, int capacity, KvType type, const LayerRange& range);
   std::byte* block_at(int layer, Side side, int kv_head, int position) const;
   void write_codes(const KernelTable& kernels, const float* k, const float* v, int slot, std::byte* keys, std::byte* values) const;
   void write_row(const KernelTable& kernels, const float* from, Side side, int slot, std::byte* chunk) const;

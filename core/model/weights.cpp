@@ -29,29 +29,29 @@ struct Rows {
 };
 Rows all(int64_t rows) { return {0, rows, rows}; }
 
-// Walks over a model's tensors twice: measure() checks them and adds up their places, load() reads and packs them. Keeps the first error
-// and does nothing after it.
+// Walks over a model's tensors twice: measure() checks them and adds up the places of those in the range, load() reads and packs these.
+// Keeps the first error and does nothing after it.
 class WeightLoader {
  public:
-  WeightLoader(const GgufFile& file, const Config& config, int tile_rows) : file_(file), config_(config), tile_rows_(tile_rows) {
-    for (const TensorInfo& tensor : file.tensors()) total_ += tensor.bytes;
-  }
+  WeightLoader(const GgufFile& file, const Config& config, int tile_rows, const LayerRange& range)
+      : file_(file), config_(config), tile_rows_(tile_rows), range_(range) {}
 
-  Result<uint64_t> measure() {
+  Result<WeightSize> measure() {
     walk();
     refuse_unused();
     if (!result_) return result_.error();
-    return stored_;
+    return size_;
   }
 
   Result<Weights> load(ThreadPool& pool, const LoadProgress& progress) {
-    const auto bytes = measure();
-    if (!bytes) return bytes.error();
-    auto memory = AlignedBuffer::allocate(bytes.value(), "the weights");
+    const auto size = measure();
+    if (!size) return size.error();
+    auto memory = AlignedBuffer::allocate(size.value().stored, "the weights");
     if (!memory) return memory.error();
     weights_ = {};
+    weights_.range = range_;
     weights_.storage = std::move(*memory);
-    stored_ = 0;
+    size_.stored = 0;
     pool_ = &pool;
     progress_ = progress;
     walk();
@@ -62,14 +62,20 @@ class WeightLoader {
  private:
   void walk() {
     load_outer();
-    for (int index = 0; index < config_.layers && result_; ++index) load_layer("blk." + std::to_string(index) + ".");
+    for (int index = 0; index < config_.layers && result_; ++index) {
+      held_ = range_.holds(index);
+      load_layer("blk." + std::to_string(index) + ".");
+    }
   }
 
   void load_outer() {
+    const bool tied = file_.find_tensor("output.weight") == nullptr, with_output = range_.has_output(config_.layers);
+    held_ = range_.has_embedding() || (tied && with_output);
     weights_.embedding = matrix("token_embd.weight", all(config_.vocab_size), config_.width);
+    held_ = with_output;
     weights_.output_norm = vector("output_norm.weight", config_.width);
-    const bool tied = file_.find_tensor("output.weight") == nullptr;
     weights_.output = tied ? weights_.embedding : matrix("output.weight", all(config_.vocab_size), config_.width);
+    held_ = true;
     if (config_.original_context > 0) {
       weights_.rope_divisors = rope_divisors("rope_factors_short.weight");
       weights_.long_rope_divisors = rope_divisors("rope_factors_long.weight");
@@ -92,7 +98,7 @@ class WeightLoader {
       layer.post_attention_norm = vector(prefix + "post_attention_norm.weight", config_.width);
       layer.post_ffn_norm = vector(prefix + "post_ffw_norm.weight", config_.width);
     }
-    weights_.layers.push_back(std::move(layer));
+    if (held_) weights_.layers.push_back(std::move(layer));
   }
 
   void load_attention(const std::string& prefix, LayerWeights& layer) {
@@ -172,18 +178,19 @@ class WeightLoader {
 
   bool measuring() const { return pool_ == nullptr; }
 
-  // The next `bytes` of the storage; nullptr while measuring.
-  std::byte* store(uint64_t bytes) {
-    const uint64_t at = stored_;
-    stored_ += (bytes + AlignedBuffer::kAlignment - 1) / AlignedBuffer::kAlignment * AlignedBuffer::kAlignment;
+  // The next `stored` bytes of the storage, for `read` bytes of the file; nullptr while measuring.
+  std::byte* store(uint64_t stored, uint64_t read) {
+    const uint64_t at = size_.stored;
+    size_.stored += (stored + AlignedBuffer::kAlignment - 1) / AlignedBuffer::kAlignment * AlignedBuffer::kAlignment;
+    if (measuring()) size_.read += read;
     return measuring() ? nullptr : weights_.storage.data() + at;
   }
 
   // A norm's or bias's weights as f32, whatever the file's format.
   const float* vector(const std::string& name, int64_t width) {
     const TensorInfo* tensor = find(name, 1, width);
-    if (tensor == nullptr) return nullptr;
-    auto* values = reinterpret_cast<float*>(store(width * sizeof(float)));
+    if (tensor == nullptr || !held_) return nullptr;
+    auto* values = reinterpret_cast<float*>(store(width * sizeof(float), tensor->bytes));
     if (measuring()) return nullptr;
     std::vector<std::byte> bytes(tensor->bytes);
     if (auto done = file_.read(*tensor, 0, bytes); !done) fail(done.error());
@@ -207,13 +214,13 @@ class WeightLoader {
   PackedMatrix matrix(const std::string& name, const Rows& part, int64_t width) {
     PackedMatrix packed;
     const TensorInfo* tensor = find(name, part.of, width);
-    if (tensor == nullptr) return packed;
+    if (tensor == nullptr || !held_) return packed;
     packed = {.dtype = tensor->dtype,
               .rows = part.rows,
               .width = width,
               .tile_rows = tile_rows_,
               .tile_bytes = packed_tile_bytes(tensor->dtype, width, tile_rows_)};
-    std::byte* place = store(packed.tiles() * packed.tile_bytes);
+    std::byte* place = store(packed.tiles() * packed.tile_bytes, part.rows * row_bytes(tensor->dtype, width));
     packed.data = place;
     if (!measuring()) pack(*tensor, part.first * row_bytes(tensor->dtype, width), packed, place);
     return packed;
@@ -269,7 +276,7 @@ class WeightLoader {
 
   void report(uint64_t bytes) {
     done_ += bytes;
-    if (result_ && progress_ && !progress_(done_, total_)) fail({ErrorCode::kAborted, "loading was stopped", ""});
+    if (result_ && progress_ && !progress_(done_, size_.read)) fail({ErrorCode::kAborted, "loading was stopped", ""});
   }
 
   void fail(const Error& error) {
@@ -279,25 +286,27 @@ class WeightLoader {
   const GgufFile& file_;
   const Config& config_;
   const int tile_rows_;
+  const LayerRange range_;
   ThreadPool* pool_ = nullptr;  ///< set while loading
   LoadProgress progress_;
   Weights weights_;
   Result<void> result_;
   std::unordered_set<std::string> used_;
   std::vector<std::byte> staging_;
-  uint64_t done_ = 0, total_ = 0;  // bytes of the file
-  uint64_t stored_ = 0;            // bytes of the storage
+  bool held_ = true;   // whether the tensors that come now are of the range
+  uint64_t done_ = 0;  // bytes of the file
+  WeightSize size_;    // stored: so far
 };
 
 }  // namespace
 
-Result<uint64_t> weight_bytes(const GgufFile& file, const Config& config, int tile_rows) {
-  return WeightLoader(file, config, tile_rows).measure();
+Result<WeightSize> measure_weights(const GgufFile& file, const Config& config, int tile_rows, const LayerRange& range) {
+  return WeightLoader(file, config, tile_rows, range).measure();
 }
 
 Result<Weights> load_weights(const GgufFile& file, const Config& config, const KernelTable& kernels, ThreadPool& pool,
-                             const LoadProgress& progress) {
-  return WeightLoader(file, config, kernels.tile_rows).load(pool, progress);
+                             const LoadProgress& progress, const LayerRange& range) {
+  return WeightLoader(file, config, kernels.tile_rows, range).load(pool, progress);
 }
 
 }  // namespace tessera

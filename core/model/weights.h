@@ -9,6 +9,7 @@
 #include "core/gguf/gguf_file.h"
 #include "core/kernels/kernels.h"
 #include "core/model/config.h"
+#include "core/model/layer_range.h"
 #include "core/parallel/thread_pool.h"
 
 namespace tessera {
@@ -47,28 +48,38 @@ struct LayerWeights {
   const float* post_ffn_norm = nullptr;        ///< [width]
 };
 
-/// All weights. Matrices and norms point into `storage`: one block, so that large pages serve all of it.
+/// The weights of a model, or of a range of its layers. Matrices and norms point into `storage`: one block, so that large pages serve all
+/// of it.
 struct Weights {
-  PackedMatrix embedding;                     ///< [vocab][width]
-  PackedMatrix output;                        ///< [vocab][width]; the embedding where the file has no output matrix
-  const float* output_norm = nullptr;         ///< [width]
+  LayerRange range;
+  PackedMatrix embedding;                     ///< [vocab][width]; in the range with the first layers
+  PackedMatrix output;                        ///< [vocab][width], in the range with the last layers; the embedding if the file has none
+  const float* output_norm = nullptr;         ///< [width], beside `output`
   const float* rope_divisors = nullptr;       ///< [rope.dims / 2], > 0: what the frequencies are divided by; null = 1
   const float* long_rope_divisors = nullptr;  ///< [rope.dims / 2], the same for sessions longer than Config::original_context
-  std::vector<LayerWeights> layers;
+  std::vector<LayerWeights> layers;           ///< those of the range
   AlignedBuffer storage;
+
+  const LayerWeights& layer(int index) const { return layers[index - range.first]; }  ///< by its number in the whole model
 };
 
 /// Called with bytes done and in all; false aborts.
 using LoadProgress = std::function<bool(uint64_t done, uint64_t total)>;
 
-/// Bytes of the storage that load_weights will allocate for `tile_rows` of KernelTable, from the file's header alone. The errors of
-/// load_weights, but for those that need the tensors' bytes.
-Result<uint64_t> weight_bytes(const GgufFile& file, const Config& config, int tile_rows);
+/// What a range of layers takes.
+struct WeightSize {
+  uint64_t stored = 0;  ///< bytes of the storage that load_weights will allocate
+  uint64_t read = 0;    ///< bytes of the file that it will read
+};
 
-/// Reads and packs every tensor. Reading is done on the calling thread only, packing on the pool. Errors name the tensor:
+/// The size of a range for `tile_rows` of KernelTable, from the file's header alone. The errors of load_weights, but for those that need
+/// the tensors' bytes.
+Result<WeightSize> measure_weights(const GgufFile& file, const Config& config, int tile_rows, const LayerRange& range = {});
+
+/// Reads and packs every tensor of the range. Reading is done on the calling thread only, packing on the pool. Errors name the tensor:
 /// kNotFound (missing), kBadFile (shape: found and expected; scale not finite), kUnsupported (a tensor this build would ignore),
 /// kOutOfMemory, kAborted. At most 8 MB are held besides the weights.
 Result<Weights> load_weights(const GgufFile& file, const Config& config, const KernelTable& kernels, ThreadPool& pool,
-                             const LoadProgress& progress);
+                             const LoadProgress& progress, const LayerRange& range = {});
 
 }  // namespace tessera

@@ -6,6 +6,17 @@ import { readHeaders } from '../../web/store/header-bytes.js';
 import { importModule } from '../../web/engine/module-files.js';
 import { compileFile, openFile, writeCopy } from './model-file.mjs';
 
+const { Memory } = WebAssembly;
+if (workerData.grantedBytes) {
+  WebAssembly.Memory = /** @type {any} */ (
+    function (/** @type {WebAssembly.MemoryDescriptor} */ descriptor) {
+      if (Number(descriptor.maximum) * 65536 > workerData.grantedBytes) throw new RangeError('too much');
+      return new Memory(descriptor);
+    }
+  );
+  WebAssembly.Memory.prototype = Memory.prototype;
+}
+
 /** @type {Map<string, string>} */
 const notes = new Map();
 const host = new EngineHost({

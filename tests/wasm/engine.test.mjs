@@ -61,6 +61,7 @@ for (const variant of variants) {
       assert.equal(info.threads, 2);
       assert.equal(info.tuned, 'tried');
       assert.equal(info.addressBits, 32);
+      assert.equal(info.parts, 1);
       assert.equal(info.isolated, true);
       assert.ok(info.memory.weights > 0 && info.memory.kv > 0);
       const loading = progress.filter(({ stage }) => stage === 'load');
@@ -295,7 +296,7 @@ for (const variant of variants) {
 
     test('a memory that is too small gives out_of_memory, not a crash', async () => {
       const memory = new WebAssembly.Memory({ initial: 256, maximum: 1024, shared: true });
-      const runtime = await WasmRuntime.start(await importVariant(variant), 1, memory);
+      const runtime = await WasmRuntime.start(await importVariant(variant), 1, { memory, maximum: 2 ** 32 });
       const { parts, close } = openFile(realModel);
       const options = { threads: 1, context_size: 256, kv_type: 'f32' };
       assert.throws(() => runtime.load(parts, options, () => {}), { code: 'out_of_memory' });

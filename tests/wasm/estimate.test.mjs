@@ -21,10 +21,11 @@ function native(file, ...options) {
  * The six fields that the command line prints, too. The packed weights of its kernels may be a little larger than the module's.
  * @param {Record<string, any>} found
  */
-const common = ({ kv_bytes, workspace_bytes, fits_wasm32, unsupported }) => ({
+const common = ({ kv_bytes, workspace_bytes, fits_wasm32, parts, unsupported }) => ({
   kv_bytes,
   workspace_bytes,
   fits_wasm32,
+  parts,
   unsupported,
 });
 

@@ -29,7 +29,7 @@ class FakeWorker {
   }
 }
 
-const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+const granted = { memory: new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }), maximum: 65536 };
 
 test('a trap ends the module: this call and all later ones say so', () => {
   const native = {
@@ -38,7 +38,7 @@ test('a trap ends the module: this call and all later ones say so', () => {
     },
     tokenize: () => '{"value": [1]}',
   };
-  const runtime = new WasmRuntime(/** @type {any} */ (native), memory);
+  const runtime = new WasmRuntime(/** @type {any} */ (native), granted);
   assert.deepEqual(runtime.tokenize('a', false, false), [1]);
   assert.throws(() => runtime.step(), { code: 'internal', message: /unreachable/ });
   assert.throws(() => runtime.tokenize('a', false, false), { code: 'internal' });
@@ -58,7 +58,7 @@ test('a reader that fails gives its own error, not a message about it', () => {
       return '{"error": {"code": "io", "message": "reading the model failed", "hint": ""}}';
     },
   };
-  const runtime = new WasmRuntime(/** @type {any} */ (native), memory);
+  const runtime = new WasmRuntime(/** @type {any} */ (native), granted);
   assert.throws(
     () => runtime.load([part], { threads: 1, context_size: 0, kv_type: 'f32' }, () => {}),
     (error) => error === gone,

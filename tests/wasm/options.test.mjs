@@ -5,7 +5,7 @@ import { TesseraError } from '../../web/base/errors.js';
 import { AnswerStream } from '../../web/engine/answer-stream.js';
 import { checkGenerateOptions, checkLoadOptions, checkLoraOptions } from '../../web/engine/options.js';
 import { chooseThreads, chooseVariant } from '../../web/engine/variant.js';
-import { createMemory } from '../../web/engine/wasm-runtime.js';
+import { createMemory } from '../../web/engine/wasm-memory.js';
 
 const base = 'https://example.org/app/index.html';
 const messages = [{ role: 'user', content: 'Hello' }];
@@ -169,13 +169,14 @@ test('threads need isolation and workers, and say so', () => {
 test('a browser that refuses much address space is asked for less', () => {
   /** @type {number[]} */
   const asked = [];
-  const memory = createMemory((descriptor) => {
+  const { memory, maximum } = createMemory((descriptor) => {
     asked.push(descriptor.maximum ?? 0);
     if (asked.length < 3) throw new RangeError('too much');
     return new WebAssembly.Memory(descriptor);
   });
   assert.deepEqual(asked, [65536, 32768, 16384]);
   assert.equal(memory.buffer.byteLength, 16 << 20);
+  assert.equal(maximum, 2 ** 30);
   const refuse = () => {
     throw new RangeError('no');
   };

@@ -48,7 +48,8 @@ export const importVariant = (variant) => importModule(variant, wasmUrl.href, co
  * An engine in a node worker, through the same client and host as in a browser.
  * @param {string} file
  * @param {Record<string, any>} [options] as of Tessera.load
- * @param {{ truncateTo?: number, failFrom?: number }} [workerData] see model-file.mjs
+ * @param {{ truncateTo?: number, failFrom?: number, grantedBytes?: number }} [workerData] see model-file.mjs; the most that a memory may
+ *   ask for
  */
 export function loadFile(file, options = {}, workerData = {}) {
   const base = pathToFileURL(file).href;

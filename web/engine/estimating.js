@@ -3,13 +3,11 @@ import { storageRoom } from '../store/quota.js';
 import { startModule } from './loading.js';
 import { askHeaders } from './model-headers.js';
 import { chooseVariant } from './variant.js';
-import { createMemory, WasmRuntime } from './wasm-runtime.js';
+import { createMemory } from './wasm-memory.js';
+import { WasmRuntime } from './wasm-runtime.js';
 
 /** @typedef {import('./protocol.js').EstimateRequest} EstimateRequest */
 /** @typedef {import('./protocol.js').ModelEstimate} ModelEstimate */
-
-/** What the program, its vocabulary and loading need beside the estimate, as core/engine/estimate.h counts it. */
-const kBesideBytes = 64 << 20;
 
 /**
  * @param {EstimateRequest} request
@@ -18,23 +16,16 @@ const kBesideBytes = 64 << 20;
  * @returns {Promise<ModelEstimate>}
  */
 export async function estimateModel(request, ports, signal) {
-  let memoryLimit = 0;
-  const memory = createMemory((descriptor) => {
-    memoryLimit = Number(descriptor.maximum) * 65536;
-    return new WebAssembly.Memory(descriptor);
-  });
+  const granted = createMemory();
   const start = (/** @type {import('./wasm-runtime.js').ModuleFactory} */ factory) =>
-    WasmRuntime.start(factory, 1, memory);
+    WasmRuntime.start(factory, 1, granted);
   const runtime = await startModule(ports, chooseVariant('auto').variant, request.wasmUrl, start);
   const options = { context_size: request.contextSize, kv_type: request.kvType };
   const ask = (/** @type {import('./wasm-border.js').SyncReader[]} */ parts) => runtime.estimate(parts, options);
   const { headers, answer: core } = await askHeaders(request, ports, ask, signal);
-  const device = { memoryLimit, ...(await currentOffer()) };
+  const device = { memoryLimit: granted.maximum, ...(await currentOffer()) };
   const { name, bits_per_weight, context_size, trained_context, kv_type, ...rest } = core;
-  const fits =
-    rest.unsupported.length === 0 &&
-    rest.total_bytes + kBesideBytes <= memoryLimit &&
-    rest.total_bytes <= (device.deviceMemory ?? Infinity);
+  const fits = rest.unsupported.length === 0 && rest.parts > 0 && rest.total_bytes <= (device.deviceMemory ?? Infinity);
   return {
     .../** @type {any} */ (rest),
     name: name || headers.name,

@@ -1,8 +1,10 @@
 // Owns the way from a model source to a warm engine inside the worker: open, start the module, load, warm up, describe.
 import { TesseraError } from '../base/errors.js';
+import { loadInParts } from './parts.js';
 import { tuneHere } from './tuning.js';
 import { chooseThreads, chooseVariant, currentDevice } from './variant.js';
-import { kMostModelBytes, WasmRuntime } from './wasm-runtime.js';
+import { kMostAdapterBytes, kMostModelBytes } from './wasm-memory.js';
+import { WasmRuntime } from './wasm-runtime.js';
 
 /** @typedef {import('./protocol.js').LoadRequest} LoadRequest */
 /** @typedef {import('./protocol.js').LoadProgress} LoadProgress */
@@ -48,7 +50,10 @@ export async function loadEngine(request, ports, { signal, onProgress }) {
   const stop = new AbortController();
   signal.addEventListener('abort', () => stop.abort());
   // The module compiles while the model downloads; the first failure of the two is the answer.
-  const starting = startModule(ports, variant, request.wasmUrl, (factory) => WasmRuntime.start(factory, threads));
+  const starting = startModule(ports, variant, request.wasmUrl, async (factory) => {
+    const startAnother = () => WasmRuntime.start(factory, threads);
+    return { runtime: await startAnother(), startAnother };
+  });
   const opening = ports.openModel(request.model, {
     cache: request.cache,
     token: request.token,
@@ -57,12 +62,12 @@ export async function loadEngine(request, ports, { signal, onProgress }) {
     onProgress,
   });
   try {
-    const [runtime, model] = await Promise.all([starting, opening]);
+    const [{ runtime, startAnother }, model] = await Promise.all([starting, opening]);
     if (signal.aborted) throw abortedError();
     const { contextSize: context_size, kvType: kv_type, chatTemplate: chat_template } = request;
     const options = { threads, context_size, kv_type, chat_template };
     const report = inIntervals((done, total) => onProgress({ stage: 'load', loadedBytes: done, totalBytes: total }));
-    const core = runtime.load(model.parts, options, report);
+    const core = await loadInParts(runtime, startAnother, { files: model.parts, options, onProgress: report, signal });
     if (request.lora.length > 0) await setAdapters(runtime, request, ports, { signal, onProgress });
     onProgress({ stage: 'warmup', loadedBytes: 0, totalBytes: 0 });
     runtime.warmup();
@@ -94,7 +99,7 @@ export async function setAdapters(runtime, { lora, cache }, ports, watch) {
   const opened = [];
   try {
     for (const { source, scale, token } of lora) {
-      const options = { cache, token, mostBytes: kMostModelBytes, kind: /** @type {const} */ ('adapter'), ...watch };
+      const options = { cache, token, mostBytes: kMostAdapterBytes, kind: /** @type {const} */ ('adapter'), ...watch };
       const adapter = await ports.openModel(source, options);
       opened.push({ ...adapter, scale });
     }
@@ -169,6 +174,7 @@ function describe(core, heap, around) {
     kernels: core.kernels,
     tuned: core.tuned,
     addressBits: 32,
+    parts: core.parts,
     loadMs: core.load_ms,
     memory: { weights: core.weight_bytes, kv: core.kv_bytes, heap },
   };

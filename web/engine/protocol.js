@@ -31,6 +31,7 @@
  * @property {number} workspace_bytes
  * @property {number} total_bytes
  * @property {boolean} fits_wasm32
+ * @property {number} parts memories that hold it; 0: too many
  * @property {string[]} unsupported why this version will refuse the model
  * @property {string} name
  * @property {string} architecture
@@ -146,6 +147,7 @@
  * @property {string} kernels
  * @property {'given' | 'remembered' | 'tried'} tuned where `kernels` and `threads` come from
  * @property {32} addressBits
+ * @property {number} parts memories that the model lies in
  * @property {boolean} isolated whether the page may share memory with threads
  * @property {string} fallbackReason why one thread or plain SIMD128 is in use; '' when nothing is held back
  * @property {number} loadMs

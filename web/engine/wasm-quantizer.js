@@ -1,6 +1,7 @@
 // Owns the quantiser in the WebAssembly module: its start and its calls.
-import { createMemory, startFactory } from './wasm-runtime.js';
 import { WasmBorder } from './wasm-border.js';
+import { createMemory } from './wasm-memory.js';
+import { startFactory } from './wasm-runtime.js';
 
 /** @typedef {import('./wasm-border.js').SyncReader} SyncReader */
 
@@ -33,7 +34,7 @@ export class WasmQuantizer {
    * @returns {Promise<WasmQuantizer>}
    */
   static async start(factory, threads) {
-    const memory = createMemory();
+    const { memory } = createMemory();
     const module = await startFactory(factory, threads, memory);
     return new WasmQuantizer(new module.Quantization(), memory);
   }

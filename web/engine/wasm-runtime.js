@@ -1,7 +1,10 @@
-// Owns the engine in the WebAssembly module: its memory, its start and its calls.
-import { TesseraError } from '../base/errors.js';
+// Owns the engine in the WebAssembly module: its start and its calls.
 import { WasmBorder } from './wasm-border.js';
+import { createMemory, kBesideBytes } from './wasm-memory.js';
+import { upstreamOf } from './upstream.js';
 
+/** @typedef {import('./upstream.js').Upstream} Upstream */
+/** @typedef {import('./wasm-memory.js').Granted} Granted */
 /** @typedef {import('./protocol.js').GenerateRequest} GenerateRequest */
 /** @typedef {import('./protocol.js').GenerateStep} GenerateStep */
 
@@ -10,9 +13,15 @@ import { WasmBorder } from './wasm-border.js';
 /**
  * The Embind class of wasm/bindings.cpp. WasmBorder opens the strings it returns.
  * @typedef {object} NativeRuntime
- * @property {(readers: object[], options: string, onProgress: (done: number, total: number) => void) => string} load
+ * @property {(readers: object[], options: string, upstream: Upstream | null, onProgress: (done: number, total: number) => void) => string} load
+ * @property {(readers: object[], options: string) => string} plan
+ * @property {(count: number) => number} passTokens
+ * @property {(position: number) => void} beginPass
+ * @property {() => void} stepPass
+ * @property {(count: number) => number} readPass
  * @property {(readers: object[], options: string) => string} estimate
- * @property {(adapters: { readers: object[], scale: number }[]) => string} setAdapters
+ * @property {(adapters: { readers: object[], scale: number }[]) => string} loadAdapters
+ * @property {() => string} useAdapters
  * @property {() => string} warmup
  * @property {(kernels: string, threads: number) => string} tune
  * @property {(text: string, special: boolean, bos: boolean) => string} tokenize
@@ -25,6 +34,13 @@ import { WasmBorder } from './wasm-border.js';
  * @property {() => void} delete
  */
 
+/** @typedef {{ threads: number, context_size: number, kv_type: string, chat_template?: string }} LoadOptions */
+
+/**
+ * Layers that go into one memory, as core/engine/parts.h cuts a model.
+ * @typedef {{ first_layer: number, end_layer: number, read_bytes: number }} Part
+ */
+
 /**
  * Starts a module: the factory that Emscripten exports from tessera-core.js, with the compiled modules (module-files.js).
  * @typedef {(module: Record<string, unknown>) => Promise<{
@@ -32,37 +48,6 @@ import { WasmBorder } from './wasm-border.js';
  *   Quantization: new () => import('./wasm-quantizer.js').NativeQuantization,
  * }>} ModuleFactory
  */
-
-const kPageBytes = 65536;
-/** As INITIAL_MEMORY in wasm/CMakeLists.txt. */
-const kInitialBytes = 16 << 20;
-/** Some browsers refuse to reserve much address space, so ask for less and less. */
-const kMaximumBytes = [4 * 2 ** 30, 2 * 2 ** 30, 2 ** 30, 512 * 2 ** 20];
-
-/** Weights that leave a 32-bit memory no room for all else are refused before they are downloaded. */
-export const kMostModelBytes = kMaximumBytes[0] - (64 << 20);
-
-/**
- * A shared memory with the highest maximum that the browser grants.
- * @param {(descriptor: WebAssembly.MemoryDescriptor) => WebAssembly.Memory} [create] for tests
- * @returns {WebAssembly.Memory}
- */
-export function createMemory(create = (descriptor) => new WebAssembly.Memory(descriptor)) {
-  let refusal;
-  for (const maximum of kMaximumBytes) {
-    try {
-      return create({ initial: kInitialBytes / kPageBytes, maximum: maximum / kPageBytes, shared: true });
-    } catch (error) {
-      refusal = error;
-    }
-  }
-  throw new TesseraError(
-    'out_of_memory',
-    'The browser refuses even 512 MiB of memory.',
-    'Close other tabs and try again.',
-    refusal,
-  );
-}
 
 /**
  * Starts the module with `threads - 1` workers in its pool.
@@ -74,30 +59,37 @@ export function startFactory(factory, threads, memory) {
   return factory({ wasmMemory: memory, poolSize: threads - 1, print: () => {}, printErr: () => {} });
 }
 
-/** One instance of the module with at most one model in it. Not reusable after a trap: `dead` says so. */
+/**
+ * One instance of the module with at most one model in it, or its last layers and the instances that have the others. Not reusable after a
+ * trap: `dead` says so.
+ */
 export class WasmRuntime {
   /** @type {NativeRuntime} */
   #native;
   #border;
+  #granted;
+  /** With the layers before those of this one. @type {WasmRuntime | undefined} */
+  #before;
 
   /**
    * @param {NativeRuntime} native
-   * @param {WebAssembly.Memory} memory
+   * @param {Granted} granted
    */
-  constructor(native, memory) {
+  constructor(native, granted) {
     this.#native = native;
-    this.#border = new WasmBorder(memory);
+    this.#granted = granted;
+    this.#border = new WasmBorder(granted.memory);
   }
 
   /**
    * @param {ModuleFactory} factory
    * @param {number} threads
-   * @param {WebAssembly.Memory} [memory]
+   * @param {Granted} [granted]
    * @returns {Promise<WasmRuntime>}
    */
-  static async start(factory, threads, memory = createMemory()) {
-    const module = await startFactory(factory, threads, memory);
-    return new WasmRuntime(new module.Runtime(), memory);
+  static async start(factory, threads, granted = createMemory()) {
+    const module = await startFactory(factory, threads, granted.memory);
+    return new WasmRuntime(new module.Runtime(), granted);
   }
 
   /** The error that ended the module, if one did. */
@@ -105,36 +97,68 @@ export class WasmRuntime {
     return this.#border.dead;
   }
 
-  /** Linear memory in use, bytes. */
+  /** Linear memory in use, bytes. @type {number} */
   get heapBytes() {
-    return this.#border.heapBytes;
+    return this.#border.heapBytes + (this.#before?.heapBytes ?? 0);
   }
 
   /**
-   * @param {SyncReader[]} parts
-   * @param {{ threads: number, context_size: number, kv_type: string, chat_template?: string }} options
+   * Fails with out_of_memory, before anything is read, if the memory does not hold it; then plan() says how to go on.
+   * @param {SyncReader[]} files
+   * @param {LoadOptions & Partial<Part>} options with a Part: only its layers
    * @param {(done: number, total: number) => void} onProgress
+   * @param {WasmRuntime} [before] has the layers before those
    * @returns {Record<string, any>} the core's EngineInfo
    */
-  load(parts, options, onProgress) {
-    return this.#border.call((readers) => this.#native.load(readers(parts), JSON.stringify(options), onProgress));
+  load(files, options, onProgress, before) {
+    const upstream = before ? upstreamOf(before.#native, before.#granted.memory, this.#granted.memory) : null;
+    const json = this.#optionsJson(options);
+    const info = this.#border.call((readers) => this.#native.load(readers(files), json, upstream, onProgress));
+    this.#before = before;
+    return info;
+  }
+
+  /** @param {object} options */
+  #optionsJson(options) {
+    return JSON.stringify({ ...options, most_bytes: this.#granted.maximum - kBesideBytes });
   }
 
   /**
-   * What loading will take; the parts need to hold only their headers.
-   * @param {SyncReader[]} parts
+   * How to cut a model that one memory does not hold.
+   * @param {SyncReader[]} files
+   * @param {LoadOptions} options
+   * @returns {Part[]}
+   */
+  plan(files, options) {
+    return this.#border.call((readers) => this.#native.plan(readers(files), this.#optionsJson(options)));
+  }
+
+  /**
+   * What loading will take; the files need to hold only their headers.
+   * @param {SyncReader[]} files
    * @param {{ context_size: number, kv_type: string }} options
    * @returns {Record<string, any>} the core's Estimate
    */
-  estimate(parts, options) {
-    return this.#border.call((readers) => this.#native.estimate(readers(parts), JSON.stringify(options)));
+  estimate(files, options) {
+    return this.#border.call((readers) => this.#native.estimate(readers(files), this.#optionsJson(options)));
   }
 
-  /** From now on these adapters are part of the model, and no others. @param {{ parts: SyncReader[], scale: number }[]} adapters */
+  /**
+   * From now on these adapters are part of the model, and no others. After a failure everything is as it was.
+   * @param {{ parts: SyncReader[], scale: number }[]} adapters
+   */
   setAdapters(adapters) {
-    this.#border.call((readers) =>
-      this.#native.setAdapters(adapters.map(({ parts, scale }) => ({ readers: readers(parts), scale }))),
-    );
+    for (const each of this.#chain()) {
+      each.#border.call((readers) =>
+        each.#native.loadAdapters(adapters.map(({ parts, scale }) => ({ readers: readers(parts), scale }))),
+      );
+    }
+    for (const each of this.#chain()) each.#border.call(() => each.#native.useAdapters());
+  }
+
+  /** This instance and those before it. @returns {WasmRuntime[]} */
+  #chain() {
+    return this.#before === undefined ? [this] : [this, ...this.#before.#chain()];
   }
 
   /** Runs the model a little, so that the browser has compiled it well before the first question. */
@@ -148,7 +172,9 @@ export class WasmRuntime {
    * @returns {import('./tuning.js').Settings}
    */
   tune({ kernels, threads }) {
-    return this.#border.call(() => this.#native.tune(kernels, threads));
+    const settings = this.#border.call(() => this.#native.tune(kernels, threads));
+    this.#before?.tune(settings);
+    return settings;
   }
 
   /** @returns {number[]} */
@@ -188,6 +214,8 @@ export class WasmRuntime {
 
   /** Frees the model and ends its threads. */
   dispose() {
-    if (!this.dead) this.#native.delete();
+    for (const each of this.#chain()) {
+      if (!this.dead) each.#native.delete();
+    }
   }
 }

@@ -58,7 +58,7 @@ export function openEngineDialog({ info, figures, template, adapters, leave }) {
     list([
       ['Weights', formatBytes(weights)],
       ['Conversation', formatBytes(kv)],
-      ['In all', formatBytes(heap)],
+      ['In all', info.parts > 1 ? `${formatBytes(heap)} in ${info.parts} parts` : formatBytes(heap)],
     ]),
   ];
   const dialog = openDialog('engine', 'Engine', body, [h('span'), other]);

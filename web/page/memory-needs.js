@@ -27,16 +27,16 @@ function keptEstimates() {
 export async function estimateOf(url, bytes, signal) {
   const key = (/** @type {number | null} */ size) => `${url}#${size}`;
   const known = keptEstimates()[key(bytes)];
-  if (known) return known;
+  if (known && 'parts' in known) return known; // what older versions kept says less
   const estimate = await Tessera.estimate(url, { signal });
   const kept = { ...keptEstimates(), [key(bytes || estimate.fileBytes)]: estimate };
   localStorage.setItem(kKept, JSON.stringify(kept));
   return estimate;
 }
 
-/** What this device gives a model. @param {ModelEstimate} estimate */
-function offered({ device: { memoryLimit, deviceMemory } }) {
-  return Math.min(memoryLimit, deviceMemory ?? Infinity);
+/** What this device gives a model in so many parts. @param {ModelEstimate} estimate */
+function offered({ parts, device: { memoryLimit, deviceMemory } }) {
+  return Math.min(Math.max(1, parts) * memoryLimit, deviceMemory ?? Infinity);
 }
 
 /** In one sentence. @param {ModelEstimate} estimate */
@@ -49,13 +49,18 @@ export function headline(estimate) {
 
 /** The sum, line by line: what it is for and how much. @param {ModelEstimate} estimate @returns {[string, string][]} */
 export function sumOf(estimate) {
-  const { parameters, weights_bytes: weights, contextSize, device } = estimate;
+  const { parameters, weights_bytes: weights, contextSize, parts, device } = estimate;
   const all = device.deviceMemory === null ? '' : ` of ${formatBytes(device.deviceMemory)} or more`;
   return [
     ['Weights', `${formatCount(parameters)} × ${bitsOf(estimate)} bits = ${formatBytes(weights)}`],
     ['Conversation', `${contextSize.toLocaleString('en')} tokens: ${formatBytes(estimate.kv_bytes)}`],
     ['Computing', formatBytes(estimate.workspace_bytes)],
     ['In all', formatBytes(estimate.total_bytes)],
+    ...(parts > 1
+      ? /** @type {[string, string][]} */ ([
+          ['Laid out', `in ${parts} parts of up to ${formatBytes(device.memoryLimit)}`],
+        ])
+      : []),
     ['This device', `${formatBytes(offered(estimate))}${all} for a tab`],
   ];
 }
