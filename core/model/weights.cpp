@@ -13,7 +13,7 @@
 namespace tessera {
 namespace {
 
-constexpr uint64_t kStagingBytes = 4 << 20;  // file bytes held at a time when the source is not in memory
+constexpr uint64_t kStagingBytes = 4 << 20;  // file bytes of a block when the source is not in memory; two blocks are held
 
 std::string shape_text(const TensorInfo& tensor) {
   std::string text;
@@ -55,6 +55,7 @@ class WeightLoader {
     pool_ = &pool;
     progress_ = progress;
     walk();
+    pack_all();
     if (!result_) return result_.error();
     return std::move(weights_);
   }
@@ -222,44 +223,81 @@ class WeightLoader {
               .tile_bytes = packed_tile_bytes(tensor->dtype, width, tile_rows_)};
     std::byte* place = store(packed.tiles() * packed.tile_bytes, part.rows * row_bytes(tensor->dtype, width));
     packed.data = place;
-    if (!measuring()) pack(*tensor, part.first * row_bytes(tensor->dtype, width), packed, place);
+    if (!measuring()) jobs_.push_back({tensor, part.first * row_bytes(tensor->dtype, width), packed, place});
     return packed;
   }
 
-  // Reads the rows from byte `source_at` of the tensor, whole tiles at a time, into the staging buffer (or uses them in place) and packs
-  // them on the pool.
-  void pack(const TensorInfo& tensor, uint64_t source_at, const PackedMatrix& packed, std::byte* out) {
-    const uint64_t stride = row_bytes(tensor.dtype, packed.width), tile_source = stride * packed.tile_rows;
-    const uint64_t source_end = source_at + packed.rows * stride;
+  // A matrix that is to be packed: `packed.rows` rows from byte `source_at` of the tensor.
+  struct Job {
+    const TensorInfo* tensor;
+    uint64_t source_at;
+    PackedMatrix packed;
+    std::byte* out;
+
+    uint64_t tile_source() const { return row_bytes(tensor->dtype, packed.width) * packed.tile_rows; }
+    uint64_t source_bytes() const { return row_bytes(tensor->dtype, packed.width) * packed.rows; }
+  };
+
+  // Whole tiles of one matrix, as many as are read at a time.
+  struct Block {
+    size_t job = 0;
+    int64_t first = 0;  ///< tile
+    int64_t end = 0;
+    uint64_t begin = 0;  ///< byte of the tensor
+    uint64_t length = 0;
+    const std::byte* source = nullptr;  ///< once it is read
+  };
+
+  // The block that begins with that tile, or with the next matrix; its `job` is jobs_.size() when there is none.
+  Block block_from(size_t job, int64_t first) const {
+    if (job < jobs_.size() && first == jobs_[job].packed.tiles()) ++job, first = 0;
+    if (job == jobs_.size()) return {.job = job};
+    const Job& of = jobs_[job];
+    const int64_t end = std::min(of.packed.tiles(), first + std::max<int64_t>(1, kStagingBytes / of.tile_source()));
+    const uint64_t begin = first * of.tile_source(), stop = std::min(of.source_bytes(), end * of.tile_source());
+    return {.job = job, .first = first, .end = end, .begin = of.source_at + begin, .length = stop - begin};
+  }
+
+  // Makes its bytes readable, in `staging` where the file is not in memory.
+  void read(Block& block, std::vector<std::byte>& staging) {
+    if (block.job == jobs_.size()) return;
+    const TensorInfo& tensor = *jobs_[block.job].tensor;
     const auto in_place = file_.view(tensor);
-    const int64_t tiles_a_read = std::max<int64_t>(1, kStagingBytes / tile_source);
+    if (!in_place.empty()) {
+      block.source = in_place.data() + block.begin;
+      return;
+    }
+    staging.resize(std::max<size_t>(staging.size(), block.length));
+    block.source = staging.data();
+    if (auto done = file_.read(tensor, block.begin, std::span(staging).first(block.length)); !done) fail(done.error());
+  }
+
+  // Packs all matrices on the pool; while it packs a block this thread, the only one that may, reads the next.
+  void pack_all() {
+    std::vector<std::byte> staging[2];
     std::atomic<bool> finite{true};
-    for (int64_t first = 0; first < packed.tiles() && result_; first += tiles_a_read) {
-      const int64_t last = std::min(packed.tiles(), first + tiles_a_read);
-      const uint64_t begin = source_at + first * tile_source, length = std::min(source_end, source_at + last * tile_source) - begin;
-      const std::byte* source = in_place.empty() ? staging_.data() : in_place.data() + begin;
-      if (in_place.empty()) {
-        staging_.resize(std::max<size_t>(staging_.size(), length));
-        source = staging_.data();
-        if (auto done = file_.read(tensor, begin, std::span(staging_).first(length)); !done) {
-          fail(done.error());
-          return;
-        }
-      }
-      pool_->run(static_cast<int>(last - first), [&](int index) {
-        const int64_t row = (first + index) * packed.tile_rows;
-        const int rows = static_cast<int>(std::min<int64_t>(packed.tile_rows, packed.rows - row));
-        if (!pack_tile(tensor.dtype, source + index * tile_source, packed.width, rows, packed.tile_rows,
-                       out + (first + index) * packed.tile_bytes)) {
+    Block block = block_from(0, 0);
+    read(block, staging[0]);
+    for (int turn = 0; block.job < jobs_.size() && result_; ++turn) {
+      const Job& job = jobs_[block.job];
+      Block next = block_from(block.job, block.end);
+      const auto pack = [&](int index) {
+        const int64_t tile = block.first + index, row = tile * job.packed.tile_rows;
+        const int rows = static_cast<int>(std::min<int64_t>(job.packed.tile_rows, job.packed.rows - row));
+        if (!pack_tile(job.tensor->dtype, block.source + index * job.tile_source(), job.packed.width, rows, job.packed.tile_rows,
+                       job.out + tile * job.packed.tile_bytes)) {
           finite.store(false, std::memory_order_relaxed);
         }
-      });
-      if (!in_place.empty()) file_.release(tensor, begin, length);  // else a mapped file would take as much memory as the weights
-      report(length);
-    }
-    if (!finite.load()) {
-      fail({ErrorCode::kBadFile, "tensor " + tensor.name + " has a block scale that is not a finite number",
-            "the file is damaged; download it again"});
+      };
+      pool_->run_beside(static_cast<int>(block.end - block.first), pack, [&] { read(next, staging[(turn + 1) % 2]); });
+      // Else a mapped file would take as much memory as the weights.
+      if (!file_.view(*job.tensor).empty()) file_.release(*job.tensor, block.begin, block.length);
+      if (!finite.load()) {
+        fail({ErrorCode::kBadFile, "tensor " + job.tensor->name + " has a block scale that is not a finite number",
+              "the file is damaged; download it again"});
+      }
+      report(block.length);
+      block = next;
     }
   }
 
@@ -292,7 +330,7 @@ class WeightLoader {
   Weights weights_;
   Result<void> result_;
   std::unordered_set<std::string> used_;
-  std::vector<std::byte> staging_;
+  std::vector<Job> jobs_;
   bool held_ = true;   // whether the tensors that come now are of the range
   uint64_t done_ = 0;  // bytes of the file
   WeightSize size_;    // stored: so far

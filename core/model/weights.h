@@ -78,7 +78,7 @@ Result<WeightSize> measure_weights(const GgufFile& file, const Config& config, i
 
 /// Reads and packs every tensor of the range. Reading is done on the calling thread only, packing on the pool. Errors name the tensor:
 /// kNotFound (missing), kBadFile (shape: found and expected; scale not finite), kUnsupported (a tensor this build would ignore),
-/// kOutOfMemory, kAborted. At most 8 MB are held besides the weights.
+/// kOutOfMemory, kAborted. At most 8 MB (or two tiles) are held besides the weights.
 Result<Weights> load_weights(const GgufFile& file, const Config& config, const KernelTable& kernels, ThreadPool& pool,
                              const LoadProgress& progress, const LayerRange& range = {});
 

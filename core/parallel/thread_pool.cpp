@@ -77,13 +77,14 @@ void ThreadPool::wake(std::atomic<uint32_t>& word) {
   if (sleepers_.load() > 0) futex_wake_all(word);
 }
 
-void ThreadPool::run_erased(int tasks, TaskFn fn, const void* context) {
-  if (size() == 1 || tasks <= 1) {
-    for (int task = 0; task < tasks; ++task) fn(context, task);
+void ThreadPool::run_erased(int tasks, const Task& task, const Task& own) {
+  const bool alone = own.fn == nullptr;
+  if (size() == 1 || tasks <= (alone ? 1 : 0)) {
+    if (!alone) own.fn(own.context, 0);
+    for (int i = 0; i < tasks; ++i) task.fn(task.context, i);
     return;
   }
-  fn_ = fn;
-  context_ = context;
+  task_ = task;
   ++job_;
   unfinished_.store(static_cast<uint32_t>(tasks), std::memory_order_relaxed);
   const int threads = size();
@@ -95,6 +96,7 @@ void ThreadPool::run_erased(int tasks, TaskFn fn, const void* context) {
   }
   epoch_.fetch_add(1);
   wake(epoch_);
+  if (!alone) own.fn(own.context, 0);
   work(0);
   for (uint32_t left = unfinished_.load(std::memory_order_acquire); left != 0; left = unfinished_.load(std::memory_order_acquire)) {
     wait_for_change(unfinished_, left);
@@ -110,7 +112,7 @@ void ThreadPool::work(int index) {
     uint64_t ticket = share.ticket.load(std::memory_order_acquire);
     while (static_cast<uint32_t>(ticket) != 0) {
       if (!share.ticket.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
-      fn_(context_, static_cast<int>(share.end - static_cast<uint32_t>(ticket)));
+      task_.fn(task_.context, static_cast<int>(share.end - static_cast<uint32_t>(ticket)));
       ++finished;
       ticket = share.ticket.load(std::memory_order_acquire);
     }

@@ -33,12 +33,22 @@ class ThreadPool {
   /// done. What a task computes must not depend on who runs it. With one thread it is a plain loop.
   template <class Fn>
   void run(int tasks, const Fn& fn) {
-    run_erased(tasks, [](const void* context, int task) { (*static_cast<const Fn*>(context))(task); }, &fn);
+    run_erased(tasks, {[](const void* context, int task) { (*static_cast<const Fn*>(context))(task); }, &fn}, {});
+  }
+
+  /// The same, and own() once on the calling thread, before it takes tasks: what only that thread may do, beside the others' work.
+  template <class Fn, class Own>
+  void run_beside(int tasks, const Fn& fn, const Own& own) {
+    run_erased(tasks, {[](const void* context, int task) { (*static_cast<const Fn*>(context))(task); }, &fn},
+               {[](const void* context, int) { (*static_cast<const Own*>(context))(); }, &own});
   }
 
  private:
-  using TaskFn = void (*)(const void* context, int task);
-  void run_erased(int tasks, TaskFn fn, const void* context);
+  struct Task {
+    void (*fn)(const void* context, int task) = nullptr;
+    const void* context = nullptr;
+  };
+  void run_erased(int tasks, const Task& task, const Task& own);
   void work(int index);
   void worker_loop(int index);
   void wait_for_change(std::atomic<uint32_t>& word, uint32_t value);
@@ -62,8 +72,7 @@ class ThreadPool {
   std::unique_ptr<Share[]> shares_;  ///< [team()]
 
   // The current job, and the ends of the shares. Written while nobody holds a task of it, read only by holders of a task.
-  TaskFn fn_ = nullptr;
-  const void* context_ = nullptr;
+  Task task_;
   uint32_t job_ = 0;
 
   alignas(64) std::atomic<uint32_t> unfinished_{0};  ///< tasks of this job that are not done; run() waits for 0

@@ -24,6 +24,30 @@ TEST_CASE("each task runs once for any number of threads and tasks") {
   }
 }
 
+TEST_CASE("what the caller does itself is done once, on its own thread, while others work") {
+  for (int threads : {1, 2, 3}) {
+    ThreadPool pool(threads);
+    for (int tasks : {0, 1, 2, 100}) {
+      CAPTURE(tasks);
+      int own = 0;
+      std::atomic<int> runs{0};
+      pool.run_beside(
+          tasks, [&](int) { runs.fetch_add(1); },
+          [&, caller = std::this_thread::get_id()] { own += std::this_thread::get_id() == caller; });
+      CHECK(own == 1);
+      CHECK(runs.load() == tasks);
+    }
+  }
+  ThreadPool pool(2);
+  std::atomic<bool> done{false};
+  pool.run_beside(
+      1, [&](int) { done.store(true); },
+      [&] {
+        while (!done.load()) std::this_thread::yield();  // ends only if somebody else does the task
+      });
+  CHECK(done.load());
+}
+
 TEST_CASE("results of one run are visible to the next, over many short runs") {
   ThreadPool pool(3);
   std::vector<int> values(17, 0);
