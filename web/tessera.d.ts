@@ -112,13 +112,15 @@ export interface EstimateOptions {
   wasmUrl?: string | URL;
 }
 
-/** Sizes in bytes; null where nobody says. The first seven are those of `tessera estimate --json`. */
+/** Sizes in bytes; null where nobody says. The first eight are those of `tessera estimate --json`. */
 export interface ModelEstimate {
   /** Weights as they lie in memory, once loaded. */
   weights_bytes: number;
   /** Keys and values of a full context. */
   kv_bytes: number;
   workspace_bytes: number;
+  /** Vocabulary, program, stacks of threads and what loading holds at a time. */
+  other_bytes: number;
   total_bytes: number;
   /** Whether it fits one memory of 4 GiB, with 64 MB for all else. */
   fits_wasm32: boolean;

@@ -92,7 +92,7 @@ int estimate_model(const ModelOptions& options) {
   print("model      " + (e.name.empty() ? e.architecture : e.name) + ", " + e.quantization + ": " + size.data() + "\nfile       " +
         human_bytes(e.tensor_bytes) + " of weights, context of " + std::to_string(e.context_size) + " tokens\n");
   print("weights    " + human_bytes(e.weights_bytes) + "\nkv cache   " + human_bytes(e.kv_bytes) + "\nworkspace  " +
-        human_bytes(e.workspace_bytes) + "\ntotal      " + human_bytes(e.total_bytes()) +
+        human_bytes(e.workspace_bytes) + "\nthe rest   " + human_bytes(e.other_bytes) + "\ntotal      " + human_bytes(e.total_bytes()) +
         (e.parts == 1  ? ", fits a browser tab\n"
          : e.parts > 1 ? ", fits a browser tab in " + std::to_string(e.parts) + " parts\n"
                        : ", does not fit a browser tab\n"));
@@ -175,7 +175,7 @@ void add_estimate(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("estimate", "Say how much memory a model will take, from its first bytes");
   command->footer(
       "-m may be a part of a file, from its beginning to the end of its tensor directory. --json prints {\"weights_bytes\", \"kv_bytes\", "
-      "\"workspace_bytes\", \"total_bytes\", \"fits_wasm32\", \"parts\", "
+      "\"workspace_bytes\", \"other_bytes\", \"total_bytes\", \"fits_wasm32\", \"parts\", "
       "\"unsupported\"}.");
   add_model_file(*command, *options);
   add_json(*command, *options);

@@ -136,6 +136,7 @@ Result<std::unique_ptr<Engine>> Engine::load(std::vector<std::shared_ptr<const B
       return usable.error();
     }
   }
+  file->forget_arrays();
   std::unique_ptr<Engine> engine(new Engine);
   engine->pool_ = std::make_unique<ThreadPool>(threads.value());
   engine->loaded_kernels_ = kernels.value();

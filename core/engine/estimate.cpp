@@ -6,11 +6,20 @@
 #include "core/kernels/kernels.h"
 #include "core/model/kv_cache.h"
 #include "core/model/workspace.h"
+#include "core/text/tokenizer.h"
 #include "nlohmann/json.hpp"
 
 namespace tessera {
 
 namespace {
+
+/// What all but model, session and vocabulary takes, whatever the model (docs/performance.md). In a tab there are also the two blocks that
+/// loading reads, since no file is mapped there.
+#if defined(__EMSCRIPTEN__)
+constexpr uint64_t kProgramBytes = 9'500'000;
+#else
+constexpr uint64_t kProgramBytes = 6'300'000;
+#endif
 
 /// An error that only means "not by this build" becomes a reason; any other is returned.
 Result<Estimate> refused(Estimate estimate, const Error& error) {
@@ -58,6 +67,7 @@ Result<Estimate> estimate(std::vector<std::shared_ptr<const ByteSource>> parts, 
   found.context_size = context.value();
   found.trained_context = config.value().trained_context;
   found.kv_bytes = KvCache::bytes(config.value(), context.value(), found.kv_type);
+  found.other_bytes = Tokenizer::bytes(file.value()) + kProgramBytes;
   found.workspace_bytes = Workspace::bytes(config.value(), find_kernels("")->code_bytes);
   if (const Result<void> fits = KvCache::check(config.value(), found.kv_type); !fits) {
     found.unsupported.push_back(fits.error().message);
@@ -74,8 +84,13 @@ Result<Estimate> estimate(std::vector<std::shared_ptr<const ByteSource>> parts, 
 }
 
 nlohmann::ordered_json estimate_json(const Estimate& estimate) {
-  return {{"weights_bytes", estimate.weights_bytes}, {"kv_bytes", estimate.kv_bytes},         {"workspace_bytes", estimate.workspace_bytes},
-          {"total_bytes", estimate.total_bytes()},   {"fits_wasm32", estimate.fits_wasm32()}, {"parts", estimate.parts},
+  return {{"weights_bytes", estimate.weights_bytes},
+          {"kv_bytes", estimate.kv_bytes},
+          {"workspace_bytes", estimate.workspace_bytes},
+          {"other_bytes", estimate.other_bytes},
+          {"total_bytes", estimate.total_bytes()},
+          {"fits_wasm32", estimate.fits_wasm32()},
+          {"parts", estimate.parts},
           {"unsupported", estimate.unsupported}};
 }
 

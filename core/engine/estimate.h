@@ -14,8 +14,7 @@
 
 namespace tessera {
 
-/// What a model is and the bytes of an engine and one session, as EngineInfo will say them after loading. The vocabulary is not among the
-/// bytes (3 MB for SmolLM2, 13 MB for Gemma 3); with it they are what the allocator hands out (tests/core/engine/estimate_peak_test.cpp).
+/// What a model is and the bytes of an engine and one session, as EngineInfo will say them after loading, and of all else.
 struct Estimate {
   std::string name;           ///< general.name, or ""
   std::string architecture;   ///< general.architecture
@@ -28,12 +27,13 @@ struct Estimate {
   uint64_t weights_bytes = 0;  ///< packed for the best kernels of this machine
   uint64_t kv_bytes = 0;
   uint64_t workspace_bytes = 0;
+  uint64_t other_bytes = 0;              ///< vocabulary, program, stacks of threads, what loading holds at a time
   int parts = 0;                         ///< memories that hold it (plan_parts); 0: kMostParts are too few
   std::vector<std::string> unsupported;  ///< why this build will refuse the model; empty if it runs it. What cannot be said then is 0.
 
   double bits_per_weight() const { return parameters == 0 ? 0 : 8.0 * static_cast<double>(tensor_bytes) / static_cast<double>(parameters); }
-  uint64_t total_bytes() const { return weights_bytes + kv_bytes + workspace_bytes; }
-  bool fits_wasm32() const { return total_bytes() <= kWasm32Bytes; }  ///< in one memory
+  uint64_t total_bytes() const { return weights_bytes + kv_bytes + workspace_bytes + other_bytes; }
+  bool fits_wasm32() const { return total_bytes() - other_bytes <= kWasm32Bytes; }  ///< in one memory
 };
 
 /// `parts`: a GGUF or the parts of a split one, or as much of the beginning of each as metadata and tensor directory take. `context_size`
@@ -42,7 +42,7 @@ struct Estimate {
 Result<Estimate> estimate(std::vector<std::shared_ptr<const ByteSource>> parts, int context_size, std::optional<KvType> kv_type,
                           uint64_t most_bytes = kWasm32Bytes);
 
-/// {"weights_bytes","kv_bytes","workspace_bytes","total_bytes","fits_wasm32","parts","unsupported":[…]}
+/// {"weights_bytes","kv_bytes","workspace_bytes","other_bytes","total_bytes","fits_wasm32","parts","unsupported":[…]}
 nlohmann::ordered_json estimate_json(const Estimate& estimate);
 
 }  // namespace tessera

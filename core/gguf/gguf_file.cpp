@@ -117,6 +117,16 @@ const MetadataValue* GgufFile::find(std::string_view key) const {
   return found == metadata_index_.end() ? nullptr : &metadata_[found->second].second;
 }
 
+void GgufFile::forget_arrays() {
+  std::erase_if(metadata_, [](const auto& entry) {
+    const MetadataValue& value = entry.second;
+    return std::holds_alternative<std::vector<int64_t>>(value) || std::holds_alternative<std::vector<double>>(value) ||
+           std::holds_alternative<std::vector<std::string>>(value);
+  });
+  metadata_index_.clear();
+  for (size_t i = 0; i < metadata_.size(); ++i) metadata_index_.emplace(metadata_[i].first, i);
+}
+
 Result<uint64_t> GgufFile::get_uint(std::string_view key) const {
   const MetadataValue* value = find(key);
   if (value == nullptr) return missing(key);

@@ -37,7 +37,7 @@ struct TensorInfo {
   uint64_t rows() const { return elements() / shape[0]; }  ///< product of all dimensions but the first
 };
 
-/// A parsed GGUF. Immutable after open; safe to share between threads.
+/// A parsed GGUF. Immutable after open, but for forget_arrays(); safe to share between threads.
 class GgufFile {
  public:
   /// Parses one file. Errors: kBadFile (wrong magic, version, counts, strings, alignment, overlapping or out-of-file
@@ -65,6 +65,9 @@ class GgufFile {
 
   /// The raw value, or nullptr when the key is absent.
   const MetadataValue* find(std::string_view key) const;
+
+  /// Gives back the memory of metadata that are arrays (vocabularies, for the most part); they are absent from now on.
+  void forget_arrays();
 
   // Typed look-ups: kNotFound when absent, kBadFile when the stored type or sign does not fit; messages name the key.
   Result<uint64_t> get_uint(std::string_view key) const;

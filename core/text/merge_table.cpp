@@ -11,10 +11,11 @@ namespace {
 /// Ranks are kept as floats in the merge queue: exact below this.
 constexpr size_t kMostMerges = 1 << 24;
 
+constexpr std::string_view kKey = "tokenizer.ggml.merges";
+
 }  // namespace
 
 Result<MergeTable> MergeTable::read(const GgufFile& file, const Vocab& vocab) {
-  constexpr std::string_view kKey = "tokenizer.ggml.merges";
   Result<const std::vector<std::string>*> found = file.get_strings(kKey);
   if (!found) return found.error();
   const std::vector<std::string>& lines = **found;
@@ -42,7 +43,14 @@ Result<MergeTable> MergeTable::read(const GgufFile& file, const Vocab& vocab) {
   return merges;
 }
 
-MergeTable::MergeTable(size_t merges) : entries_(std::bit_ceil(merges + merges / 3 + 1)) {}
+size_t MergeTable::slots(size_t merges) { return std::bit_ceil(merges + merges / 3 + 1); }
+
+MergeTable::MergeTable(size_t merges) : entries_(slots(merges)) {}
+
+uint64_t MergeTable::bytes(const GgufFile& file) {
+  Result<const std::vector<std::string>*> lines = file.get_strings(kKey);
+  return lines ? slots((*lines)->size()) * sizeof(Entry) : 0;
+}
 
 /// The slot of the pair, or the free one where it belongs.
 size_t MergeTable::slot_of(int32_t left, int32_t right) const {

@@ -18,6 +18,8 @@ class MergeTable {
   /// Reads `tokenizer.ggml.merges`. Symbols are token ids; one that only occurs on the way to a token gets a number behind
   /// the vocabulary.
   static Result<MergeTable> read(const GgufFile& file, const Vocab& vocab);
+  /// What it will take in memory; 0 for a file without merges.
+  static uint64_t bytes(const GgufFile& file);
   std::optional<MergeResult> find(int32_t left, int32_t right) const;
 
  private:
@@ -27,6 +29,7 @@ class MergeTable {
     int32_t rank = 0;
     int32_t result = 0;
   };
+  static size_t slots(size_t merges);
   explicit MergeTable(size_t merges);
   /// Of several merges of one pair the first, which has the best rank, counts.
   void insert(int32_t left, int32_t right, int32_t rank, int32_t result);

@@ -10,6 +10,7 @@
 
 #include "core/base/result.h"
 #include "core/gguf/gguf_file.h"
+#include "core/text/merge_table.h"
 #include "core/text/special_tokens.h"
 #include "core/text/vocab.h"
 
@@ -30,6 +31,9 @@ class Tokenizer {
 
   /// Reads `tokenizer.ggml.*`. kNotFound / kBadFile name the key; kUnsupported names the unknown model or pre-tokeniser.
   static Result<std::unique_ptr<Tokenizer>> from_gguf(const GgufFile& file);
+
+  /// What from_gguf will take in memory, from the header alone: the tables of tokens and merges, which are nearly all of it.
+  static uint64_t bytes(const GgufFile& file) { return Vocab::bytes(file) + MergeTable::bytes(file); }
 
   virtual std::vector<int32_t> encode(std::string_view text, EncodeOptions options) const = 0;
 

@@ -89,6 +89,18 @@ Result<Vocab> Vocab::from_gguf(const GgufFile& file) {
   return vocab;
 }
 
+uint64_t Vocab::bytes(const GgufFile& file) {
+  Result<const std::vector<std::string>*> pieces = file.get_strings("tokenizer.ggml.tokens");
+  if (!pieces) return 0;
+  const size_t count = (*pieces)->size(), within = std::string().capacity();  // a short text lies in the string itself
+  uint64_t bytes = count * (sizeof(std::string) + sizeof(TokenKind)) + slots(count) * sizeof(int32_t);
+  if (file.find("tokenizer.ggml.scores")) bytes += count * sizeof(float);
+  for (const std::string& piece : **pieces) bytes += piece.size() > within ? piece.size() + 1 : 0;
+  return bytes;
+}
+
+size_t Vocab::slots(size_t pieces) { return std::bit_ceil(2 * pieces); }
+
 Result<void> Vocab::read_kinds(const GgufFile& file) {
   constexpr std::string_view kKey = "tokenizer.ggml.token_type";
   kinds_.assign(pieces_.size(), TokenKind::kNormal);
@@ -150,7 +162,7 @@ size_t Vocab::slot_of(std::string_view piece) const {
 }
 
 void Vocab::index_pieces() {
-  slots_.assign(std::bit_ceil(2 * pieces_.size()), -1);
+  slots_.assign(slots(pieces_.size()), -1);
   for (size_t i = 0; i < pieces_.size(); ++i) slots_[slot_of(pieces_[i])] = static_cast<int32_t>(i);
 }
 

@@ -20,6 +20,8 @@ class Vocab {
  public:
   /// Reads the `tokenizer.ggml.*` arrays and role ids. kNotFound / kBadFile name the key, what it held and what was expected.
   static Result<Vocab> from_gguf(const GgufFile& file);
+  /// What it will take in memory; 0 for a file without a vocabulary.
+  static uint64_t bytes(const GgufFile& file);
 
   int32_t size() const { return static_cast<int32_t>(pieces_.size()); }
   bool contains(int32_t id) const { return id >= 0 && id < size(); }
@@ -44,6 +46,7 @@ class Vocab {
   bool is_end_of_generation(int32_t id) const;
 
  private:
+  static size_t slots(size_t pieces);
   size_t slot_of(std::string_view piece) const;
   void index_pieces();
   Result<void> read_kinds(const GgufFile& file);

@@ -101,23 +101,31 @@ test('exports hold every message', () => {
 
 test('what a model needs is a sum that a reader can check', () => {
   const estimate = /** @type {any} */ ({
-    ...{ parameters: 7e9, weights_bytes: 3.9375e9, kv_bytes: 5e8, workspace_bytes: 2e7, total_bytes: 4.4575e9 },
+    ...{
+      parameters: 7e9,
+      weights_bytes: 3.9375e9,
+      kv_bytes: 5e8,
+      workspace_bytes: 2e7,
+      other_bytes: 1e7,
+      total_bytes: 4.4675e9,
+    },
     ...{ contextSize: 4096, unsupported: [], fits: false, parts: 2 },
     device: { memoryLimit: 2 ** 32, deviceMemory: 4 * 2 ** 30 },
   });
-  assert.equal(headline(estimate), 'Needs 4.46 GB of memory; this device offers 4.29 GB: it is too large.');
+  assert.equal(headline(estimate), 'Needs 4.47 GB of memory; this device offers 4.29 GB: it is too large.');
   assert.deepEqual(sumOf(estimate), [
     ['Weights', '7.0 billion × 4.5 bits = 3.94 GB'],
     ['Conversation', '4,096 tokens: 500 MB'],
     ['Computing', '20 MB'],
-    ['In all', '4.46 GB'],
+    ['Vocabulary and program', '10 MB'],
+    ['In all', '4.47 GB'],
     ['Laid out', 'in 2 parts of up to 4.29 GB'],
     ['This device', '4.29 GB of 4.29 GB or more for a tab'],
   ]);
   const roomy = { ...estimate, fits: true, device: { memoryLimit: 2 ** 32, deviceMemory: 8 * 2 ** 30 } };
-  assert.equal(headline(roomy), 'Needs 4.46 GB of memory; this device offers 8.59 GB.');
+  assert.equal(headline(roomy), 'Needs 4.47 GB of memory; this device offers 8.59 GB.');
   const small = { ...estimate, fits: true, parts: 1, device: { memoryLimit: 2 ** 32, deviceMemory: null } };
-  assert.equal(headline(small), 'Needs 4.46 GB of memory; this device offers 4.29 GB.');
+  assert.equal(headline(small), 'Needs 4.47 GB of memory; this device offers 4.29 GB.');
   assert.equal(sumOf(small).at(-1)?.[1], '4.29 GB for a tab');
   assert.match(
     headline({ ...estimate, unsupported: ['tensor x has type IQ1_S'] }),

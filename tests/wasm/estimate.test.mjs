@@ -81,9 +81,9 @@ describe('Tessera.estimate', { skip: skipReason({ variant: 'simd128', files: [ti
   test('says what the command line says, what the model is and what this device offers', async () => {
     const found = await at('/tiny.gguf', { contextSize: 100, kvType: 'f16' });
     assert.deepEqual(common(found), common(native(tinyModel, '-c', '100', '--kv', 'f16')));
-    const { weights_bytes, kv_bytes, workspace_bytes } = found;
-    assert.equal(found.total_bytes, weights_bytes + kv_bytes + workspace_bytes);
-    assert.ok(weights_bytes > 0 && kv_bytes > 0 && workspace_bytes > 0);
+    const { weights_bytes, kv_bytes, workspace_bytes, other_bytes } = found;
+    assert.equal(found.total_bytes, weights_bytes + kv_bytes + workspace_bytes + other_bytes);
+    assert.ok(weights_bytes > 0 && kv_bytes > 0 && workspace_bytes > 0 && other_bytes > 0);
     const { architecture, contextSize, kvType, fileBytes, fits } = found;
     const size = readFileSync(tinyModel).length;
     assert.deepEqual(

@@ -29,6 +29,7 @@
  * @property {number} weights_bytes
  * @property {number} kv_bytes
  * @property {number} workspace_bytes
+ * @property {number} other_bytes vocabulary, program, loading
  * @property {number} total_bytes
  * @property {boolean} fits_wasm32
  * @property {number} parts memories that hold it; 0: too many

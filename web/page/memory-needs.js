@@ -27,7 +27,7 @@ function keptEstimates() {
 export async function estimateOf(url, bytes, signal) {
   const key = (/** @type {number | null} */ size) => `${url}#${size}`;
   const known = keptEstimates()[key(bytes)];
-  if (known && 'parts' in known) return known; // what older versions kept says less
+  if (known && 'other_bytes' in known) return known; // what older versions kept says less
   const estimate = await Tessera.estimate(url, { signal });
   const kept = { ...keptEstimates(), [key(bytes || estimate.fileBytes)]: estimate };
   localStorage.setItem(kKept, JSON.stringify(kept));
@@ -55,6 +55,7 @@ export function sumOf(estimate) {
     ['Weights', `${formatCount(parameters)} × ${bitsOf(estimate)} bits = ${formatBytes(weights)}`],
     ['Conversation', `${contextSize.toLocaleString('en')} tokens: ${formatBytes(estimate.kv_bytes)}`],
     ['Computing', formatBytes(estimate.workspace_bytes)],
+    ['Vocabulary and program', formatBytes(estimate.other_bytes)],
     ['In all', formatBytes(estimate.total_bytes)],
     ...(parts > 1
       ? /** @type {[string, string][]} */ ([
