@@ -181,5 +181,12 @@ testInBrowsers('a worker that hashes', async ({ browser, root, name }, t) => {
     const lost = works || name === 'firefox' ? [0] : [1, 2];
     const asked = server.requests.filter((path) => path.startsWith(`/${works}/shard`)).length;
     assert(lost.includes(asked - shards.length), `${works}: ${asked} requests for ${shards.length} shards`);
+    const plain = `/${works}.gguf`;
+    server.files.set(plain, file);
+    server.etags.set(plain, '"1"');
+    const whole = { url: server.url + plain, network: { ...network, chunkBytes: shard, chunksPerRequest: 1 } };
+    assert.deepEqual((await visitWithHasher(page, whole, works)).hashes, [sha256(file)]);
+    const more = server.requests.filter((path) => path === plain).length - shards.length;
+    assert.equal(more, Math.min(1, lost[0]), `${works}: ${more} requests more than chunks of a plain file`);
   }
 });

@@ -48,11 +48,6 @@ export class ArrivingChunk {
     return this.bytes === chunkSize(this.#source, this.index);
   }
 
-  /** The bytes that are in memory: all of a chunk's first block while nothing follows it. */
-  get front() {
-    return this.#block.subarray(0, Math.min(this.bytes, this.#block.length));
-  }
-
   /** Takes what is on the disk: it is read and hashed as if it came once more. */
   async resume() {
     const { cut, bytes: block } = blocksOf(this.#source);
@@ -74,7 +69,7 @@ export class ArrivingChunk {
   async take(piece) {
     const block = blocksOf(this.#source).bytes;
     const size = chunkSize(this.#source, this.index);
-    if (this.bytes === 0) this.#takeMemory(Math.min(block, size));
+    if (this.#block.length === 0) this.#takeMemory(Math.min(block, size));
     const filled = this.bytes % block;
     const unwritten = this.bytes - this.#written;
     const count = Math.min(kWriteBytes - unwritten, block - filled, size - this.bytes, piece.length);
@@ -118,22 +113,34 @@ export class ArrivingChunk {
   async #endPiece(filled) {
     const { cut, bytes } = blocksOf(this.#source);
     const piece = this.#block.subarray(filled - (this.bytes - this.#written), filled);
-    if (cut && (filled === bytes || this.whole)) this.#hash.add(this.#block.subarray(0, filled));
+    const { hasher } = this.#ports;
+    const hashed = cut && (filled === bytes || this.whole);
+    const elsewhere = hashed && hasher?.ready ? hasher : null;
+    if (hashed && !elsewhere) this.#hash.add(this.#block.subarray(0, filled));
     this.#written = this.bytes;
     await (await this.#writer).write(piece);
+    if (elsewhere) this.#hash.addHash(this.#hashElsewhere(elsewhere, filled));
   }
 
   /** @returns {Promise<string>} the SHA-256 of a chunk that is not cut and lies in the block */
   async #hashWhole() {
     const { hasher } = this.#ports;
-    if (!hasher?.ready) return sha256(this.#block.subarray(0, this.bytes));
+    return hasher?.ready ? this.#hashElsewhere(hasher, this.bytes) : sha256(this.#block.subarray(0, this.bytes));
+  }
+
+  /**
+   * The block goes away with its memory; what comes next is laid in other memory and need not wait.
+   * @param {import('./hasher.js').Hasher} hasher
+   * @param {number} bytes of the block
+   */
+  async #hashElsewhere(hasher, bytes) {
     const memory = this.#block;
     this.#block = new Uint8Array(0);
-    const hashed = await hasher.sha256(memory, this.bytes);
+    const hashed = await hasher.sha256(memory, bytes);
     if (!hashed) {
       throw new Transient(new TesseraError('internal', `${this.#source.path}: no hash`), 0); // comes once more
     }
-    this.#block = hashed.memory;
+    this.#ports.spare.push(hashed.memory);
     return hashed.hash;
   }
 

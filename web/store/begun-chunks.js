@@ -3,6 +3,8 @@
  * the other half begins, so a longer file has its first half right. Its name says which chunk of which version of the source it is
  * of: KEY.INDEX.VERSION.
  */
+import { chunkSize } from './records.js';
+
 /** @typedef {import('./records.js').Source} Source */
 /** @typedef {{source: Source, index: number}} Place */
 
@@ -49,7 +51,8 @@ export class BegunChunks {
   async createWriter(source, index, resume) {
     const name = nameOf(source, index);
     this.#names.delete(name);
-    const writer = await this.#backend.createWriter(`${this.#id}/${name}`, { mark: source.chunkBytes >> 1, resume });
+    const mark = Math.min(source.chunkBytes >> 1, chunkSize(source, index));
+    const writer = await this.#backend.createWriter(`${this.#id}/${name}`, { mark, resume });
     const leave = async () => {
       this.#names.add(name);
       await writer.leave();

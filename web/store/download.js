@@ -8,7 +8,7 @@ import { Hasher, hashesHere } from './hasher.js';
 import { kParallel, missingChunks, missingOf, runs } from './missing-chunks.js';
 import { kStallMs, stopped } from './network.js';
 import { checkLoadable, checkSpace, isQuotaError, quotaError } from './quota.js';
-import { blocksOf, chunkCount, chunkSize } from './records.js';
+import { chunkCount, chunkSize } from './records.js';
 import { mismatch, Span } from './span.js';
 
 /** @typedef {import('./records.js').Source} Source */
@@ -39,7 +39,7 @@ export async function downloadModel(record, options) {
   const { folder, begun, progress } = options;
   const chunks = missingChunks(record, folder);
   await begun.find(chunks);
-  const context = { ...options, suspects: new Set(), spare: [], hasher: await makeHasher(chunks, options) };
+  const context = { ...options, suspects: new Set(), spare: [], hasher: await makeHasher(options) };
   const missing = chunks.reduce((sum, { source, index }) => sum + chunkSize(source, index), 0);
   progress.add(record.sources.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0) - missing);
   try {
@@ -63,13 +63,9 @@ export async function downloadModel(record, options) {
   progress.report();
 }
 
-/**
- * Only chunks that are not cut into blocks are worth it.
- * @param {{source: Source, index: number}[]} chunks
- * @param {Pick<DownloadContext, 'startHasher' | 'network'>} options
- */
-async function makeHasher(chunks, { startHasher, network }) {
-  if (!startHasher || chunks.every(({ source }) => blocksOf(source).cut) || !(await hashesHere())) return null;
+/** @param {Pick<DownloadContext, 'startHasher' | 'network'>} options */
+async function makeHasher({ startHasher, network }) {
+  if (!startHasher || !(await hashesHere())) return null;
   return new Hasher(startHasher(), network.stallMs ?? kStallMs);
 }
 

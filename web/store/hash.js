@@ -25,6 +25,12 @@ export class ChunkHash {
     this.#blocks.push(sha256(block));
   }
 
+  /** @param {Promise<string>} hash of the next block, from elsewhere */
+  addHash(hash) {
+    this.#blocks.push(hash);
+    hash.catch(() => {}); // heard of in finish, if the chunk gets there
+  }
+
   /**
    * @param {boolean} cut whether the chunk is hashed in blocks
    * @returns {Promise<string>} 64 lower-case hex digits

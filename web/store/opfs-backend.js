@@ -141,7 +141,7 @@ async function openWriter(directory, name, { mark = Infinity, resume = false } =
   const access = await file.createSyncAccessHandle();
   // That it is longer proves that the bytes before the mark were flushed. So it stays longer, until these bytes are written again.
   const resumed = resume && access.getSize() > mark ? mark : 0;
-  if (resumed === 0) access.truncate(0);
+  if (resumed === 0) askForRoom(access, mark);
   let size = resumed;
   const abort = async () => {
     access.close();
@@ -165,7 +165,7 @@ async function openWriter(directory, name, { mark = Infinity, resume = false } =
       }
     },
     async commit(final = name) {
-      if (resumed > 0) access.truncate(size);
+      if (access.getSize() > size) access.truncate(size);
       access.flush();
       access.close();
       await file.move(directory, final);
@@ -176,6 +176,17 @@ async function openWriter(directory, name, { mark = Infinity, resume = false } =
       else await abort();
     },
   };
+}
+
+/** As long as the mark at once: Chromium asks another process for room, a millisecond each time, when a file grows to 1, 2, 4 … MB.
+ * @param {FileSystemSyncAccessHandle} access @param {number} mark
+ */
+function askForRoom(access, mark) {
+  try {
+    access.truncate(mark === Infinity ? 0 : mark);
+  } catch {
+    access.truncate(0); // whether there is room for what comes is found out when it does
+  }
 }
 
 /**
@@ -205,9 +216,7 @@ function handleReader(access) {
         target.set(piece, done);
       }
     },
-    close() {
-      access.close();
-    },
+    close: () => access.close(),
   };
 }
 

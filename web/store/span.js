@@ -20,6 +20,12 @@ export class Span {
   /** That is arriving, or will be next. @type {ArrivingChunk | null} */
   #chunk = null;
   #damaged = 0;
+  /** The chunk that is whole is hashed and stored. @type {Promise<void> | null} */
+  #finishing = null;
+  /** Of that chunk. @type {{index: number, error: unknown} | null} */
+  #failure = null;
+  /** The first bytes of the source, as far as they came. */
+  #front = '';
   /** Offset in the source of the next byte to come. */
   position;
 
@@ -64,14 +70,19 @@ export class Span {
   /** @param {Uint8Array} piece the bytes that follow */
   async take(piece) {
     const source = this.#source;
+    if (this.position < kMagic.length) {
+      const seen = this.position === 0 ? '' : this.#front;
+      this.#front = seen + String.fromCharCode(...piece.subarray(0, kMagic.length - this.position));
+      this.#checkMagic(this.#front);
+    }
     for (let done = 0; done < piece.length;) {
+      if (this.#failure) await this.#settle();
       if (this.position === this.end) throw this.#damage('size_mismatch', source.path, `${this.end} bytes`, 'more');
       const chunk = await this.#chunkHere();
       const count = await chunk.take(piece.subarray(done));
       done += count;
       this.position += count;
       this.#ports.progress.add(count);
-      if (this.position - count < kMagic.length) this.#checkMagic(chunk.front);
       if (chunk.whole) await this.#finishChunk(chunk);
     }
   }
@@ -83,7 +94,8 @@ export class Span {
       source.bytes = this.position;
       if (this.#chunk && this.#chunk.bytes > 0) await this.#finishChunk(this.#chunk);
     }
-    if (this.end === 0) this.#checkMagic(new Uint8Array(0));
+    if (this.end === 0) this.#checkMagic('');
+    await this.#settle();
     if (this.position !== this.end) {
       throw new Transient(mismatch('size_mismatch', source.path, `${this.end} bytes`, `${this.position}`));
     }
@@ -111,6 +123,7 @@ export class Span {
     const chunk = this.#chunk;
     this.#chunk = null;
     await chunk?.end(how);
+    await this.#finishing;
   }
 
   /** @returns {Promise<ArrivingChunk>} the one that the next byte belongs to */
@@ -119,36 +132,58 @@ export class Span {
     const chunk = this.#chunk;
     if (chunk?.index === index && chunk.bytes === this.position - index * this.#source.chunkBytes) return chunk;
     await this.close('abort');
+    await this.#settle();
     this.#chunk = new ArrivingChunk(this.#source, index, this.#ports);
     return this.#chunk;
   }
 
-  /** @param {ArrivingChunk} chunk that is whole */
+  /**
+   * What comes next need not wait until this one is hashed and its file is in place.
+   * @param {ArrivingChunk} chunk that is whole
+   */
   async #finishChunk(chunk) {
-    const source = this.#source;
+    await this.#settle();
     const { index } = chunk;
-    const expected = expectedHash(source, index);
-    let found = '';
+    this.#chunk = this.position < Number(this.end) ? new ArrivingChunk(this.#source, index + 1, this.#ports) : null;
+    this.#finishing = this.#finish(chunk).then(
+      () => {},
+      (error) => void (this.#failure = { index, error }),
+    );
+  }
+
+  /** @param {ArrivingChunk} chunk */
+  async #finish(chunk) {
+    const { path } = this.#source;
+    const expected = expectedHash(this.#source, chunk.index);
     try {
-      found = await chunk.finish();
-      if (expected !== null && found !== expected) throw this.#damage('hash_mismatch', source.path, expected, found);
+      const found = await chunk.finish();
+      if (expected !== null && found !== expected) throw this.#damage('hash_mismatch', path, expected, found);
+      await chunk.commit(found);
+      this.#damaged = 0;
     } catch (error) {
-      await this.close('abort');
-      this.rewind(index * source.chunkBytes);
+      await chunk.end('abort');
       throw error;
     }
-    this.#damaged = 0;
-    this.#chunk = this.position < Number(this.end) ? new ArrivingChunk(source, index + 1, this.#ports) : null;
-    await chunk.commit(found);
+  }
+
+  /** Waits for the chunk before the one that arrives. If that one failed, it and all behind it are to come again. */
+  async #settle() {
+    await this.#finishing;
+    this.#finishing = null;
+    if (!this.#failure) return;
+    const { index, error } = this.#failure;
+    this.#failure = null;
+    await this.close('abort');
+    this.rewind(index * this.#source.chunkBytes);
+    throw error;
   }
 
   /**
    * A web page that answers in place of a model is found out before it is stored.
-   * @param {Uint8Array} front the first bytes of the source, as far as there are some
+   * @param {string} seen the first bytes of the source, as far as there are some
    */
-  #checkMagic(front) {
+  #checkMagic(seen) {
     if (this.#source.sha256 !== null) return;
-    const seen = String.fromCharCode(...front.subarray(0, kMagic.length));
     if (seen !== '' && kMagic.startsWith(seen)) return;
     const message = `${this.#source.path}: expected a file that begins with '${kMagic}', found ${JSON.stringify(seen)}`;
     throw new TesseraError('not_gguf', message, 'The address must name the GGUF file itself, not a page about it.');
