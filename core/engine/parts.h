@@ -15,6 +15,9 @@
 
 namespace tessera {
 
+class GgufFile;  // core/gguf
+struct Config;   // core/model
+
 /// Memories that one model may take.
 inline constexpr int kMostParts = 8;
 
@@ -31,9 +34,6 @@ struct PartSize {
 
   uint64_t bytes() const { return weight_bytes + kv_bytes + workspace_bytes; }
 };
-
-class GgufFile;  // core/gguf
-struct Config;   // core/model
 
 /// The size of the layers in `range`, packed for the best kernels of this machine. Errors of measure_weights.
 Result<PartSize> measure_part(const GgufFile& file, const Config& config, int context_size, KvType kv_type, const LayerRange& range);

@@ -9,14 +9,19 @@ import { TesseraError } from '../base/errors.js';
 /** Calls into one instance of the module, whose answers are {"value": …} or {"error": {code, message, hint}}. */
 export class WasmBorder {
   #memory;
+  #lessMemory;
   /** The JavaScript error underneath a native one; the module may keep readers for later calls. @type {unknown} */
   #cause;
   /** The error that ended the module, if one did. @type {TesseraError | undefined} */
   dead;
 
-  /** @param {WebAssembly.Memory} memory */
-  constructor(memory) {
+  /**
+   * @param {WebAssembly.Memory} memory
+   * @param {string} lessMemory what to do when the module has run out of it
+   */
+  constructor(memory, lessMemory) {
     this.#memory = memory;
+    this.#lessMemory = lessMemory;
   }
 
   /** Linear memory in use, bytes. */
@@ -60,7 +65,7 @@ export class WasmBorder {
     try {
       answer = run(readers, sink);
     } catch (error) {
-      this.dead = trapError(error);
+      this.dead = trapError(error, this.#lessMemory);
       throw this.dead;
     }
     const { value, error } = JSON.parse(answer || '{}');
@@ -70,12 +75,14 @@ export class WasmBorder {
   }
 }
 
-/** @param {unknown} error */
-function trapError(error) {
+/**
+ * @param {unknown} error
+ * @param {string} lessMemory
+ */
+function trapError(error, lessMemory) {
   const message = error instanceof Error ? error.message : String(error);
   if (/out of memory|OOM|bad_alloc|operator new/i.test(message)) {
-    const hint = 'Load the model again with a smaller contextSize.';
-    return new TesseraError('out_of_memory', 'The engine ran out of memory.', hint, error);
+    return new TesseraError('out_of_memory', 'The engine ran out of memory.', lessMemory, error);
   }
   const hint = 'Load the model again; if this repeats, please report it.';
   return new TesseraError('internal', `The engine stopped: ${message}`, hint, error);

@@ -25,7 +25,7 @@ export class WasmQuantizer {
    */
   constructor(native, memory) {
     this.#native = native;
-    this.#border = new WasmBorder(memory);
+    this.#border = new WasmBorder(memory, 'Close other tabs and programs and try again, with one thread.');
   }
 
   /**

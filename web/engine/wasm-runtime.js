@@ -78,7 +78,7 @@ export class WasmRuntime {
   constructor(native, granted) {
     this.#native = native;
     this.#granted = granted;
-    this.#border = new WasmBorder(granted.memory);
+    this.#border = new WasmBorder(granted.memory, 'Load the model again with a smaller contextSize.');
   }
 
   /**

@@ -50,19 +50,21 @@ export function headline(estimate) {
 /** The sum, line by line: what it is for and how much. @param {ModelEstimate} estimate @returns {[string, string][]} */
 export function sumOf(estimate) {
   const { parameters, weights_bytes: weights, contextSize, parts, device } = estimate;
+  const room = offered(estimate);
   const all = device.deviceMemory === null ? '' : ` of ${formatBytes(device.deviceMemory)} or more`;
+  const here = room === device.deviceMemory ? `${formatBytes(room)} or more` : `${formatBytes(room)}${all} for a tab`;
   return [
     ['Weights', `${formatCount(parameters)} × ${bitsOf(estimate)} bits = ${formatBytes(weights)}`],
     ['Conversation', `${contextSize.toLocaleString('en')} tokens: ${formatBytes(estimate.kv_bytes)}`],
     ['Computing', formatBytes(estimate.workspace_bytes)],
-    ['Vocabulary and program', formatBytes(estimate.other_bytes)],
+    ['Program', formatBytes(estimate.other_bytes)],
     ['In all', formatBytes(estimate.total_bytes)],
     ...(parts > 1
       ? /** @type {[string, string][]} */ ([
           ['Laid out', `in ${parts} parts of up to ${formatBytes(device.memoryLimit)}`],
         ])
       : []),
-    ['This device', `${formatBytes(offered(estimate))}${all} for a tab`],
+    ['This device', here],
   ];
 }
 
