@@ -1,14 +1,23 @@
 // Each variant that this node can run, through the same client and worker host as in a browser: the same bits as the command line,
 // answers in OpenAI's shape, and one clear error for everything that goes wrong.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { after, before, describe, test } from 'node:test';
 import { TesseraError } from '../../web/base/errors.js';
 import { WasmRuntime } from '../../web/engine/wasm-runtime.js';
 import { openFile } from './model-file.mjs';
-import { cli, formatsModel, importVariant, loadFile, realModel, skipReason, tinyModel, variants } from './support.mjs';
+import {
+  cli,
+  formatsModel,
+  importVariant,
+  loadFile,
+  realModel,
+  runCli,
+  skipReason,
+  tinyModel,
+  variants,
+} from './support.mjs';
 
 /** Kernel tables of each module. @type {Record<string, string[]>} */
 const tables = { simd128: ['wasm_simd128'], relaxed: ['wasm_relaxed', 'wasm_relaxed_i32'] };
@@ -23,7 +32,7 @@ const text = 'Hello, wörld! 你好 🎈';
  * @param {string[]} options
  */
 function native(model, command, ...options) {
-  return JSON.parse(execFileSync(cli, [command, '-m', model, '-t', '2', '--json', ...options], { encoding: 'utf8' }));
+  return runCli(command, '-m', model, '-t', '2', ...options);
 }
 
 /**

@@ -1,24 +1,23 @@
 // Tessera.estimate through the page's client, the worker's host and the built module, over real servers: the numbers of the command line,
 // from few bytes, and one clear error for everything that goes wrong.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { TesseraError } from '../../web/base/errors.js';
 import { FaultyServer } from '../web/faulty-server.mjs';
-import { cli, estimateOf, formatsModel, realModel, skipReason, tinyModel } from './support.mjs';
+import { cli, estimateOf, formatsModel, realModel, runCli, skipReason, tinyModel } from './support.mjs';
 
 /**
  * @param {string} file
  * @param {string[]} options
  */
 function native(file, ...options) {
-  return JSON.parse(execFileSync(cli, ['estimate', '-m', file, '--json', ...options], { encoding: 'utf8' }));
+  return runCli('estimate', '-m', file, ...options);
 }
 
 /**
- * The six fields that the command line prints, too. The packed weights of its kernels may be a little larger than the module's.
+ * The fields that the command line prints, too. The packed weights of its kernels may be a little larger than the module's.
  * @param {Record<string, any>} found
  */
 const common = ({ kv_bytes, workspace_bytes, fits_wasm32, parts, unsupported }) => ({

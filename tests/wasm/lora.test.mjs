@@ -1,9 +1,8 @@
 // LoRA adapters in each variant that this node can run: the bits of `tessera --lora`, and the base's again once they are taken off.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { pathToFileURL } from 'node:url';
 import { after, before, describe, test } from 'node:test';
-import { cli, inRepository, loadFile, skipReason, tinyModel, variants } from './support.mjs';
+import { cli, inRepository, loadFile, runCli, skipReason, tinyModel, variants } from './support.mjs';
 
 const base = inRepository('tests/golden/architectures/llama.gguf');
 const adapter = inRepository('tests/golden/architectures/llama.lora.gguf');
@@ -12,17 +11,8 @@ const ids = Array.from({ length: 40 }, (_, index) => (index * 37 + 5) % 96);
 
 /** The hash of `tessera logits`. @param {string[]} lora arguments of --lora */
 function nativeHash(...lora) {
-  const options = [
-    '-m',
-    base,
-    '-t',
-    '2',
-    '--json',
-    '--tokens',
-    ids.join(','),
-    ...lora.flatMap((text) => ['--lora', text]),
-  ];
-  return JSON.parse(execFileSync(cli, ['logits', ...options], { encoding: 'utf8' })).hash;
+  const options = ['-m', base, '-t', '2', '--tokens', ids.join(','), ...lora.flatMap((text) => ['--lora', text])];
+  return runCli('logits', ...options).hash;
 }
 
 for (const variant of variants) {

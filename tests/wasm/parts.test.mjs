@@ -1,19 +1,25 @@
 // Models in parts: where one memory is too small their layers lie in several, and nothing else changes. The real model with a long context
 // takes more than the 512 MiB that this node is made to grant.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { loadInParts } from '../../web/engine/parts.js';
 import { createMemory } from '../../web/engine/wasm-memory.js';
 import { WasmRuntime } from '../../web/engine/wasm-runtime.js';
 import { openFile } from './model-file.mjs';
-import { cli, importVariant, inRepository, loadFile, realModel, skipReason, tinyModel, variants } from './support.mjs';
+import {
+  cli,
+  importVariant,
+  inRepository,
+  loadFile,
+  realModel,
+  runCli,
+  skipReason,
+  tinyModel,
+  variants,
+} from './support.mjs';
 
 const kGranted = 512 * 2 ** 20;
 const long = { contextSize: 8192, kvType: 'f32' };
-
-/** @param {string[]} args @returns {Record<string, any>} */
-const native = (...args) => JSON.parse(execFileSync(cli, [...args, '--json'], { encoding: 'utf8' }));
 
 for (const variant of variants) {
   const skip = skipReason({ variant, files: [realModel, cli] });
@@ -30,17 +36,17 @@ for (const variant of variants) {
         const { parts, memory } = engine.info;
         assert.equal(parts, 2);
         assert.ok(memory.heap <= memory.weights + memory.kv + parts * 64 * 2 ** 20, `${memory.heap} bytes`);
-        const whole = native('estimate', '-m', realModel, '-c', '8192', '--kv', 'f32');
+        const whole = runCli('estimate', '-m', realModel, '-c', '8192', '--kv', 'f32');
         assert.equal(memory.kv, whole.kv_bytes);
         assert.deepEqual([...loaded].sort(), loaded);
         assert.equal(loaded.at(-1), 1);
 
         const ids = await engine.tokenize('The capital of France is Paris, and the capital of Spain is Madrid.');
-        const same = native('logits', '-m', realModel, '--kv', 'f32', '--tokens', ids.join(','));
+        const same = runCli('logits', '-m', realModel, '--kv', 'f32', '--tokens', ids.join(','));
         assert.equal((await engine.logits(ids)).hash, same.hash);
         const answer = await engine.chat.completions.create({ messages, temperature: 0, max_tokens: 24 });
         const run = ['run', '-m', realModel, '--kv', 'f32', '-p', messages[0].content, '--temp', '0', '-n', '24'];
-        assert.deepEqual(answer.tokens, native(...run).tokens);
+        assert.deepEqual(answer.tokens, runCli(...run).tokens);
         await engine.dispose();
       });
     }

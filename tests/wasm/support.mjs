@@ -1,5 +1,6 @@
 // Owns what the tests of the WebAssembly modules share: where things are, what this node can run, and engines in node workers.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
@@ -28,6 +29,9 @@ export const cli = process.env.TESSERA_CLI ?? inRepository('build/native/tessera
 
 /** @type {('relaxed' | 'simd128')[]} */
 export const variants = ['simd128', 'relaxed'];
+
+/** What the command line answers. @param {string[]} args @returns {Record<string, any>} */
+export const runCli = (...args) => JSON.parse(execFileSync(cli, [...args, '--json'], { encoding: 'utf8' }));
 
 /**
  * Why a test cannot run here, or false.

@@ -18,36 +18,42 @@ import { TesseraError } from '../base/errors.js';
  * @returns {Promise<Record<string, any>>} the core's EngineInfo, with the sums over all parts and their number
  */
 export async function loadInParts(runtime, startAnother, { files, options, onProgress, signal }) {
+  /** @type {unknown} */
+  let tooLarge;
   try {
     return { ...runtime.load(files, options, onProgress), parts: 1 };
   } catch (error) {
     if (TesseraError.from(error).code !== 'out_of_memory' || runtime.dead) throw error;
+    tooLarge = error;
   }
   const plan = runtime.plan(files, options);
+  if (plan.length === 1) throw tooLarge; // it fits, but the browser had no memory for it
   const total = plan.reduce((sum, { read_bytes }) => sum + read_bytes, 0);
-  let [read, weights, kv, ms] = [0, 0, 0, 0];
+  const sums = { weight_bytes: 0, kv_bytes: 0, load_ms: 0 };
+  let read = 0;
   /** @type {WasmRuntime | undefined} */
   let before;
-  /** @type {WasmRuntime | undefined} */
-  let next;
+  const loadPart = (/** @type {WasmRuntime} */ into, /** @type {import('./wasm-runtime.js').Part} */ part) => {
+    const core = into.load(files, { ...options, ...part }, (done) => onProgress(read + done, total), before);
+    read += part.read_bytes;
+    for (const key of /** @type {(keyof typeof sums)[]} */ (Object.keys(sums))) sums[key] += core[key];
+    return core;
+  };
   try {
-    for (const part of plan) {
+    for (const part of plan.slice(0, -1)) {
       signal.throwIfAborted();
-      const last = part === plan[plan.length - 1];
-      next = last ? runtime : await startAnother();
-      const own = read;
-      const core = next.load(files, { ...options, ...part }, (done) => onProgress(own + done, total), before);
-      read += part.read_bytes;
-      weights += core.weight_bytes;
-      kv += core.kv_bytes;
-      ms += core.load_ms;
-      if (last) return { ...core, weight_bytes: weights, kv_bytes: kv, load_ms: ms, parts: plan.length };
-      before = next;
+      const next = await startAnother();
+      try {
+        loadPart(next, part);
+      } finally {
+        before = next; // with those before it
+      }
     }
+    signal.throwIfAborted();
+    const core = loadPart(runtime, plan[plan.length - 1]);
+    return { ...core, ...sums, parts: plan.length };
   } catch (error) {
     before?.dispose();
-    if (next !== runtime && next !== before) next?.dispose();
     throw error;
   }
-  throw new TesseraError('internal', 'A model was cut into no parts.');
 }

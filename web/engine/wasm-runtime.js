@@ -107,15 +107,14 @@ export class WasmRuntime {
    * @param {SyncReader[]} files
    * @param {LoadOptions & Partial<Part>} options with a Part: only its layers
    * @param {(done: number, total: number) => void} onProgress
-   * @param {WasmRuntime} [before] has the layers before those
+   * @param {WasmRuntime} [before] has the layers before those; from now on it goes with this one, also if this fails
    * @returns {Record<string, any>} the core's EngineInfo
    */
   load(files, options, onProgress, before) {
     const upstream = before ? upstreamOf(before.#native, before.#granted.memory, this.#granted.memory) : null;
     const json = this.#optionsJson(options);
-    const info = this.#border.call((readers) => this.#native.load(readers(files), json, upstream, onProgress));
     this.#before = before;
-    return info;
+    return this.#border.call((readers) => this.#native.load(readers(files), json, upstream, onProgress));
   }
 
   /** @param {object} options */
@@ -214,8 +213,7 @@ export class WasmRuntime {
 
   /** Frees the model and ends its threads. */
   dispose() {
-    for (const each of this.#chain()) {
-      if (!this.dead) each.#native.delete();
-    }
+    if (this.dead) return;
+    for (const each of this.#chain()) each.#native.delete();
   }
 }

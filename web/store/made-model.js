@@ -52,7 +52,10 @@ export async function storeMade({ name, bytes }, produce, environment = {}) {
 async function fill(place, source, produce) {
   const span = new Span(source, 0, null, { ...place, hasher: null, progress: { add() {} }, spare: [] });
   try {
-    await produce((piece) => span.take(piece));
+    await produce(async (piece) => {
+      await span.take(piece);
+      await span.settle(); // what was written is kept: nothing comes meanwhile, as it does from a network
+    });
     await span.ended();
   } finally {
     await span.close();

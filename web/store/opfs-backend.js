@@ -178,10 +178,8 @@ async function openWriter(directory, name, { mark = Infinity, resume = false } =
   };
 }
 
-/** As long as the mark at once: Chromium asks another process for room, a millisecond each time, when a file grows to 1, 2, 4 … MB.
- * @param {FileSystemSyncAccessHandle} access @param {number} mark
- */
-function askForRoom(access, mark) {
+/** As long as the mark at once: Chromium asks another process for room, a millisecond each time, when a file grows to 1, 2, 4 … MB. */
+function askForRoom(/** @type {FileSystemSyncAccessHandle} */ access, /** @type {number} */ mark) {
   try {
     access.truncate(mark === Infinity ? 0 : mark);
   } catch {

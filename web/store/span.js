@@ -76,7 +76,7 @@ export class Span {
       this.#checkMagic(this.#front);
     }
     for (let done = 0; done < piece.length;) {
-      if (this.#failure) await this.#settle();
+      if (this.#failure) await this.settle();
       if (this.position === this.end) throw this.#damage('size_mismatch', source.path, `${this.end} bytes`, 'more');
       const chunk = await this.#chunkHere();
       const count = await chunk.take(piece.subarray(done));
@@ -95,7 +95,7 @@ export class Span {
       if (this.#chunk && this.#chunk.bytes > 0) await this.#finishChunk(this.#chunk);
     }
     if (this.end === 0) this.#checkMagic('');
-    await this.#settle();
+    await this.settle();
     if (this.position !== this.end) {
       throw new Transient(mismatch('size_mismatch', source.path, `${this.end} bytes`, `${this.position}`));
     }
@@ -132,7 +132,7 @@ export class Span {
     const chunk = this.#chunk;
     if (chunk?.index === index && chunk.bytes === this.position - index * this.#source.chunkBytes) return chunk;
     await this.close('abort');
-    await this.#settle();
+    await this.settle();
     this.#chunk = new ArrivingChunk(this.#source, index, this.#ports);
     return this.#chunk;
   }
@@ -142,7 +142,7 @@ export class Span {
    * @param {ArrivingChunk} chunk that is whole
    */
   async #finishChunk(chunk) {
-    await this.#settle();
+    await this.settle();
     const { index } = chunk;
     this.#chunk = this.position < Number(this.end) ? new ArrivingChunk(this.#source, index + 1, this.#ports) : null;
     this.#finishing = this.#finish(chunk).then(
@@ -167,7 +167,7 @@ export class Span {
   }
 
   /** Waits for the chunk before the one that arrives. If that one failed, it and all behind it are to come again. */
-  async #settle() {
+  async settle() {
     await this.#finishing;
     this.#finishing = null;
     if (!this.#failure) return;
