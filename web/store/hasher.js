@@ -10,24 +10,17 @@ import { afterSilence } from './network.js';
 /** @typedef {{port: MessagePort, end: () => void}} HashWorker port: to a worker that calls serveHashes; end: it is not needed any more */
 /** @typedef {{hash: string, memory: Uint8Array<ArrayBuffer>}} Hashed memory: what was sent to be hashed */
 
-/** Takes some milliseconds: clocks of browsers are coarse. */
-const kTrialBytes = 4 << 20;
-/** Of the time until the hash is there, spent in the call: 99 % in Chromium, 45 % in Firefox, which copies in it. */
-const kCallPart = 0.75;
-/** On a busy machine one call may take long by accident; to be wrong about Firefox would cost far more than about Chromium. */
-const kTrials = 3;
-
-/** @returns {Promise<boolean>} whether this browser hashes on the thread that asks */
+/** @returns {Promise<boolean>} whether this browser hashes on the thread that asks: the hash is there before a message sent earlier */
 export async function hashesHere() {
-  const bytes = new Uint8Array(kTrialBytes);
-  for (let i = 0; i < kTrials; ++i) {
-    const start = performance.now();
-    const hashed = sha256(bytes);
-    const called = performance.now();
-    await hashed;
-    if (called - start < kCallPart * (performance.now() - start)) return false;
-  }
-  return true;
+  const { port1, port2 } = new MessageChannel();
+  const elsewhere = new Promise((resolve) => {
+    port1.onmessage = () => resolve(false);
+  });
+  port2.postMessage(null);
+  const here = sha256(new Uint8Array(1)).then(() => true);
+  const first = await Promise.race([here, elsewhere]);
+  port1.close();
+  return first;
 }
 
 export class Hasher {
