@@ -152,7 +152,11 @@ test('a new build is taken up whole, at a visit after it was found', kOptions, a
   await page.goto(`${site.url}site/`);
   assert.match(await page.title(), /^Tessera/, 'the page of the old build, while it is in charge');
   await page.waitForFunction(async () => (await navigator.serviceWorker.getRegistration())?.waiting);
+  const other = await page.browser().newPage();
+  await other.goto(`${site.url}site/models.json`);
   await page.goto(`${site.url}site/`);
+  assert.match(await page.title(), /^Tessera/, 'two pages of different builds share no worker');
+  await other.close(); // as a page before this one, that is still going
   await page.waitForFunction(() => document.title === 'New');
   const caches = await page.evaluate(async () => (await globalThis.caches.keys()).length);
   assert.equal(caches, 1, 'the old shell is gone');

@@ -11,6 +11,9 @@ const kHeaders = {
   'Cross-Origin-Resource-Policy': 'same-origin',
 };
 
+const kLooks = 50;
+const kBetweenLooksMs = 100;
+
 /** The worker's own global, as far as it is used. @type {any} */
 const worker = globalThis;
 const site = worker.registration.scope;
@@ -38,6 +41,18 @@ async function activate() {
   await worker.clients.claim();
 }
 
+/**
+ * Two pages of different builds must not share one worker, so a new one waits until only the page that asks is left. The page that was in its
+ * tab before may be counted for a moment after it has gone.
+ */
+async function takeOver() {
+  for (let looks = 0; looks < kLooks; ++looks) {
+    const pages = await worker.clients.matchAll({ type: 'window', includeUncontrolled: true });
+    if (pages.length === 1) return worker.skipWaiting();
+    await new Promise((resolve) => setTimeout(resolve, kBetweenLooksMs));
+  }
+}
+
 /** @param {Response} response */
 function isolated(response) {
   const headers = new Headers(response.headers);
@@ -58,10 +73,8 @@ async function answer(request, path) {
 
 worker.addEventListener('install', (/** @type {any} */ event) => event.waitUntil(install()));
 worker.addEventListener('activate', (/** @type {any} */ event) => event.waitUntil(activate()));
-worker.addEventListener('message', async (/** @type {any} */ event) => {
-  // Two pages of different builds must not share one worker, so a new one waits until only the page that asks is left.
-  const pages = await worker.clients.matchAll({ type: 'window', includeUncontrolled: true });
-  if (event.data === 'activate' && pages.length === 1) await worker.skipWaiting();
+worker.addEventListener('message', (/** @type {any} */ event) => {
+  if (event.data === 'activate') event.waitUntil(takeOver());
 });
 worker.addEventListener('fetch', (/** @type {any} */ event) => {
   const { method, url } = event.request;

@@ -19,14 +19,13 @@ export async function startShell(mayReload) {
       : 'The page was opened without https, so the browser does not let it make up for that.';
     return;
   }
+  if (navigator.serviceWorker.controller) followBuild(mayReload);
   try {
     const registration = await navigator.serviceWorker.register(new URL('sw.js', document.baseURI), {
       updateViaCache: 'none',
     });
     if (registration.waiting && mayReload()) {
       registration.waiting.postMessage('activate');
-      await controllerChange();
-      if (mayReload()) location.reload();
     } else if (!crossOriginIsolated) {
       await isolate(mayReload);
     }
@@ -34,6 +33,13 @@ export async function startShell(mayReload) {
   } catch (error) {
     reason = `The service worker that could make up for that did not start (${error}).`;
   }
+}
+
+/** The files that this page has not loaded yet would now be those of another build. @param {() => boolean} mayReload */
+function followBuild(mayReload) {
+  navigator.serviceWorker.addEventListener('controllerchange', () => {
+    if (mayReload()) location.reload();
+  });
 }
 
 /** Once a tab: what did not help the first time would reload for ever. @param {() => boolean} mayReload */
