@@ -11,6 +11,9 @@ namespace {
 /// Ranks are kept as floats in the merge queue: exact below this.
 constexpr size_t kMostMerges = 1 << 24;
 
+/// For each slot of the table, a power of two: at most a fifth of the pairs that are in no merge is looked up in vain.
+constexpr size_t kPresentBits = 4;
+
 constexpr std::string_view kKey = "tokenizer.ggml.merges";
 
 }  // namespace
@@ -45,30 +48,41 @@ Result<MergeTable> MergeTable::read(const GgufFile& file, const Vocab& vocab) {
 
 size_t MergeTable::slots(size_t merges) { return std::bit_ceil(merges + merges / 3 + 1); }
 
-MergeTable::MergeTable(size_t merges) : entries_(slots(merges)) {}
+MergeTable::MergeTable(size_t merges)
+    : entries_(slots(merges)),
+      present_(entries_.size() * kPresentBits),
+      present_shift_(64 - std::countr_zero(static_cast<uint64_t>(present_.size()))) {}
 
 uint64_t MergeTable::bytes(const GgufFile& file) {
   Result<const std::vector<std::string>*> lines = file.get_strings(kKey);
-  return lines ? slots((*lines)->size()) * sizeof(Entry) : 0;
+  return lines ? slots((*lines)->size()) * (8 * sizeof(Entry) + kPresentBits) / 8 : 0;
+}
+
+uint64_t MergeTable::hash(int32_t left, int32_t right) {
+  const uint64_t key = static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+  return key * 0x9e3779b97f4a7c15ull;  // Fibonacci hashing
 }
 
 /// The slot of the pair, or the free one where it belongs.
-size_t MergeTable::slot_of(int32_t left, int32_t right) const {
-  const uint64_t key = static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+size_t MergeTable::slot_of(uint64_t hash, int32_t left, int32_t right) const {
   const size_t mask = entries_.size() - 1;
-  size_t slot = static_cast<size_t>((key * 0x9e3779b97f4a7c15ull) >> 32) & mask;  // Fibonacci hashing
+  size_t slot = static_cast<size_t>(hash >> 32) & mask;
   while (entries_[slot].left >= 0 && (entries_[slot].left != left || entries_[slot].right != right)) slot = (slot + 1) & mask;
   return slot;
 }
 
 void MergeTable::insert(int32_t left, int32_t right, int32_t rank, int32_t result) {
-  Entry& entry = entries_[slot_of(left, right)];
+  const uint64_t hashed = hash(left, right);
+  Entry& entry = entries_[slot_of(hashed, left, right)];
   if (entry.left < 0) entry = {left, right, rank, result};
+  present_[static_cast<size_t>(hashed >> present_shift_)] = true;
 }
 
 std::optional<MergeResult> MergeTable::find(int32_t left, int32_t right) const {
   if (left < 0 || right < 0) return std::nullopt;
-  const Entry& entry = entries_[slot_of(left, right)];
+  const uint64_t hashed = hash(left, right);
+  if (!present_[static_cast<size_t>(hashed >> present_shift_)]) return std::nullopt;
+  const Entry& entry = entries_[slot_of(hashed, left, right)];
   if (entry.left < 0) return std::nullopt;
   return MergeResult{-static_cast<float>(entry.rank), entry.result};
 }
