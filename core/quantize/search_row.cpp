@@ -168,15 +168,25 @@ void search(const float* x, const float* w, BlockIQ4_XS& block) {
   for (int g = 0; g < 8; ++g) pack_nibbles(codes + 32 * g, block.qs + 16 * g);
 }
 
-/// Without an importance matrix: in between an equal weight and one that grows with the weight itself, as large weights tend to meet
-/// large activations.
-/// `equal_share` is the part of the former; two bits a weight are so few that the large weights need most of the care.
-constexpr float kEqualShare = 1.0f, kEqualShareQ2K = 0.2f;
-void default_importance(const float* x, int count, float equal_share, float* w) {
+/// What a weight counts without an importance matrix: an equal share, and a part that grows with the weight itself, as large weights tend
+/// to meet large activations. In a group: equal_share * (root mean square)^power + |x|^power.
+struct OwnImportance {
+  float equal_share;
+  int power;  // 1 or 2
+};
+constexpr OwnImportance kMagnitude{1.0f, 1};
+/// Two bits a weight are so few that the large weights need most of the care.
+constexpr OwnImportance kMagnitudeQ2K{0.2f, 1};
+/// The codebook's levels are far apart at its ends, where the large weights lie: with kMagnitude texts known by heart suffered
+/// (docs/quantize.md).
+constexpr OwnImportance kSquares{0.6f, 2};
+
+void own_importance(const float* x, int count, const OwnImportance& own, float* w) {
   float squares = 0.0f;
   for (int i = 0; i < count; ++i) squares += x[i] * x[i];
-  const float typical = std::sqrt(squares / static_cast<float>(count));
-  for (int i = 0; i < count; ++i) w[i] = equal_share * typical + std::fabs(x[i]);
+  const float mean = squares / static_cast<float>(count);
+  const float equal = own.equal_share * (own.power == 2 ? mean : std::sqrt(mean));
+  for (int i = 0; i < count; ++i) w[i] = equal + (own.power == 2 ? x[i] * x[i] : std::fabs(x[i]));
 }
 
 /// What is known of a row's columns [width]; either may be nullptr, and `emphasis` is ignored where there is an importance.
@@ -186,14 +196,14 @@ struct ColumnWeights {
 };
 
 template <class Block, int weights>
-void each_block(const float* in, uint64_t width, const ColumnWeights& columns, std::byte* out, float equal_share = kEqualShare) {
+void each_block(const float* in, uint64_t width, const ColumnWeights& columns, std::byte* out, const OwnImportance& own = kMagnitude) {
   alignas(16) float w[weights];
   for (uint64_t i = 0; i < width / weights; ++i) {
     const float* x = in + i * weights;
     if (columns.importance != nullptr) {
       std::memcpy(w, columns.importance + i * weights, sizeof(w));
     } else {
-      default_importance(x, weights, equal_share, w);
+      own_importance(x, weights, own, w);
       if (columns.emphasis != nullptr) {
         for (int k = 0; k < weights; ++k) w[k] *= columns.emphasis[i * weights + static_cast<uint64_t>(k)];
       }
@@ -211,13 +221,13 @@ void search_blocks(DType dtype, const float* in, uint64_t width, const ColumnWei
     case DType::kQ5_0: each_block<BlockQ5_0, 32>(in, width, columns, out); return;
     case DType::kQ5_1: each_block<BlockQ5_1, 32>(in, width, columns, out); return;
     case DType::kQ8_0: each_block<BlockQ8_0, 32>(in, width, columns, out); return;
-    case DType::kQ2_K: each_block<BlockQ2_K, 256>(in, width, columns, out, kEqualShareQ2K); return;
+    case DType::kQ2_K: each_block<BlockQ2_K, 256>(in, width, columns, out, kMagnitudeQ2K); return;
     case DType::kQ3_K: each_block<BlockQ3_K, 256>(in, width, columns, out); return;
     case DType::kQ4_K: each_block<BlockQ4_K, 256>(in, width, columns, out); return;
     case DType::kQ5_K: each_block<BlockQ5_K, 256>(in, width, columns, out); return;
     case DType::kQ6_K: each_block<BlockQ6_K, 256>(in, width, columns, out); return;
-    case DType::kIQ4_NL: each_block<BlockIQ4_NL, 32>(in, width, columns, out); return;
-    case DType::kIQ4_XS: each_block<BlockIQ4_XS, 256>(in, width, columns, out); return;
+    case DType::kIQ4_NL: each_block<BlockIQ4_NL, 32>(in, width, columns, out, kSquares); return;
+    case DType::kIQ4_XS: each_block<BlockIQ4_XS, 256>(in, width, columns, out, kSquares); return;
     default: quantize_row(dtype, in, width, out); return;
   }
 }
