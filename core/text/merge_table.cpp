@@ -11,7 +11,7 @@ namespace {
 /// Ranks are kept as floats in the merge queue: exact below this.
 constexpr size_t kMostMerges = 1 << 24;
 
-/// For each slot of the table, a power of two: at most a fifth of the pairs that are in no merge is looked up in vain.
+/// Bits of present_ for each slot of the table, a power of two. At most a fifth of the pairs that are in no merge is looked up in vain.
 constexpr size_t kPresentBits = 4;
 
 constexpr std::string_view kKey = "tokenizer.ggml.merges";
@@ -55,7 +55,9 @@ MergeTable::MergeTable(size_t merges)
 
 uint64_t MergeTable::bytes(const GgufFile& file) {
   Result<const std::vector<std::string>*> lines = file.get_strings(kKey);
-  return lines ? slots((*lines)->size()) * (8 * sizeof(Entry) + kPresentBits) / 8 : 0;
+  if (!lines) return 0;
+  const uint64_t entries = slots((*lines)->size());
+  return entries * sizeof(Entry) + entries * kPresentBits / 8;
 }
 
 uint64_t MergeTable::hash(int32_t left, int32_t right) {
