@@ -34,6 +34,24 @@ for (const scheme of ['light', 'dark']) {
   });
 }
 
+test('what a model needs is said later, and moves nothing', { skip: skipReason(), timeout: 120_000 }, async (t) => {
+  const { page } = await openSite(t);
+  await page.waitForSelector('.model-needs');
+  for (const width of [390, 800, 1280]) {
+    await page.setViewport({ width, height: 844 });
+    const [said, before] = await page.evaluate(() => {
+      const top = () => document.querySelector('.other-models')?.getBoundingClientRect().top;
+      const said = top();
+      const needs = [...document.querySelectorAll('[data-needs]')].map((place) => ({ place, view: place.firstChild }));
+      for (const { place } of needs) place.replaceChildren();
+      const before = top();
+      for (const { place, view } of needs) place.append(/** @type {Node} */ (view));
+      return [said, before];
+    });
+    assert(said !== undefined && Math.abs(said - Number(before)) < 1, `${width} wide: from ${before} to ${said}`);
+  }
+});
+
 test('settings and keyboard', { skip: skipReason(), timeout: 240_000 }, async (t) => {
   const { page } = await openSite(t);
   await startModel(page);
