@@ -24,6 +24,8 @@ const kHeaders = {
 
 const kShardBytes = 16e6; // no divisor of the piece: no two shards are equal
 
+const kBlockBytes = 512 << 10; // as `tessera split` has them
+
 const sha256 = (/** @type {string | Buffer} */ bytes) => createHash('sha256').update(bytes).digest('hex');
 
 /**
@@ -46,7 +48,10 @@ function makeManifest(size) {
   for (let offset = 0; offset < size; offset += kShardBytes) {
     const bytes = Math.min(kShardBytes, size - offset);
     const all = Buffer.concat([...bytesOf(offset, offset + bytes)]);
-    shards.push({ path: `shard-${offset}`, offset, bytes, sha256: sha256(all) });
+    const hash = sha256(all);
+    let blocks = hash;
+    for (let at = 0; at < bytes; at += kBlockBytes) blocks += sha256(all.subarray(at, at + kBlockBytes));
+    shards.push({ path: `shard-${offset}`, offset, bytes, sha256: hash, sha256_blocks: sha256(blocks) });
   }
   const about = { name: 'made up', architecture: 'llama', quantization: 'Q4_1', license: '', chat_template: false };
   const file = { name: 'model.gguf', bytes: size, sha256: '0'.repeat(64) };
@@ -138,14 +143,14 @@ try {
   await page.goto(server.url);
   const measure = (/** @type {object} */ message) =>
     page.evaluate(async (content) => {
-      const [running, hashing] = [1, 2].map(() => new Worker('/worker.js', { type: 'module' }));
+      const [running, helping] = [1, 2].map(() => new Worker('/worker.js', { type: 'module' }));
       const { port1, port2 } = new MessageChannel();
-      hashing.postMessage({ task: 'hash', port: port1 }, [port1]);
+      helping.postMessage({ task: 'lane', port: port1 }, [port1]);
       const answer = await new Promise((resolve) => {
         running.onmessage = ({ data }) => resolve(data);
         running.postMessage({ ...content, port: port2 }, [port2]);
       });
-      for (const worker of [running, hashing]) worker.terminate();
+      for (const worker of [running, helping]) worker.terminate();
       return answer;
     }, message);
   const rates = { plain: /** @type {number[]} */ ([]), store: /** @type {number[]} */ ([]) };

@@ -3,7 +3,7 @@ import { createCacheBackend } from '../../web/store/cache-backend.js';
 import { createOpfsBackend } from '../../web/store/opfs-backend.js';
 import { openModel } from '../../web/store/open-model.js';
 import { startSha256 } from '../../web/store/hash.js';
-import { serveHashes } from '../../web/store/hasher.js';
+import { serveLane } from '../../web/store/lane-worker.js';
 import { TesseraError } from '../../web/base/errors.js';
 import { oldRecords } from '../web/old-records.mjs';
 import { contract } from '../web/store-contract.mjs';
@@ -35,15 +35,15 @@ async function runSuite({ backend: kind, suite }) {
 /**
  * Opens a model and hashes what its readers give, through shared memory where there is some.
  * @param {{url?: string, files?: {name: string, text: string}[], backend?: 'opfs' | 'cache', cache?: boolean, hold?: boolean,
- *   network?: import('../../web/store/network.js').NetworkOptions, port?: MessagePort}} message port: to a worker that hashes
+ *   network?: import('../../web/store/network.js').NetworkOptions, port?: MessagePort}} message port: to a worker that takes half of the download
  */
 async function open({ url = '', files, backend: kind, cache, hold, network = { retries: 0 }, port }) {
   const source = files ? files.map(({ name, text }) => new File([text], name)) : url;
   const backend = kind && ((await kFactories[kind]()) ?? undefined);
-  const startHasher = port && (() => ({ port, end: () => {} }));
+  const startLane = port && (() => ({ port, end: () => {} }));
   const start = performance.now();
   try {
-    const model = await openModel(source, { cache }, { backend, network, startHasher });
+    const model = await openModel(source, { cache }, { backend, network, startLane });
     const milliseconds = performance.now() - start;
     const target = new Uint8Array(typeof SharedArrayBuffer === 'function' ? new SharedArrayBuffer(1 << 20) : 1 << 20);
     const hashes = [];
@@ -71,13 +71,13 @@ async function open({ url = '', files, backend: kind, cache, hold, network = { r
 
 /**
  * Downloads a model into the store and forgets it again.
- * @param {{url: string, port: MessagePort}} message port: to a worker that hashes
+ * @param {{url: string, port: MessagePort}} message port: to a worker that takes half of the download
  */
 async function download({ url, port }) {
   const backend = /** @type {import('../../web/store/contract.js').Backend} */ (await createOpfsBackend());
   const start = performance.now();
   try {
-    await (await openModel(url, {}, { backend, startHasher: () => ({ port, end: () => {} }) })).close();
+    await (await openModel(url, {}, { backend, startLane: () => ({ port, end: () => {} }) })).close();
     return { milliseconds: performance.now() - start };
   } catch (error) {
     return { error: TesseraError.from(error).toPlain() };
@@ -111,6 +111,6 @@ async function plainDownload({ url }) {
 const tasks = { suite: runSuite, download, plain: plainDownload };
 
 self.onmessage = async ({ data }) => {
-  if (data.task === 'hash') serveHashes(data.port);
+  if (data.task === 'lane') serveLane(data.port);
   else self.postMessage(await (tasks[data.task] ?? open)(data));
 };

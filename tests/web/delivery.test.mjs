@@ -6,11 +6,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { TesseraError } from '../../web/base/errors.js';
-import { createMemoryBackend } from '../../web/store/memory-backend.js';
 import { openModel } from '../../web/store/open-model.js';
 import { verify } from '../../web/store/verify-model.js';
 import * as models from '../../web/store/models.js';
 import { FaultyServer } from './faulty-server.mjs';
+import { sharedMemory, startLaneHere } from './lane-here.mjs';
 import { pattern } from './store-contract.mjs';
 
 const kSeed = Number(process.env.SEED ?? 6);
@@ -62,9 +62,10 @@ function makeWorld(run) {
   file.set(new TextEncoder().encode('GGUF'));
   const sharded = next() < 0.4;
   const path = sharded ? `/m${run}/manifest.json` : `/f${run}.gguf`;
-  if (sharded) server.addModel(file, kChunk, `/m${run}`);
+  if (sharded) server.addModel(file, kChunk, `/m${run}`, run % 3 > 0);
   else server.files.set(path, file);
   const world = {
+    twoThreads: run % 2 === 1,
     perRequest: 1 + 2 * pick(2),
     next,
     pick,
@@ -126,7 +127,8 @@ async function visit(world, backend) {
       parallel: kParallel,
     };
     const options = { signal: controller.signal };
-    const model = await openModel(server.url + world.path, options, { backend, network });
+    const startLane = world.twoThreads ? () => startLaneHere(backend) : undefined;
+    const model = await openModel(server.url + world.path, options, { backend, network, startLane });
     const bytes = new Uint8Array(model.parts[0].size);
     model.parts[0].read(bytes, 0);
     await model.close();
@@ -177,7 +179,7 @@ async function overwrite(backend, path, bytes) {
 /** @param {number} run @returns {Promise<'loaded' | 'refused'>} */
 async function play(run) {
   const world = makeWorld(run);
-  const backend = createMemoryBackend();
+  const backend = sharedMemory();
   server.sentBytes = 0;
   for (let visits = 1; ; ++visits) {
     const result = await visit(world, backend);

@@ -4,9 +4,22 @@ import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 
+const kBlockBytes = 512 << 10;
+
 /** @param {Uint8Array} bytes */
 export function sha256(bytes) {
   return createHash('sha256').update(bytes).digest('hex');
+}
+
+/**
+ * @param {string} hash the SHA-256 of all bytes
+ * @param {Uint8Array} bytes
+ * @returns {string} a manifest's sha256_blocks
+ */
+export function inBlocksOf(hash, bytes) {
+  let text = hash;
+  for (let at = 0; at < bytes.length; at += kBlockBytes) text += sha256(bytes.subarray(at, at + kBlockBytes));
+  return sha256(new TextEncoder().encode(text));
 }
 
 /**
@@ -57,16 +70,24 @@ export class FaultyServer {
    * @param {Uint8Array} file
    * @param {number} shardBytes
    * @param {string} [folder]
+   * @param {boolean} [inBlocks] whether the manifest has the shards' hashes in blocks, too, as `tessera split` writes them
    * @returns {any} the manifest, which is served as folder/manifest.json
    */
-  addModel(file, shardBytes, folder = '/m') {
+  addModel(file, shardBytes, folder = '/m', inBlocks = true) {
     const shards = [];
     for (let offset = 0; offset < file.length; offset += shardBytes) {
       const bytes = file.subarray(offset, offset + shardBytes);
       /** @type {string} */
       const path = `shard-${String(shards.length).padStart(3, '0')}.bin`;
       this.files.set(`${folder}/${path}`, bytes);
-      shards.push({ path, offset, bytes: bytes.length, sha256: sha256(bytes) });
+      const hash = sha256(bytes);
+      shards.push({
+        path,
+        offset,
+        bytes: bytes.length,
+        sha256: hash,
+        ...(inBlocks && { sha256_blocks: inBlocksOf(hash, bytes) }),
+      });
     }
     const manifest = {
       format: 'tessera-shards',

@@ -27,6 +27,9 @@ function good() {
 
 test('a good manifest comes back as it was written', () => {
   assert.deepEqual(parseManifest(JSON.stringify(good())), good());
+  const inBlocks = good();
+  inBlocks.shards[1].sha256_blocks = 'c'.repeat(64);
+  assert.deepEqual(parseManifest(JSON.stringify(inBlocks)), inBlocks);
 });
 
 /** @type {[field: string, damage: (manifest: any) => void][]} */
@@ -58,6 +61,7 @@ const damages = [
   ['shards[1].bytes', (m) => (m.shards[1].bytes = 0)],
   ['shards[0].bytes', (m) => (m.shards[0].bytes = '10')],
   ['shards[1].sha256', (m) => (m.shards[1].sha256 = kHash.slice(1))],
+  ['shards[1].sha256_blocks', (m) => (m.shards[1].sha256_blocks = '')],
   ['shards[1].sha256', (m) => delete m.shards[1].sha256],
   ['chat_template', (m) => (m.chat_template = 'yes')],
 ];

@@ -47,17 +47,20 @@ function open(path, options = {}) {
   return openModel(server.url + path, { onProgress, ...options }, { backend, network: kNetwork });
 }
 
-/** @param {import('../../web/store/open-model.js').OpenedModel} model */
-async function checkBytes(model) {
+/**
+ * @param {import('../../web/store/open-model.js').OpenedModel} model
+ * @param {Uint8Array} [file]
+ */
+async function checkBytes(model, file = kFile) {
   assert.equal(model.parts.length, 1);
   const [part] = model.parts;
-  assert.equal(part.size, kFile.length);
+  assert.equal(part.size, file.length);
   const whole = new Uint8Array(part.size);
   part.read(whole, 0);
-  assert.equal(Buffer.compare(whole, kFile), 0);
+  assert.equal(Buffer.compare(whole, file), 0);
   const across = new Uint8Array(2 * kShard + 2); // from the end of shard 1 to the start of shard 4
   part.read(across, 2 * kShard - 1);
-  assert.equal(Buffer.compare(across, kFile.subarray(2 * kShard - 1, 4 * kShard + 1)), 0);
+  assert.equal(Buffer.compare(across, file.subarray(2 * kShard - 1, 4 * kShard + 1)), 0);
   assert.throws(() => part.read(new Uint8Array(2), part.size - 1), { code: 'read_failed' });
   await model.close();
 }
@@ -127,6 +130,43 @@ test('a shard that stays wrong ends in one clear error; the good ones are kept a
   assert.deepEqual(server.requests, ['/m/manifest.json', '/m/shard-009.bin']);
   checkProgress();
   assert.equal(progress[0].loadedBytes, 9 * kShard, 'what is stored already counts from the start');
+});
+
+test('the hash in blocks only tells sooner what sha256 decides', async () => {
+  const size = 3 * (512 << 10) + 1000;
+  const file = pattern(size, 3);
+  file.set(new TextEncoder().encode('GGUF'));
+  const right = server.addModel(file, size, '/b');
+  const [shard] = right.shards;
+  /** @type {[what: string, change: object, code: string, readBack: number][]} */
+  const cases = [
+    ['as it should be', {}, '', 0],
+    ['without one', { sha256_blocks: undefined }, '', 0],
+    ['of other bytes', { sha256_blocks: '0'.repeat(64) }, '', 1],
+    ['of the right bytes, beside a wrong sha256', { sha256: '1'.repeat(64) }, 'hash_mismatch', 2],
+  ];
+  for (const [what, change, code, times] of cases) {
+    server.setManifest({ ...right, shards: [{ ...shard, ...change }] }, '/b');
+    server.requests.length = 0;
+    let readBack = 0;
+    const memory = createMemoryBackend();
+    const counting = {
+      ...memory,
+      /** @type {typeof memory.createWriter} */
+      async createWriter(path, options) {
+        const writer = await memory.createWriter(path, options);
+        return { ...writer, readBack: (target, offset) => (++readBack, writer.readBack(target, offset)) };
+      },
+    };
+    const opened = openModel(`${server.url}/b/manifest.json`, {}, { backend: counting, network: kNetwork });
+    if (code) await assert.rejects(opened, (/** @type {any} */ error) => error.code === code);
+    else await checkBytes(await opened, file);
+    assert.equal(readBack, times, what);
+    assert.equal(requestsFor('/b/shard-000.bin'), code ? 2 : 1, what);
+  }
+  server.setManifest(right, '/b');
+  server.faults.set('/b/shard-000.bin', ['wrong-bytes']);
+  await checkBytes(await open('/b/manifest.json'), file);
 });
 
 test('a shard of the wrong size is named so', async () => {

@@ -218,8 +218,8 @@ export const contract = [
       const writer = await backend.createWriter('m1/a', { mark, resume: true });
       expectEqual(writer.resumed, canResume ? mark : 0, 'resumed');
       const back = new Uint8Array(writer.resumed);
-      writer.readBack(back.subarray(0, 1000), 0);
-      writer.readBack(back.subarray(1000), 1000);
+      await writer.readBack(back.subarray(0, 1000), 0);
+      await writer.readBack(back.subarray(1000), 1000);
       expect(same(back, bytes.subarray(0, back.length)), 'bytes read back differ');
       for (let at = back.length; at < kLarge; at += 700_001) await writer.write(bytes.subarray(at, at + 700_001));
       await writer.commit('a.new');

@@ -164,7 +164,7 @@
  *   | { action: 'end' })} ThreadOrder
  */
 
-/** Page → a second engine worker: be no engine, but hash what comes through the port. @typedef {{ type: 'hash', port: MessagePort }} HelpRequest */
+/** Page → a second engine worker: be no engine, but fetch what the port asks for. @typedef {{ type: 'lane', port: MessagePort }} HelpRequest */
 
 /** What thread number `thread` posted. @typedef {{ type: 'thread', thread: number, message: any }} ThreadMessage */
 

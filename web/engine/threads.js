@@ -1,4 +1,4 @@
-// Owns the workers of the module's threads and the one that hashes for the store, on both sides. The page makes them and passes the
+// Owns the workers of the module's threads and the one that takes half of a download, on both sides. The page makes them and passes the
 // threads' messages on, because `new Worker` inside a worker never returns about once in 150 times in Firefox (ESR 153), and is missing
 // in older Safaris.
 import { TesseraError } from '../base/errors.js';
@@ -47,13 +47,13 @@ export class ThreadOrders {
   /**
    * What comes through the port goes straight to the worker, whatever the page is doing. If the worker cannot be made nobody answers.
    * @param {string} url of the engine worker's script
-   * @returns {import('../store/hasher.js').HashWorker}
+   * @returns {import('../store/second-lane.js').LaneWorker}
    */
-  startHasher(url) {
+  startLane(url) {
     const thread = this.#receivers.size + 1;
     this.#receivers.set(thread, () => {});
     const { port1, port2 } = new MessageChannel();
-    this.#post({ type: 'thread', thread, action: 'start', url, name: 'hasher', port: port2 }, [port2]);
+    this.#post({ type: 'thread', thread, action: 'start', url, name: 'lane', port: port2 }, [port2]);
     return { port: port1, end: () => this.#post({ type: 'thread', thread, action: 'end' }) };
   }
 
@@ -96,7 +96,7 @@ export class ThreadWorkers {
     const worker = this.#makeWorker(url, name);
     this.#workers.set(thread, worker);
     // Nobody depends on this one: a failure of it is no failure of the engine.
-    if (port) return worker.postMessage({ type: 'hash', port }, [port]);
+    if (port) return worker.postMessage({ type: 'lane', port }, [port]);
     worker.addEventListener('message', ({ data }) => this.#reply({ type: 'thread', thread, message: data }));
     worker.addEventListener('error', (event) => {
       const why = event.message ?? 'its script could not be loaded';

@@ -1,6 +1,6 @@
 // Owns the engine worker's entry: joins the engine host to this worker's message port, the model store and the module files.
-import { serveHashes } from '../store/hasher.js';
 import { readHeaders } from '../store/header-bytes.js';
+import { serveLane } from '../store/lane-worker.js';
 import { storeMade } from '../store/made-model.js';
 import { openModel } from '../store/open-model.js';
 import { verify } from '../store/verify-model.js';
@@ -33,8 +33,8 @@ const host = new EngineHost({
       waiting.push(resolve);
       turns.port2.postMessage(null);
     }),
-  // A second one of these workers hashes: no other file of the site would be kept for it, or found by a bundler.
-  openModel: (source, options) => openModel(source, options, { startHasher: () => threads.startHasher(location.href) }),
+  // A second one of these workers takes half of a download: no other file of the site would be kept for it, or found by a bundler.
+  openModel: (source, options) => openModel(source, options, { startLane: () => threads.startLane(location.href) }),
   readHeaders,
   storeMade,
   notes: cachedNotes(),
@@ -47,7 +47,7 @@ const die = (error) => scope.postMessage({ type: 'fatal', error: TesseraError.fr
 
 scope.addEventListener('message', ({ data }) => {
   if (data?.type === 'thread') threads.receive(data);
-  else if (data?.type === 'hash') serveHashes(data.port);
+  else if (data?.type === 'lane') serveLane(data.port);
   else host.receive(data);
 });
 // A failing thread of the module surfaces here, not in any call.

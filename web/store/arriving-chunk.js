@@ -1,16 +1,13 @@
 /** One chunk on its way into the store: gathered in blocks, hashed and written while it arrives, or gone on with where it was left. */
-import { TesseraError } from '../base/errors.js';
-import { ChunkHash, sha256 } from './hash.js';
-import { Transient } from './network.js';
-import { blocksOf, chunkSize } from './records.js';
+import { BlocksHash, sha256 } from './hash.js';
+import { arrivingBlocksOf, chunkSize } from './records.js';
 
 /** @typedef {import('./records.js').Source} Source */
 
 /**
  * @typedef {object} ChunkPorts
- * @property {import('./model-folder.js').ModelFolder} folder
+ * @property {Pick<import('./model-folder.js').ModelFolder, 'commit'>} folder
  * @property {import('./begun-chunks.js').BegunChunks} begun
- * @property {import('./hasher.js').Hasher | null} hasher
  * @property {Uint8Array<ArrayBuffer>[]} spare memory that others have used: fresh memory costs more than what is done with it
  */
 
@@ -21,7 +18,7 @@ export class ArrivingChunk {
   #source;
   #ports;
   #writer;
-  #hash = new ChunkHash();
+  #hash = new BlocksHash();
   /** What is hashed at once, as far as it has come. @type {Uint8Array<ArrayBuffer>} */
   #block = new Uint8Array(0);
   #written = 0;
@@ -50,12 +47,12 @@ export class ArrivingChunk {
 
   /** Takes what is on the disk: it is read and hashed as if it came once more. */
   async resume() {
-    const { cut, bytes: block } = blocksOf(this.#source);
+    const { cut, bytes: block } = arrivingBlocksOf(this.#source);
     const { resumed, readBack } = await this.#writer;
     if (resumed > 0) this.#takeMemory(Math.min(block, chunkSize(this.#source, this.index)));
     while (this.bytes < resumed) {
       const piece = this.#block.subarray(0, Math.min(block, resumed - this.bytes));
-      readBack(piece, this.bytes);
+      await readBack(piece, this.bytes);
       if (cut && piece.length === block) this.#hash.add(piece);
       this.bytes += piece.length;
     }
@@ -67,7 +64,7 @@ export class ArrivingChunk {
    * @returns {Promise<number>} how many of them it took
    */
   async take(piece) {
-    const block = blocksOf(this.#source).bytes;
+    const block = arrivingBlocksOf(this.#source).bytes;
     const size = chunkSize(this.#source, this.index);
     if (this.#block.length === 0) this.#takeMemory(Math.min(block, size));
     const filled = this.bytes % block;
@@ -84,11 +81,22 @@ export class ArrivingChunk {
    * @returns {Promise<string>} its hash
    */
   async finish() {
-    const { cut, bytes } = blocksOf(this.#source);
+    const { cut, bytes } = arrivingBlocksOf(this.#source);
     if (this.#written < this.bytes) await this.#endPiece(this.bytes % bytes || bytes);
-    const hash = cut ? await this.#hash.finish(cut) : await this.#hashWhole();
+    const hash = cut ? await this.#hashInBlocks() : await sha256(this.#block.subarray(0, this.bytes));
     this.#giveMemory();
     return hash;
+  }
+
+  /** A manifest's hash of blocks has its sha256 in it: where both fit, the bytes have that one. Where not, the sha256 alone counts. */
+  async #hashInBlocks() {
+    const { sha256: announced, sha256Blocks } = this.#source;
+    if (announced === null || !sha256Blocks) return this.#hash.finish();
+    if ((await this.#hash.finish(announced)) === sha256Blocks) return announced;
+    this.#takeMemory(this.bytes);
+    const all = this.#block.subarray(0, this.bytes);
+    await (await this.#writer).readBack(all, 0);
+    return sha256(all);
   }
 
   /** It has this hash, and is right. @param {string} hash */
@@ -111,37 +119,11 @@ export class ArrivingChunk {
 
   /** @param {number} filled bytes of the block, which end here for the disk, and if they are all of it, for the hash */
   async #endPiece(filled) {
-    const { cut, bytes } = blocksOf(this.#source);
+    const { cut, bytes } = arrivingBlocksOf(this.#source);
     const piece = this.#block.subarray(filled - (this.bytes - this.#written), filled);
-    const { hasher } = this.#ports;
-    const hashed = cut && (filled === bytes || this.whole);
-    const elsewhere = hashed && hasher?.ready ? hasher : null;
-    if (hashed && !elsewhere) this.#hash.add(this.#block.subarray(0, filled));
+    if (cut && (filled === bytes || this.whole)) this.#hash.add(this.#block.subarray(0, filled));
     this.#written = this.bytes;
     await (await this.#writer).write(piece);
-    if (elsewhere) this.#hash.addHash(this.#hashElsewhere(elsewhere, filled));
-  }
-
-  /** @returns {Promise<string>} the SHA-256 of a chunk that is not cut and lies in the block */
-  async #hashWhole() {
-    const { hasher } = this.#ports;
-    return hasher?.ready ? this.#hashElsewhere(hasher, this.bytes) : sha256(this.#block.subarray(0, this.bytes));
-  }
-
-  /**
-   * The block goes away with its memory; what comes next is laid in other memory and need not wait.
-   * @param {import('./hasher.js').Hasher} hasher
-   * @param {number} bytes of the block
-   */
-  async #hashElsewhere(hasher, bytes) {
-    const memory = this.#block;
-    this.#block = new Uint8Array(0);
-    const hashed = await hasher.sha256(memory, bytes);
-    if (!hashed) {
-      throw new Transient(new TesseraError('internal', `${this.#source.path}: no hash`), 0); // comes once more
-    }
-    this.#ports.spare.push(hashed.memory);
-    return hashed.hash;
   }
 
   /** @param {number} bytes at least */

@@ -38,6 +38,11 @@ export class BegunChunks {
     }
   }
 
+  /** Another thread has found it. @param {Source} source @param {number} index */
+  add(source, index) {
+    this.#names.add(nameOf(source, index));
+  }
+
   /** @param {Source} source @param {number} index */
   has(source, index) {
     return this.#names.has(nameOf(source, index));

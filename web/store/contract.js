@@ -26,7 +26,7 @@
  * @property {() => Promise<void>} abort nothing is kept; safe to call after a failed write or commit
  * @property {() => Promise<void>} leave as a tab does that ends now: what createWriter can resume is kept
  * @property {number} resumed bytes that an earlier writer left: what is written follows them
- * @property {(target: Uint8Array, offset: number) => void} readBack fills all of `target` from those bytes
+ * @property {(target: Uint8Array, offset: number) => Promise<void>} readBack fills all of `target` from what has been written, by that one too
  */
 
 /**

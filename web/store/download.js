@@ -2,30 +2,33 @@
  * From the network into a model's folder: what is missing, several chunks side by side. What is complete stays, whatever happens to
  * the rest; a file that changed on the server is begun anew.
  */
-import { Changed, changedError, fetchSpan, NoRanges } from './fetch-span.js';
+import { Changed, changedError, fetchInto } from './fetch-span.js';
 import { startSha256 } from './hash.js';
-import { Hasher, hashesHere } from './hasher.js';
 import { kParallel, missingChunks, missingOf, runs } from './missing-chunks.js';
-import { kStallMs, stopped } from './network.js';
+import { stopped } from './network.js';
 import { checkLoadable, checkSpace, isQuotaError, quotaError } from './quota.js';
 import { chunkCount, chunkSize } from './records.js';
-import { mismatch, Span } from './span.js';
+import { SecondLane } from './second-lane.js';
+import { mismatch } from './span.js';
 
 /** @typedef {import('./records.js').Source} Source */
 /** @typedef {import('./records.js').ModelRecord} ModelRecord */
+/** @typedef {import('./second-lane.js').Run} Run */
 
 /**
  * @typedef {object} DownloadContext
+ * @property {string} id of the model
  * @property {import('./model-folder.js').ModelFolder} folder
  * @property {import('./begun-chunks.js').BegunChunks} begun
  * @property {import('./progress.js').ProgressMeter} progress
- * @property {Hasher | null} hasher
+ * @property {SecondLane | null} second
  * @property {Uint8Array<ArrayBuffer>[]} spare memory of earlier spans
  * @property {AbortSignal} signal
  * @property {import('./network.js').NetworkOptions} network
  * @property {number} [mostBytes] of a model that can be loaded
- * @property {() => import('./hasher.js').HashWorker} [startHasher] where the browser has workers
+ * @property {import('./contract.js').Backend['kind']} kind of the store
  * @property {boolean} persistent whether the folder is on a disk that may be full
+ * @property {() => import('./second-lane.js').LaneWorker} [startLane] where the browser has workers
  * @property {Set<string>} suspects keys of sources that arrived complete but wrong
  */
 
@@ -33,13 +36,13 @@ const kMostRestarts = 2;
 
 /**
  * @param {ModelRecord} record completed as sizes and hashes become known, and saved
- * @param {Omit<DownloadContext, 'suspects' | 'spare' | 'hasher'>} options
+ * @param {Omit<DownloadContext, 'suspects' | 'spare' | 'second'>} options
  */
 export async function downloadModel(record, options) {
   const { folder, begun, progress } = options;
   const chunks = missingChunks(record, folder);
   await begun.find(chunks);
-  const context = { ...options, suspects: new Set(), spare: [], hasher: await makeHasher(options) };
+  const context = { ...options, suspects: new Set(), spare: [], second: makeSecond(options) };
   const missing = chunks.reduce((sum, { source, index }) => sum + chunkSize(source, index), 0);
   progress.add(record.sources.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0) - missing);
   try {
@@ -57,16 +60,15 @@ export async function downloadModel(record, options) {
     if (context.signal.aborted) throw stopped();
     throw isQuotaError(error) ? await quotaError(missingBytes(record, folder), error) : error;
   } finally {
-    context.hasher?.end();
+    context.second?.end();
   }
   progress.totalBytes = knownBytes(record);
   progress.report();
 }
 
-/** @param {Pick<DownloadContext, 'startHasher' | 'network'>} options */
-async function makeHasher({ startHasher, network }) {
-  if (!startHasher || !(await hashesHere())) return null;
-  return new Hasher(startHasher(), network.stallMs ?? kStallMs);
+/** What is only in this thread's memory cannot be added to by another. @param {Pick<DownloadContext, 'startLane' | 'kind'>} options */
+function makeSecond({ startLane, kind }) {
+  return startLane && kind !== 'memory' ? new SecondLane(startLane()) : null;
 }
 
 /**
@@ -86,9 +88,7 @@ async function round(record, context) {
     if (source.bytes === null) await fetchInto(source, 0, source.whole ? null : 0, { ...context, learned });
   }
   const requests = runs(missingChunks(record, folder), context.begun, context.network);
-  await inLanes(requests, context, ({ source, first, last }, lane) =>
-    source.whole ? undefined : fetchInto(source, first, last, { ...lane, learned }),
-  );
+  await inLanes(requests, context, (run, lane) => fetchRun(run, { ...context, ...lane, learned }));
   for (const source of record.sources) {
     if (source.whole && missingOf(source, folder).length > 0) {
       progress.add(-folder.storedBytesOf(source)); // it all comes once more
@@ -100,52 +100,60 @@ async function round(record, context) {
 }
 
 /**
- * @param {Source} source
- * @param {number} first
- * @param {number | null} last
- * @param {DownloadContext & {learned: () => Promise<void>}} context
+ * @param {Run} run
+ * @param {DownloadContext & Lane & {learned: () => Promise<void>}} context
  */
-async function fetchInto(source, first, last, context) {
-  const span = new Span(source, first, last, context);
-  try {
-    await span.prepare();
-    await fetchSpan(source, span, context);
-  } catch (error) {
-    if (!span.done) span.rewind();
-    if (!(error instanceof NoRanges)) throw error;
-    if (source.bytes === null) await fetchInto(source, 0, null, context);
-  } finally {
-    await span.close();
+async function fetchRun(run, context) {
+  const { source, last } = run;
+  const { folder, second, kind } = context;
+  if (source.whole) return;
+  let { first } = run;
+  if (second?.ready && kind !== 'memory') {
+    if (await second.fetch(run, { ...context, kind })) return;
+    second.end();
+    while (first <= last && folder.has(source, first)) ++first;
   }
+  if (first <= last) await fetchInto(source, first, last, context);
 }
 
+/** @typedef {{signal: AbortSignal, second: SecondLane | null, arrived: () => void}} Lane second: where this lane is its own */
+
 /**
- * @template Item
- * @param {Item[]} items
+ * While the last chunk of a request is hashed and stored, the next request is on its way.
+ * @param {Run[]} items
  * @param {DownloadContext} context
- * @param {(item: Item, lane: DownloadContext) => Promise<void> | undefined} run
+ * @param {(item: Run, lane: Lane) => Promise<void>} fetch
  * @returns {Promise<void>} rejects with the first error, after all connections and unfinished files are closed
  */
-async function inLanes(items, context, run) {
+async function inLanes(items, context, fetch) {
   const controller = new AbortController();
+  const { signal } = controller;
   const stop = () => controller.abort();
   context.signal.addEventListener('abort', stop);
   if (context.signal.aborted) stop();
   const queue = items.values();
   /** @type {unknown[]} */
   const errors = [];
-  const lane = async () => {
-    try {
-      for (const item of queue) {
-        if (controller.signal.aborted) return;
-        await run(item, { ...context, signal: controller.signal });
-      }
-    } catch (error) {
-      errors.push(error);
-      stop();
+  const lane = async (/** @type {SecondLane | null} */ second) => {
+    let before = Promise.resolve();
+    for (const item of queue) {
+      if (signal.aborted) break;
+      /** @type {Promise<void>} */
+      let ended = before;
+      await new Promise((arrived) => {
+        ended = fetch(item, { signal, second, arrived: () => arrived(undefined) }).catch((error) => {
+          errors.push(error);
+          stop();
+        });
+        ended.then(arrived);
+      });
+      await before;
+      before = ended;
     }
+    await before;
   };
-  await Promise.all(Array.from({ length: context.network.parallel ?? kParallel }, lane));
+  const { parallel = kParallel } = context.network;
+  await Promise.all(Array.from({ length: parallel }, (_, number) => lane(number === 1 ? context.second : null)));
   context.signal.removeEventListener('abort', stop);
   if (context.signal.aborted) throw stopped();
   if (errors.length > 0) throw errors[0];

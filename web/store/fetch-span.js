@@ -4,13 +4,12 @@
  */
 import { TesseraError } from '../base/errors.js';
 import { bodyBytes, fetchBody, pathOf, Transient, withRetries } from './network.js';
-import { mismatch } from './span.js';
+import { mismatch, Span } from './span.js';
 
 /** @typedef {import('./records.js').Source} Source */
-/** @typedef {import('./span.js').Span} Span */
 
 /** The server sends no ranges of this source: it is to be fetched from start to end. */
-export class NoRanges extends Error {}
+class NoRanges extends Error {}
 
 /** The file on the server is not the one that the stored chunks are of. */
 export class Changed extends Error {
@@ -24,15 +23,41 @@ export class Changed extends Error {
 /** Less than this part of a chunk between two failures counts as no progress. */
 const kProgressPart = 16;
 
+/** @typedef {import('./span.js').SpanPorts} SpanPorts */
+
+/**
+ * @typedef {SpanPorts & {signal: AbortSignal, network: import('./network.js').NetworkOptions, learned: () => Promise<void>,
+ *   arrived?: () => void}} FetchContext learned: called when the source's size became known, before anything is stored; arrived: when all
+ *   bytes are there, and what is left is to hash and store the last of them
+ */
+
 /**
  * @param {Source} source its size, validator and `whole` are learned from the first answer
- * @param {Span} span
- * @param {object} context
- * @param {AbortSignal} context.signal
- * @param {import('./network.js').NetworkOptions} context.network
- * @param {() => Promise<void>} context.learned called when the source's size became known, before anything is stored
+ * @param {number} first chunk
+ * @param {number | null} last chunk; null: to the end of the source
+ * @param {FetchContext} context
+ * @returns {Promise<void>} rejects with TesseraError, Changed, or an error named 'QuotaExceededError'
  */
-export async function fetchSpan(source, span, context) {
+export async function fetchInto(source, first, last, context) {
+  const span = new Span(source, first, last, context);
+  try {
+    await span.prepare();
+    await fetchSpan(source, span, context);
+  } catch (error) {
+    if (!span.done) span.rewind();
+    if (!(error instanceof NoRanges)) throw error;
+    if (source.bytes === null) await fetchInto(source, 0, null, context);
+  } finally {
+    await span.close();
+  }
+}
+
+/**
+ * @param {Source} source
+ * @param {Span} span
+ * @param {FetchContext} context
+ */
+async function fetchSpan(source, span, context) {
   const { signal, network } = context;
   let mark = span.position;
   await withRetries(signal, network, async (attempt, progressed) => {
@@ -43,6 +68,7 @@ export async function fetchSpan(source, span, context) {
       await fetchBody({ url, headers, expected: [416] }, signal, network, async (response, consume) => {
         await accept(response, { source, span, url, ranged: 'Range' in headers, ...context });
         await consume((piece) => span.take(piece));
+        if (span.done) context.arrived?.();
         await span.ended();
       });
     } catch (error) {

@@ -12,11 +12,11 @@ export async function sha256(bytes) {
 }
 
 /**
- * The hash of a chunk whose blocks arrive one after another: the SHA-256 of the text of their SHA-256s (64 hex digits each), or,
- * where the chunk is not cut, of its bytes. Firefox hashes on a thread of its own while the next block arrives, Chromium on the one that
- * asks. Of a block beyond 512 KB either first makes a copy in fresh memory, which takes about half as long as to hash it.
+ * The hash of bytes that arrive block after block: the SHA-256 of the text of the blocks' SHA-256s, 64 hex digits each. Firefox hashes on
+ * a thread of its own while the next block arrives, Chromium on the one that asks. Of a block beyond 512 KB either first makes a copy in
+ * fresh memory, which takes about half as long as to hash it.
  */
-export class ChunkHash {
+export class BlocksHash {
   /** @type {Promise<string>[]} */
   #blocks = [];
 
@@ -25,19 +25,12 @@ export class ChunkHash {
     this.#blocks.push(sha256(block));
   }
 
-  /** @param {Promise<string>} hash of the next block, from elsewhere */
-  addHash(hash) {
-    this.#blocks.push(hash);
-    hash.catch(() => {}); // heard of in finish, if the chunk gets there
-  }
-
   /**
-   * @param {boolean} cut whether the chunk is hashed in blocks
+   * @param {string} [front] text before that of the blocks
    * @returns {Promise<string>} 64 lower-case hex digits
    */
-  async finish(cut) {
-    const hashes = await Promise.all(this.#blocks);
-    return cut ? hashText(hashes.join('')) : hashes[0];
+  async finish(front = '') {
+    return hashText(front + (await Promise.all(this.#blocks)).join(''));
   }
 }
 

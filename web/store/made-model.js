@@ -50,7 +50,7 @@ export async function storeMade({ name, bytes }, produce, environment = {}) {
  * @param {(write: (piece: Uint8Array) => Promise<void>) => Promise<void>} produce
  */
 async function fill(place, source, produce) {
-  const span = new Span(source, 0, null, { ...place, hasher: null, progress: { add() {} }, spare: [] });
+  const span = new Span(source, 0, null, { ...place, progress: { add() {} }, spare: [] });
   try {
     await produce(async (piece) => {
       await span.take(piece);

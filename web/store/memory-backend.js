@@ -36,7 +36,7 @@ export function createMemoryBackend() {
       left.delete(path);
       return {
         resumed,
-        readBack: (target, offset) => bufferReader(pieces[0]).read(target, offset),
+        readBack: async (target, offset) => joinedReader(pieces.map(bufferReader)).read(target, offset),
         async write(chunk) {
           if (chunk.length > 0) pieces.push(new Uint8Array(chunk));
         },

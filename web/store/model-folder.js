@@ -103,6 +103,7 @@ export class ModelFolder {
     // Of such a source the manifest had a hash in blocks once; the one that it has now cannot be compared with it.
     if (pins === null && blockBytes > 0 && chunkCount(known) === 1) return;
     Object.assign(source, { chunkBytes, blockBytes, pins });
+    if (blockBytes > 0) delete source.sha256Blocks; // its pins are of another kind
   }
 
   get complete() {
@@ -124,13 +125,22 @@ export class ModelFolder {
    * @param {string} hash was found right
    */
   async commit(source, index, writer, hash) {
-    const place = `${source.key}.${index}`;
-    const bytes = chunkSize(source, index);
     const old = this.chunk(source, index);
-    if (old?.hash === hash && old.bytes === bytes) return writer.abort();
+    if (old?.hash === hash && old.bytes === chunkSize(source, index)) return writer.abort();
     await this.drop(source, index);
-    await writer.commit(`${place}.${hash}`);
-    this.#chunks.set(place, { path: `${this.#id}/${place}.${hash}`, bytes, hash });
+    await writer.commit(`${source.key}.${index}.${hash}`);
+    this.adopt(source, index, hash);
+  }
+
+  /**
+   * The chunk's file is there: another thread may have made it.
+   * @param {Source} source
+   * @param {number} index of a chunk that was not there
+   * @param {string} hash
+   */
+  adopt(source, index, hash) {
+    const place = `${source.key}.${index}`;
+    this.#chunks.set(place, { path: `${this.#id}/${place}.${hash}`, bytes: chunkSize(source, index), hash });
   }
 
   /**

@@ -39,7 +39,7 @@ import { chunkCount, expectedHash, recordOfFiles, recordOfManifest } from './rec
 /**
  * @typedef {object} Environment what the worker brings, and what tests replace
  * @property {Backend} [backend]
- * @property {() => import('./hasher.js').HashWorker} [startHasher] without it the store hashes itself
+ * @property {() => import('./second-lane.js').LaneWorker} [startLane] without it one thread does all the work of a download
  * @property {import('./network.js').NetworkOptions} [network]
  */
 
@@ -54,7 +54,7 @@ import { chunkCount, expectedHash, recordOfFiles, recordOfManifest } from './rec
  * @property {OpenOptions['onProgress']} onProgress
  * @property {number} [mostBytes]
  * @property {'adapter'} [kind]
- * @property {Environment['startHasher']} startHasher
+ * @property {Environment['startLane']} startLane
  */
 
 const kMaxManifestBytes = 16 << 20;
@@ -109,8 +109,8 @@ async function openUrl(url, options, environment) {
   const network = { ...environment.network, authorization };
   const action = async () => {
     const folder = await ModelFolder.read(backend, id);
-    const { startHasher } = environment;
-    const job = { url, id, backend, folder, network, signal, onProgress, mostBytes, kind, startHasher };
+    const { startLane } = environment;
+    const job = { url, id, backend, folder, network, signal, onProgress, mostBytes, kind, startLane };
     if (!folder.complete) await fetchModel(job);
     // It may have been fetched as a model, before anybody knew.
     if (kind && folder.record && folder.record.kind !== kind) await folder.save({ ...folder.record, kind });
@@ -123,14 +123,15 @@ async function openUrl(url, options, environment) {
 /** @param {Job} job */
 async function fetchModel(job) {
   checkFetchable(job.url);
-  const { url, id, backend, folder, network, signal, onProgress, mostBytes, startHasher } = job;
+  const { url, id, backend, folder, network, signal, onProgress, mostBytes, startLane } = job;
   const stored = folder.storedBytes;
   const record = new URL(url).pathname.endsWith('.json') ? await manifestRecord(job) : await filesRecord(job);
   const progress = new ProgressMeter('download', knownBytes(record), onProgress);
   if (folder.storedBytes < stored) progress.note = kNotKept;
-  const { persistent } = backend;
+  const { kind, persistent } = backend;
   const begun = new BegunChunks(backend, id);
-  await downloadModel(record, { folder, begun, progress, signal, network, persistent, mostBytes, startHasher });
+  const place = { id, kind, persistent, folder, begun };
+  await downloadModel(record, { ...place, progress, signal, network, mostBytes, startLane });
   const bytes = Number(knownBytes(record));
   const verified = new ProgressMeter('verify', bytes, onProgress);
   verified.add(bytes); // every hash was compared while its bytes arrived

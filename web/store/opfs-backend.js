@@ -3,12 +3,10 @@
  * streaming and deleting anywhere. A file is written as NAME.part and moved to NAME by commit.
  */
 import { TesseraError } from '../base/errors.js';
+import { kStepBytes, kUnfinished, locked, missing, openWriter, readAll } from './opfs-files.js';
 import { blobReader, checkRange } from './readers.js';
 
 const kRoot = 'tessera-models';
-const kUnfinished = '.part';
-/** Chromium copies what is read or written at once: larger steps are several times slower. */
-const kStepBytes = 1 << 20;
 
 /** @typedef {import('./contract.js').Backend} Backend */
 /** @typedef {import('./contract.js').OpenFile} OpenFile */
@@ -131,63 +129,6 @@ async function filesIn(folder, directory) {
 }
 
 /**
- * @param {FileSystemDirectoryHandle} directory
- * @param {string} name
- * @param {import('./contract.js').WriterOptions} [options]
- * @returns {Promise<import('./contract.js').FileWriter>}
- */
-async function openWriter(directory, name, { mark = Infinity, resume = false } = {}) {
-  const file = await directory.getFileHandle(name + kUnfinished, { create: true });
-  const access = await file.createSyncAccessHandle();
-  // That it is longer proves that the bytes before the mark were flushed. So it stays longer, until these bytes are written again.
-  const resumed = resume && access.getSize() > mark ? mark : 0;
-  if (resumed === 0) askForRoom(access, mark);
-  let size = resumed;
-  const abort = async () => {
-    access.close();
-    await directory.removeEntry(name + kUnfinished).catch((cause) => {
-      if (!missing(cause)) throw cause;
-    });
-  };
-  return {
-    resumed,
-    readBack: (target, offset) => readAll(access, target, offset, mark),
-    async write(chunk) {
-      for (let done = 0; done < chunk.length;) {
-        if (size === mark) access.flush();
-        const most = size < mark ? Math.min(kStepBytes, mark - size) : kStepBytes;
-        const piece = chunk.subarray(done, done + most);
-        const written = access.write(piece, { at: size });
-        // Some engines report a full disk as a short write instead of an exception.
-        if (written !== piece.length) throw new DOMException('the disk is full', 'QuotaExceededError');
-        size += written;
-        done += written;
-      }
-    },
-    async commit(final = name) {
-      if (access.getSize() > size) access.truncate(size);
-      access.flush();
-      access.close();
-      await file.move(directory, final);
-    },
-    abort,
-    async leave() {
-      if (access.getSize() > mark) access.close();
-      else await abort();
-    },
-  };
-}
-
-/** As long as the mark at once: Chromium asks another process for room, a millisecond each time, when a file grows to 1, 2, 4 … MB. */
-function askForRoom(/** @type {FileSystemSyncAccessHandle} */ access, /** @type {number} */ mark) {
-  try {
-    access.truncate(mark === Infinity ? 0 : mark);
-  } catch {
-    access.truncate(0); // whether there is room for what comes is found out when it does
-  }
-}
-
-/**
  * @param {FileSystemSyncAccessHandle} access
  * @returns {OpenFile}
  */
@@ -219,30 +160,11 @@ function handleReader(access) {
 }
 
 /**
- * @param {FileSystemSyncAccessHandle} access
- * @param {Uint8Array} target
- * @param {number} offset
- * @param {number} size of the file
- */
-function readAll(access, target, offset, size) {
-  for (let done = 0; done < target.length;) {
-    const count = access.read(target.subarray(done, done + kStepBytes), { at: offset + done });
-    if (count <= 0) throw new TesseraError('read_failed', `the stored file ended at ${offset + done} of ${size} bytes`);
-    done += count;
-  }
-}
-
-/** @param {unknown} error */
-function missing(error) {
-  return error instanceof DOMException && error.name === 'NotFoundError';
-}
-
-/**
  * @param {string} what
  * @param {unknown} cause
  */
 function deleteError(what, cause) {
-  if (!(cause instanceof DOMException) || cause.name !== 'NoModificationAllowedError') return cause;
+  if (!locked(cause)) return cause;
   const hint = 'Close the other tabs that use this model and try again.';
   return new TesseraError('in_use', `${what} cannot be deleted: it is being read or written`, hint, cause);
 }

@@ -13,6 +13,7 @@
  * @property {string[]} urls absolute; mirrors of one file, the preferred one first
  * @property {number | null} bytes null until learned
  * @property {string | null} sha256 of the whole source, or of its one chunk's blocks; null when nobody announced it
+ * @property {string} [sha256Blocks] of a source of one chunk, where the manifest has it: tells in blocks whether it has that sha256
  * @property {number} chunkBytes size of all chunks but the last
  * @property {number} [blockBytes] of what a chunk's hash is made (hash.js); 0, or none in old records: the chunk's own SHA-256
  * @property {string} validator ETag or Last-Modified of the file that the chunks are of; '' when unknown
@@ -35,6 +36,8 @@ export const kVersion = 2;
 const kChunkBytes = 16 << 20;
 /** Blocks of 512 KB: browsers take larger ones to fresh memory each time. */
 const kBlocks = 32;
+/** Of a manifest's sha256_blocks. */
+const kShardBlockBytes = 512 << 10;
 const kShaBytes = 64; // what SHA-256 works on
 
 /**
@@ -45,11 +48,12 @@ const kShaBytes = 64; // what SHA-256 works on
  * @returns {ModelRecord}
  */
 export function recordOfManifest(url, manifest, shardUrls, chunkBytes) {
-  const sources = manifest.shards.map(({ path, bytes, sha256 }, i) => {
+  const sources = manifest.shards.map(({ path, bytes, sha256, sha256_blocks: sha256Blocks }, i) => {
     const size = chunkBytes ?? Math.min(bytes, kChunkBytes);
     const source = { ...emptySource(sha256.slice(0, 32), path, shardUrls[i], size), bytes, sha256 };
+    if (chunkCount(source) > 1) return source;
     // The hash of its one chunk is announced.
-    return chunkCount(source) > 1 ? source : { ...source, blockBytes: 0 };
+    return { ...source, blockBytes: 0, ...(sha256Blocks && { sha256Blocks }) };
   });
   return { version: kVersion, url, name: manifest.name, split: false, sources };
 }
@@ -109,6 +113,14 @@ export function chunkSize({ bytes, chunkBytes }, index) {
  */
 export function blocksOf({ blockBytes = 0, chunkBytes }) {
   return blockBytes === 0 ? { cut: false, bytes: chunkBytes } : { cut: true, bytes: blockBytes };
+}
+
+/**
+ * @param {Source} source
+ * @returns {{cut: boolean, bytes: number}} how its chunks are hashed while they arrive
+ */
+export function arrivingBlocksOf(source) {
+  return source.sha256Blocks ? { cut: true, bytes: kShardBlockBytes } : blocksOf(source);
 }
 
 /**

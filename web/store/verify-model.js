@@ -1,6 +1,6 @@
 /** Checking a stored model: every chunk is read again and hashed. Runs in the engine's worker, away from the page. */
 import { chooseBackend } from './choose-backend.js';
-import { ChunkHash } from './hash.js';
+import { BlocksHash, sha256 } from './hash.js';
 import { withModelLock } from './locks.js';
 import { ModelFolder } from './model-folder.js';
 import { unknownModel } from './models.js';
@@ -46,9 +46,10 @@ async function hashOf(folder, source, index) {
   try {
     const bytes = new Uint8Array(await (await folder.blob(source, index)).arrayBuffer());
     const block = blocksOf(source);
-    const hash = new ChunkHash();
+    if (!block.cut) return await sha256(bytes);
+    const hash = new BlocksHash();
     for (let at = 0; at < bytes.length; at += block.bytes) hash.add(bytes.subarray(at, at + block.bytes));
-    return await hash.finish(block.cut);
+    return await hash.finish();
   } catch {
     return '';
   }

@@ -118,7 +118,12 @@ TEST_CASE("split: shards laid end to end are the file, and the manifest says so"
   for (size_t i = 0; i < 5; ++i) {
     const auto bytes = std::span(whole).subspan(i * kShard, std::min<size_t>(kShard, whole.size() - i * kShard));
     const std::string hash = sha256_hex(bytes);
-    CHECK(manifest["shards"][i] == Json{{"path", paths[i]}, {"offset", i * kShard}, {"bytes", bytes.size()}, {"sha256", hash}});
+    const std::string text = hash + hash;  // a shard of one block
+    CHECK(manifest["shards"][i] == Json{{"path", paths[i]},
+                                        {"offset", i * kShard},
+                                        {"bytes", bytes.size()},
+                                        {"sha256", hash},
+                                        {"sha256_blocks", sha256_hex(std::as_bytes(std::span(text)))}});
   }
 }
 
