@@ -122,6 +122,24 @@ test('stopping, and what a reload keeps', { skip: skipReason(), timeout: 240_000
   });
 });
 
+for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
+  test(
+    `a reload just after sending keeps the message in ${browser}`,
+    { skip: skipReason({ browser }), timeout: 240_000 },
+    async (t) => {
+      const { page } = await openSite(t, { browser });
+      await startModel(page);
+      for (const text of ['Just sent.', 'And this.']) {
+        await sendMessage(page, text);
+        await page.reload();
+        await startModel(page);
+        const shown = await page.$$eval('.message-user', (all) => all.map((node) => node.textContent));
+        assert(shown.at(-1)?.includes(text), `${text}: ${shown}`);
+      }
+    },
+  );
+}
+
 test('a full context is explained and the chat goes on', { skip: skipReason(), timeout: 240_000 }, async (t) => {
   const { page } = await openSite(t, { settings: { temperature: 0, max_tokens: 16 } });
   await startModel(page);

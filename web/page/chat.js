@@ -134,6 +134,7 @@ export class Chat {
     composer.setBusy(true);
     store.setCurrent(conversation);
     store.saveSoon(conversation);
+    void store.flush(); // what the reader wrote is not written twice
     /** @type {unknown} */
     let failure = null;
     try {

@@ -100,7 +100,9 @@ export class ConversationStore {
     const copy = structuredClone(conversation);
     try {
       const objects = this.#objects('readwrite');
-      if (objects) await finished(objects.put(copy));
+      const put = objects?.put(copy);
+      objects?.transaction.commit(); // without an answer from the database: the page may be on its way out
+      if (put) await finished(put);
       else this.#memory.set(copy.id, copy);
     } catch {
       this.#memory.set(copy.id, copy);
