@@ -56,8 +56,9 @@ export class BegunChunks {
   async createWriter(source, index, resume) {
     const name = nameOf(source, index);
     this.#names.delete(name);
-    const mark = Math.min(source.chunkBytes >> 1, chunkSize(source, index));
-    const writer = await this.#backend.createWriter(`${this.#id}/${name}`, { mark, resume });
+    const bytes = chunkSize(source, index);
+    const mark = Math.min(source.chunkBytes >> 1, bytes);
+    const writer = await this.#backend.createWriter(`${this.#id}/${name}`, { mark, bytes, resume });
     const leave = async () => {
       this.#names.add(name);
       await writer.leave();

@@ -6,7 +6,7 @@ import { chunkCount } from './records.js';
 /** @typedef {import('./begun-chunks.js').Place} Place */
 /** @typedef {import('./model-folder.js').ModelFolder} ModelFolder */
 
-/** One core reads, hashes and writes for all of them: a third made downloads from a near server slower. */
+/** One for each thread (second-lane.js). A third and a fourth are not faster, and a killed tab costs half a chunk in each. */
 export const kParallel = 2;
 const kChunksPerRequest = 4;
 
