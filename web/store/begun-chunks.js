@@ -3,7 +3,7 @@
  * the other half begins, so a longer file has its first half right. Its name says which chunk of which version of the source it is
  * of: KEY.INDEX.VERSION.
  */
-import { chunkSize } from './records.js';
+import { arrivingBlocksOf, chunkSize } from './records.js';
 
 /** @typedef {import('./records.js').Source} Source */
 /** @typedef {{source: Source, index: number}} Place */
@@ -57,14 +57,28 @@ export class BegunChunks {
     const name = nameOf(source, index);
     this.#names.delete(name);
     const bytes = chunkSize(source, index);
-    const mark = Math.min(source.chunkBytes >> 1, bytes);
-    const writer = await this.#backend.createWriter(`${this.#id}/${name}`, { mark, bytes, resume });
+    const writer = await this.#backend.createWriter(`${this.#id}/${name}`, {
+      mark: markOf(source, bytes),
+      bytes,
+      resume,
+    });
     const leave = async () => {
       this.#names.add(name);
       await writer.leave();
     };
     return { ...writer, leave };
   }
+}
+
+/**
+ * Half of a chunk, in whole blocks where it has some: one that is laid across the mark would be written in two parts.
+ * @param {Source} source
+ * @param {number} bytes of the chunk
+ */
+function markOf(source, bytes) {
+  const half = source.chunkBytes >> 1;
+  const block = arrivingBlocksOf(source).bytes;
+  return Math.min(half - (half % block) || half, bytes);
 }
 
 /**
