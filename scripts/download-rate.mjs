@@ -1,6 +1,7 @@
 /**
  * How fast a model is downloaded into a real browser's store, everything included (ranges, hashing, chunk files), beside what a
  * plain fetch written to one file of the same store does, by turns, with the processor time of all programs that take part (Linux).
+ * With a manifest the plain fetch is measured in two ways: of the whole model at one address, and of the same shards one after another.
  * Usage: node scripts/download-rate.mjs [--megabytes 1000] [--runs 5] [--browser chrome|firefox] [--manifest: in shards with hashes]
  * The profile, and so the store, lies in the folder for temporary files: TMPDIR=/dev/shm leaves the disk out.
  */
@@ -153,25 +154,34 @@ try {
       for (const worker of [running, helping]) worker.terminate();
       return answer;
     }, message);
-  const rates = { plain: /** @type {number[]} */ ([]), store: /** @type {number[]} */ ([]) };
+  const shards = values.manifest ? JSON.parse(pages['/manifest.json']).shards : [];
+  /** @type {Record<string, object>} */
+  const tasks = {
+    plain: { task: 'plain', urls: [`${server.url}model.gguf`] },
+    ...(values.manifest && {
+      'plain shards': {
+        task: 'plain',
+        urls: shards.map((/** @type {{path: string}} */ { path }) => server.url + path),
+      },
+    }),
+    store: { task: 'download', url: server.url + (values.manifest ? 'manifest.json' : 'model.gguf') },
+  };
+  const rates = Object.fromEntries(Object.keys(tasks).map((task) => [task, /** @type {number[]} */ ([])]));
   for (let run = 0; run < Number(values.runs); ++run) {
-    for (const task of /** @type {const} */ (['plain', 'store'])) {
+    for (const [task, message] of Object.entries(tasks)) {
       const before = await processorSeconds(root);
-      const { milliseconds, error } = await measure({
-        task: task === 'plain' ? 'plain' : 'download',
-        url: server.url + (task === 'store' && values.manifest ? 'manifest.json' : 'model.gguf'),
-      });
+      const { milliseconds, error } = await measure(message);
       if (error) throw new Error(JSON.stringify(error));
       const cpu = ((await processorSeconds(root)) - before) * (1e9 / size);
       rates[task].push(size / 1e3 / milliseconds);
-      console.log(`${task.padEnd(5)} ${(size / 1e3 / milliseconds).toFixed(0)} MB/s, ${cpu.toFixed(1)} s of CPU a GB`);
+      console.log(`${task.padEnd(12)} ${(size / 1e3 / milliseconds).toFixed(0)} MB/s, ${cpu.toFixed(1)} s of CPU a GB`);
     }
   }
   const median = (/** @type {number[]} */ all) => all.toSorted((a, b) => a - b)[all.length >> 1];
-  const parts = rates.store.map((rate, run) => (100 * rate) / rates.plain[run]);
-  console.log(
-    `store, in % of the plain fetch before it: ${parts.map(Math.round).join(' ')}; median ${median(parts).toFixed(0)} %`,
-  );
+  for (const task of Object.keys(tasks).filter((each) => each !== 'store')) {
+    const parts = rates.store.map((rate, run) => (100 * rate) / rates[task][run]);
+    console.log(`store, in % of ${task}: ${parts.map(Math.round).join(' ')}; median ${median(parts).toFixed(0)} %`);
+  }
 } finally {
   for (const end of ends) await end();
   server.close();

@@ -87,18 +87,22 @@ async function download({ url, port }) {
 }
 
 /**
- * What a page without a store would do: one request, written to one file as it comes.
- * @param {{url: string}} message
+ * What a page without a store would do: each file with one request, one after another, written to one file as it comes.
+ * @param {{urls: string[]}} message
  */
-async function plainDownload({ url }) {
+async function plainDownload({ urls }) {
   const root = await navigator.storage.getDirectory();
   const access = await (await root.getFileHandle('plain', { create: true })).createSyncAccessHandle();
   const start = performance.now();
-  const reader = /** @type {ReadableStream<Uint8Array>} */ ((await fetch(url, { cache: 'no-store' })).body).getReader();
-  for (let at = 0; ;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    at += access.write(value, { at });
+  let at = 0;
+  for (const url of urls) {
+    const { body } = await fetch(url, { cache: 'no-store' });
+    const reader = /** @type {ReadableStream<Uint8Array>} */ (body).getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      at += access.write(value, { at });
+    }
   }
   access.flush();
   access.close();
