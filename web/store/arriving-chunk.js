@@ -93,6 +93,7 @@ export class ArrivingChunk {
     const { sha256: announced, sha256Blocks } = this.#source;
     if (announced === null || !sha256Blocks) return this.#hash.finish();
     if ((await this.#hash.finish(announced)) === sha256Blocks) return announced;
+    this.#giveMemory();
     this.#takeMemory(this.bytes);
     const all = this.#block.subarray(0, this.bytes);
     await (await this.#writer).readBack(all, 0);

@@ -1,4 +1,4 @@
-/** The worker's side of second-lane.js: one request after another, into the same store. */
+/** The worker's side of second-lane.js: fetches what it is asked for into the store that both threads see. */
 import { TesseraError } from '../base/errors.js';
 import { BegunChunks } from './begun-chunks.js';
 import { createCacheBackend } from './cache-backend.js';
