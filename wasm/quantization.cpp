@@ -16,6 +16,7 @@ Json report_json(const QuantizeReport& report) {
       .add("type", report.type)
       .add("tensors", report.tensors)
       .add("converted", report.converted)
+      .add("unweighted", report.unweighted)
       .add("input_bytes", report.input_bytes)
       .add("output_bytes", report.output_bytes)
       .add("parameters", report.parameters)
@@ -36,11 +37,18 @@ class Quantization {
         Object().add("format", found.value().format).add("parameters", found.value().parameters).add("types", types.json()).json());
   }
 
-  /// Plans the work: `readers` as in sources_of. Returns the report of what will be written.
-  std::string open(emscripten::val readers, const std::string& type, int threads) {
+  /// Plans the work: `readers` as in sources_of; `importance` has no reader or that of an importance file, whose name goes into the
+  /// metadata. Returns the report of what will be written.
+  std::string open(emscripten::val readers, const std::string& type, int threads, emscripten::val importance, const std::string& name) {
     QuantizeOptions options;
     options.type = type;
     options.threads = threads;
+    for (auto& source : sources_of(importance)) {
+      Result<ImportanceMatrix> matrix = ImportanceMatrix::read(std::move(source));
+      if (!matrix) return failure(matrix.error());
+      options.importance = std::make_shared<ImportanceMatrix>(std::move(*matrix));
+      options.importance_name = name;
+    }
     Result<std::unique_ptr<Quantizer>> quantizer = Quantizer::open(sources_of(readers), std::move(options));
     if (!quantizer) return failure(quantizer.error());
     quantizer_ = std::move(*quantizer);

@@ -224,6 +224,11 @@ export interface QuantizePlanOptions {
 export interface QuantizeOptions extends QuantizePlanOptions {
   /** 'Q4_K_M' by default; an unknown one is an error that lists all. */
   type?: QuantizeType;
+  /**
+   * How much each column of the weights matters: a file that `tessera imatrix` or llama-imatrix has measured of this model (GGUF), as a
+   * File or its URL. Errors go where they matter less. One of another model is a 'bad_file' error.
+   */
+  importance?: LoadOptions['model'];
   /** 1…64; by default as many as the device has, at most 8. One where the page is not cross-origin isolated. The bytes do not depend on it. */
   threads?: number;
   onProgress?: (progress: QuantizeProgress) => void;
@@ -262,6 +267,8 @@ export interface QuantizeResult {
   tensors: number;
   /** Tensors that are in another format than before. */
   converted: number;
+  /** Of those, matrices that the importance file says nothing of; 0 without one. */
+  unweighted: number;
   parameters: number;
   bitsPerWeight: number;
   /** Bytes of the tensors in each number format. */

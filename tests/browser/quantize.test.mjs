@@ -150,6 +150,25 @@ for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
       assert.deepEqual(await storedFiles(page), []);
     });
 
+    await t.test('an importance file is chosen, left again, and one of another kind is refused', async () => {
+      await dropSmall(page);
+      await page.click('.quantize-importance summary');
+      if (browser === 'chrome') await checkView(page, 'the choice of an importance file');
+      const [chooser] = await Promise.all([page.waitForFileChooser(), page.click('.importance-buttons .button-quiet')]);
+      await chooser.accept([kThinker]); // a model
+      await page.waitForSelector('.importance-buttons .button-plain:not([hidden])');
+      assert.equal(await textOf(page, '.importance-chosen'), 'tiny-thinker.gguf will be used.');
+      if (browser === 'chrome') await checkView(page, 'an importance file is chosen');
+      await begin(page, 'Q4_K_M');
+      await page.waitForSelector(`${kDialog} .notice-error`);
+      assert.match(await textOf(page, `${kDialog} .notice-error`), /importance/);
+      assert.deepEqual(await storedFiles(page), []);
+      await page.click(`${kDialog} .notice-error .button`);
+      await page.waitForSelector('.quantize-importance');
+      assert.equal(await textOf(page, '.importance-chosen'), '', 'a new choice begins without one');
+      await page.keyboard.press('Escape');
+    });
+
     await t.test('the dialog may be closed while it works, and comes back', async () => {
       await dropLarge(page);
       await begin(page, 'Q4_0');

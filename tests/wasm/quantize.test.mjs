@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { TesseraError } from '../../web/base/errors.js';
 import { kQuantizeTypes } from '../../web/engine/quantize-options.js';
 import { FaultyServer } from '../web/faulty-server.mjs';
@@ -18,10 +19,11 @@ after(() => rmSync(folder, { recursive: true }));
 /**
  * @param {string} file
  * @param {string} type
+ * @param {string[]} [more]
  */
-function native(file, type) {
+function native(file, type, more = []) {
   const path = join(folder, `${type}.gguf`);
-  const report = JSON.parse(execFileSync(cli, ['quantize', file, path, type, '--json'], { encoding: 'utf8' }));
+  const report = JSON.parse(execFileSync(cli, ['quantize', file, path, type, '--json', ...more], { encoding: 'utf8' }));
   return { report, bytes: readFileSync(path) };
 }
 
@@ -57,6 +59,27 @@ describe('quantize', { skip: skipReason({ variant: 'simd128', files: [cli, tinyM
       }
     });
   }
+
+  test('with an importance file, too; one that is none, or of another model, is refused', async () => {
+    const importance = join(folder, 'test.gguf'); // the name that these tests' files have in the worker
+    const text = join(folder, 'text.txt');
+    writeFileSync(text, 'Once upon a time there was a small model. '.repeat(20));
+    execFileSync(cli, ['imatrix', '-m', tinyModel, '-f', text, '-o', importance, '--chunk', '32'], { stdio: 'ignore' });
+    for (const type of /** @type {const} */ (['Q2_K_S', 'Q4_K_M', 'IQ4_XS'])) {
+      const expected = native(tinyModel, type, ['--imatrix', importance]);
+      assert.ok(!expected.bytes.equals(native(tinyModel, type).bytes), `${type} is another file without it`);
+      const report = await quantizeFile(tinyModel, copy, { type, importance: pathToFileURL(importance).href });
+      const bytes = readFileSync(copy);
+      rmSync(copy);
+      assert.ok(bytes.equals(expected.bytes), type);
+      assert.equal(report.unweighted, expected.report.unweighted);
+    }
+    const none = pathToFileURL(tinyModel).href;
+    await rejects(quantizeFile(tinyModel, copy, { importance: none }), 'bad_file', /importance/);
+    const other = quantizeFile(formatsModel, copy, { importance: pathToFileURL(importance).href });
+    await rejects(other, 'bad_file', /importance|columns|width/);
+    await rejects(quantizeFile(tinyModel, copy, { importance: 7 }), 'invalid_argument', /importance/);
+  });
 
   test('the copy runs, and progress tells the way to it', async () => {
     /** @type {any[]} */

@@ -48,8 +48,9 @@
  */
 
 /**
- * A model that is to be quantised, or only asked about; fields as in LoadRequest.
- * @typedef {Pick<LoadRequest, 'model' | 'token' | 'wasmUrl' | 'threads'> & { type: string }} QuantizeRequest
+ * A model that is to be quantised, or only asked about; fields as in LoadRequest. `importance`: a file, or its absolute URL.
+ * @typedef {Pick<LoadRequest, 'model' | 'token' | 'wasmUrl' | 'threads'> & {
+ *   type: string, importance: LoadRequest['model'] | null }} QuantizeRequest
  */
 
 /**
@@ -74,6 +75,7 @@
  * @property {number} inputBytes
  * @property {number} tensors
  * @property {number} converted tensors that are in another format than before
+ * @property {number} unweighted of those, matrices that the importance file says nothing of
  * @property {number} parameters
  * @property {number} bitsPerWeight
  * @property {Record<string, number>} bytesPerFormat

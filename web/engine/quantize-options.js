@@ -46,7 +46,7 @@ export function checkPlanOptions(model, given, base) {
  * @param {string} base
  */
 export function checkQuantizeOptions(model, given, base) {
-  const known = new Set(['type', 'threads', 'onProgress', ...planFields]);
+  const known = new Set(['type', 'threads', 'importance', 'onProgress', ...planFields]);
   const options = knownOptions(given, known, 'Tessera.quantize');
   return { request: requestOf(model, options, base), ...portsOf(options, base), onProgress: progressOf(options) };
 }
@@ -61,6 +61,7 @@ function requestOf(model, options, base) {
   return {
     model: sourceOf(model, 'model', base),
     type: oneOf(options, 'type', kQuantizeTypes),
+    importance: options.importance === undefined ? null : sourceOf(options.importance, 'importance', base),
     threads: integer(options, 'threads', { from: 1, to: kMostThreads, otherwise: 0 }),
     token: textOr(options, 'token', ''),
     wasmUrl: urlOf(options, 'wasmUrl', base),

@@ -38,28 +38,65 @@ export async function planQuantization(request, ports, signal) {
  * @returns {Promise<QuantizeResult>}
  */
 export async function quantizeModel(request, ports, { signal, onProgress }) {
-  const { threads } = chooseThreads(request.threads, currentDevice());
-  const { token, type } = request;
-  const model = await ports.openModel(request.model, { cache: true, token, mostBytes: Infinity, signal, onProgress });
+  const importance = await openImportance(request, ports, signal);
   try {
-    const quantizer = await startQuantizer(request, ports, threads);
-    const report = quantizer.open(model.parts, type, threads);
-    const name = copyName(model.name, type);
-    const told = inIntervals((done, total) => onProgress({ stage: 'quantize', loadedBytes: done, totalBytes: total }));
-    const stored = await ports.storeMade({ name, bytes: report.output_bytes }, async (write) => {
-      for (let more = true; more;) {
-        await ports.nextTurn();
-        if (signal.aborted) throw abortedError();
-        const step = nextStep(quantizer);
-        for (const piece of step.pieces) await write(piece);
-        told(step.done, step.total);
-        more = step.more;
-      }
-    });
-    return { ...stored, name, ...describe(report) };
+    const { token } = request;
+    const options = { cache: true, token, mostBytes: Infinity, signal, onProgress };
+    const model = await ports.openModel(request.model, options);
+    try {
+      return await makeCopy({ ...request, model, importance }, ports, { signal, onProgress });
+    } finally {
+      await model.close();
+    }
   } finally {
-    await model.close();
+    await importance.close();
   }
+}
+
+/** @typedef {import('./loading.js').OpenedModel} OpenedModel */
+
+/**
+ * @param {Omit<QuantizeRequest, 'model' | 'importance'> & { model: OpenedModel, importance: Pick<OpenedModel, 'parts' | 'name'> }} request
+ * @param {QuantizePorts} ports
+ * @param {import('./loading.js').Watch} watch
+ * @returns {Promise<QuantizeResult>}
+ */
+async function makeCopy({ model, importance, type, ...request }, ports, { signal, onProgress }) {
+  const { threads } = chooseThreads(request.threads, currentDevice());
+  const quantizer = await startQuantizer(request, ports, threads);
+  const report = quantizer.open(model.parts, type, threads, importance);
+  const name = copyName(model.name, type);
+  const told = inIntervals((done, total) => onProgress({ stage: 'quantize', loadedBytes: done, totalBytes: total }));
+  const stored = await ports.storeMade({ name, bytes: report.output_bytes }, async (write) => {
+    for (let more = true; more;) {
+      await ports.nextTurn();
+      if (signal.aborted) throw abortedError();
+      const step = nextStep(quantizer);
+      for (const piece of step.pieces) await write(piece);
+      told(step.done, step.total);
+      more = step.more;
+    }
+  });
+  return { ...stored, name, ...describe(report) };
+}
+
+/**
+ * Of some megabytes; nothing of it is kept.
+ * @param {QuantizeRequest} request
+ * @param {QuantizePorts} ports
+ * @param {AbortSignal} signal
+ */
+async function openImportance({ importance, token }, ports, signal) {
+  if (importance === null) return { parts: [], name: '', close: async () => {} };
+  const opened = await ports.openModel(importance, {
+    cache: false,
+    token,
+    mostBytes: Infinity,
+    signal,
+    onProgress() {},
+  });
+  const { name, parts, close } = opened;
+  return { parts, name: name.endsWith('.gguf') ? name : `${name}.gguf`, close };
 }
 
 /** @param {WasmQuantizer} quantizer */
@@ -71,7 +108,7 @@ function nextStep(quantizer) {
 }
 
 /**
- * @param {QuantizeRequest} request
+ * @param {Pick<QuantizeRequest, 'wasmUrl'>} request
  * @param {QuantizePorts} ports
  * @param {number} threads
  */
@@ -82,13 +119,14 @@ function startQuantizer({ wasmUrl }, ports, threads) {
 
 /** @param {Record<string, any>} report of core/quantize/quantize_file.h */
 function describe(report) {
-  const { type, tensors, converted, parameters, input_bytes, output_bytes, bytes_per_type } = report;
+  const { type, tensors, converted, unweighted, parameters, input_bytes, output_bytes, bytes_per_type } = report;
   return {
     type,
     bytes: output_bytes,
     inputBytes: input_bytes,
     tensors,
     converted,
+    unweighted,
     parameters,
     bitsPerWeight: parameters > 0 ? (8 * output_bytes) / parameters : 0,
     bytesPerFormat: bytes_per_type,

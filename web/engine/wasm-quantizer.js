@@ -9,7 +9,7 @@ import { startFactory } from './wasm-runtime.js';
  * The Embind class of wasm/quantization.cpp. WasmBorder opens the strings it returns.
  * @typedef {object} NativeQuantization
  * @property {(readers: object[]) => string} sizes
- * @property {(readers: object[], type: string, threads: number) => string} open
+ * @property {(readers: object[], type: string, threads: number, importance: object[], importanceName: string) => string} open
  * @property {(sink: object) => string} step
  */
 
@@ -52,10 +52,11 @@ export class WasmQuantizer {
    * @param {SyncReader[]} parts
    * @param {string} type
    * @param {number} threads
+   * @param {{ parts: SyncReader[], name: string }} importance no part, or an importance file and its name
    * @returns {Record<string, any>} the core's QuantizeReport of what will be written
    */
-  open(parts, type, threads) {
-    return this.#border.call((readers) => this.#native.open(readers(parts), type, threads));
+  open(parts, type, threads, { parts: importance, name }) {
+    return this.#border.call((readers) => this.#native.open(readers(parts), type, threads, readers(importance), name));
   }
 
   /**

@@ -6,6 +6,7 @@ import { openDialog } from './dialog.js';
 import { announce, byId, h } from './dom.js';
 import { formatBytes } from './format.js';
 import { errorNotice, isAbort, notice } from './notices.js';
+import { importanceChoice } from './quantize-importance.js';
 import { QuantizeProgress } from './quantize-progress.js';
 import { firstChoice, isQuantised, typeChoice } from './quantize-types.js';
 
@@ -73,6 +74,8 @@ export class QuantizeDialog {
    */
   #showChoice(source, plan) {
     let chosen = firstChoice(plan);
+    /** @type {File | undefined} */
+    let importance;
     const sizes = h('output.quantize-sizes', {});
     const start = /** @type {HTMLButtonElement} */ (h('button.button.button-main', { type: 'button' }, 'Start'));
     const update = () => {
@@ -87,7 +90,7 @@ export class QuantizeDialog {
       update();
     });
     update();
-    start.addEventListener('click', () => void this.#run(source, chosen));
+    start.addEventListener('click', () => void this.#run(source, { type: chosen, importance }));
     const text =
       'The copy has fewer bits for each number of the model: it takes less room and memory and answers faster. ' +
       'The original stays as it is, and nothing leaves this device.';
@@ -97,6 +100,7 @@ export class QuantizeDialog {
         h('p.hint', {}, text),
         ...(isQuantised(plan) ? [lossNotice(plan)] : []),
         choice,
+        importanceChoice((file) => (importance = file)),
       ],
       [sizes, start],
     );
@@ -104,9 +108,9 @@ export class QuantizeDialog {
 
   /**
    * @param {Source} source
-   * @param {import('../tessera.js').QuantizeType} type
+   * @param {Pick<import('../tessera.js').QuantizeOptions, 'type' | 'importance'>} options
    */
-  async #run(source, type) {
+  async #run(source, options) {
     const stop = new AbortController();
     const progress = new QuantizeProgress(source.name, () => stop.abort());
     this.#running = { source, progress };
@@ -115,11 +119,11 @@ export class QuantizeDialog {
     let shown;
     try {
       const onProgress = progress.update.bind(progress);
-      const copy = await Tessera.quantize(source.model, { type, signal: stop.signal, onProgress });
+      const copy = await Tessera.quantize(source.model, { ...options, signal: stop.signal, onProgress });
       announce(`The copy is ready: ${copy.name}`);
       shown = [this.#doneNotice(copy)];
     } catch (error) {
-      shown = [this.#failureNotice(error, source)];
+      shown = [this.#failureNotice(error, source, options.importance !== undefined)];
     }
     progress.end();
     this.#running = null;
@@ -148,11 +152,17 @@ export class QuantizeDialog {
   }
 
   /**
-   * @param {unknown} error
+   * @param {any} error
    * @param {Source} source
+   * @param {boolean} withImportance an importance file was chosen
    */
-  #failureNotice(error, source) {
+  #failureNotice(error, source, withImportance) {
     const actions = [{ label: 'Choose again', run: () => void this.open(source) }];
+    if (withImportance && ['bad_file', 'not_gguf'].includes(error.code)) {
+      // Either of the two files: the message says which.
+      const text = `${error.message}: ${error.hint}`;
+      return notice({ kind: 'error', title: 'The copy was not made.', text, actions });
+    }
     if (!isAbort(error)) return errorNotice(error, actions);
     const text = 'Nothing of the copy was kept.';
     announce(`Stopped. ${text}`);
