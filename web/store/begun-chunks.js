@@ -56,12 +56,8 @@ export class BegunChunks {
   async createWriter(source, index, resume) {
     const name = nameOf(source, index);
     this.#names.delete(name);
-    const bytes = chunkSize(source, index);
-    const writer = await this.#backend.createWriter(`${this.#id}/${name}`, {
-      mark: markOf(source, bytes),
-      bytes,
-      resume,
-    });
+    const mark = markOf(source, chunkSize(source, index));
+    const writer = await this.#backend.createWriter(`${this.#id}/${name}`, { mark, resume });
     const leave = async () => {
       this.#names.add(name);
       await writer.leave();

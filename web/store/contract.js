@@ -32,7 +32,6 @@
 /**
  * @typedef {object} WriterOptions
  * @property {number} [mark] what comes before it is on the disk before any byte behind it is written
- * @property {number} [bytes] how much is going to be written, where it is known: room can be asked for at once
  * @property {boolean} [resume] where a writer of this path and mark ended behind it, without commit or abort, the new one goes on at the mark
  */
 

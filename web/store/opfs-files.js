@@ -14,12 +14,12 @@ const kLookMs = 50;
  * @param {import('./contract.js').WriterOptions} [options]
  * @returns {Promise<import('./contract.js').FileWriter>}
  */
-export async function openWriter(directory, name, { mark = Infinity, resume = false, bytes = 0 } = {}) {
+export async function openWriter(directory, name, { mark = Infinity, resume = false } = {}) {
   const file = await directory.getFileHandle(name + kUnfinished, { create: true });
   const access = await openAlone(file);
   // That it is longer proves that the bytes before the mark were flushed. So it stays longer, until these bytes are written again.
   const resumed = resume && access.getSize() > mark ? mark : 0;
-  if (resumed === 0) askForRoom(access, { mark, bytes });
+  if (resumed === 0) askForRoom(access, mark);
   let size = resumed;
   const abort = async () => {
     access.close();
@@ -72,14 +72,13 @@ async function openAlone(file) {
 }
 
 /**
- * Room for all of it at once: Chromium asks another process, and waits for a millisecond, when a file grows to 1, 2, 4 … MB. Then it is as
- * long as the mark and no longer.
+ * As long as the mark at once: Chromium asks another process for room, a millisecond each time, when a file grows to 1, 2, 4 … MB. Never
+ * longer, not for a moment: a tab that is killed in it would leave what looks like a first half.
  * @param {FileSystemSyncAccessHandle} access
- * @param {{mark: number, bytes: number}} size
+ * @param {number} mark
  */
-function askForRoom(access, { mark, bytes }) {
+function askForRoom(access, mark) {
   try {
-    access.truncate(bytes);
     access.truncate(mark === Infinity ? 0 : mark);
   } catch {
     access.truncate(0); // whether there is room for what comes is found out when it does
