@@ -6,13 +6,13 @@
  * The profile, and so the store, lies in the folder for temporary files: TMPDIR=/dev/shm leaves the disk out.
  */
 import { build } from 'esbuild';
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { launch } from '../tests/browser/harness.mjs';
+import { inBlocksOf, sha256 } from '../tests/web/faulty-server.mjs';
 import { pattern } from '../tests/web/store-contract.mjs';
 
 const kPiece = pattern(16 << 20, 1);
@@ -24,10 +24,6 @@ const kHeaders = {
 };
 
 const kShardBytes = 16e6; // no divisor of the piece: no two shards are equal
-
-const kBlockBytes = 512 << 10; // as `tessera split` has them
-
-const sha256 = (/** @type {string | Buffer} */ bytes) => createHash('sha256').update(bytes).digest('hex');
 
 /**
  * The made-up model's bytes from start to end, in pieces.
@@ -50,9 +46,7 @@ function makeManifest(size) {
     const bytes = Math.min(kShardBytes, size - offset);
     const all = Buffer.concat([...bytesOf(offset, offset + bytes)]);
     const hash = sha256(all);
-    let blocks = hash;
-    for (let at = 0; at < bytes; at += kBlockBytes) blocks += sha256(all.subarray(at, at + kBlockBytes));
-    shards.push({ path: `shard-${offset}`, offset, bytes, sha256: hash, sha256_blocks: sha256(blocks) });
+    shards.push({ path: `shard-${offset}`, offset, bytes, sha256: hash, sha256_blocks: inBlocksOf(hash, all) });
   }
   const about = { name: 'made up', architecture: 'llama', quantization: 'Q4_1', license: '', chat_template: false };
   const file = { name: 'model.gguf', bytes: size, sha256: '0'.repeat(64) };

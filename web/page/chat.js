@@ -133,8 +133,7 @@ export class Chat {
     view.beginAnswer(message);
     composer.setBusy(true);
     store.setCurrent(conversation);
-    store.saveSoon(conversation);
-    void store.flush(); // what the reader wrote is not written twice
+    void store.save(conversation); // at once: what the reader wrote is not written twice
     /** @type {unknown} */
     let failure = null;
     try {

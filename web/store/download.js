@@ -66,9 +66,9 @@ export async function downloadModel(record, options) {
   progress.report();
 }
 
-/** What is only in this thread's memory cannot be added to by another. @param {Pick<DownloadContext, 'startLane' | 'kind'>} options */
-function makeSecond({ startLane, kind }) {
-  return startLane && kind !== 'memory' ? new SecondLane(startLane()) : null;
+/** What is only in this thread's memory cannot be added to by another. @param {Pick<DownloadContext, 'startLane' | 'id' | 'kind'>} options */
+function makeSecond({ startLane, id, kind }) {
+  return startLane && kind !== 'memory' ? new SecondLane(startLane(), { id, kind }) : null;
 }
 
 /**
@@ -105,11 +105,11 @@ async function round(record, context) {
  */
 async function fetchRun(run, context) {
   const { source, last } = run;
-  const { folder, second, kind } = context;
+  const { folder, second } = context;
   if (source.whole) return;
   let { first } = run;
-  if (second?.ready && kind !== 'memory') {
-    if (await second.fetch(run, { ...context, kind })) return;
+  if (second?.ready) {
+    if (await second.fetch(run, context)) return;
     second.end();
     while (first <= last && folder.has(source, first)) ++first;
   }

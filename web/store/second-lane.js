@@ -29,15 +29,20 @@ import { chunkSize } from './records.js';
 /** The store's side. */
 export class SecondLane {
   #worker;
+  #place;
   /** Whether it may be asked. */
   ready = false;
   #asked = 0;
   /** Number of a request → whoever waits for it. @type {Map<number, (news: News) => void>} */
   #waiting = new Map();
 
-  /** @param {LaneWorker} worker */
-  constructor(worker) {
+  /**
+   * @param {LaneWorker} worker
+   * @param {Pick<Request, 'id' | 'kind'>} place where the chunks go
+   */
+  constructor(worker, place) {
     this.#worker = worker;
+    this.#place = place;
     worker.port.onmessage = ({ data }) => {
       if (data.ready) this.ready = true;
       else this.#waiting.get(data.number)?.(data);
@@ -47,8 +52,6 @@ export class SecondLane {
   /**
    * @param {Run} run of a source whose size is known; what the server tells of it is noted there
    * @param {object} context
-   * @param {string} context.id of the model
-   * @param {'opfs' | 'cache'} context.kind
    * @param {import('./model-folder.js').ModelFolder} context.folder hears of the chunks that are stored
    * @param {import('./begun-chunks.js').BegunChunks} context.begun
    * @param {{add: (bytes: number) => void}} context.progress
@@ -57,10 +60,11 @@ export class SecondLane {
    * @param {() => void} context.arrived
    * @returns {Promise<boolean>} false: the worker is lost; what it had not stored is still to be fetched. Rejects as fetchInto does.
    */
-  async fetch({ source, first, last }, { id, kind, folder, begun, progress, signal, network, arrived }) {
+  async fetch({ source, first, last }, { folder, begun, progress, signal, network, arrived }) {
     const { port } = this.#worker;
     const number = ++this.#asked;
     const resume = begun.has(source, first);
+    // What lies there is not right, and the other thread does not know of it.
     for (let index = first; index <= last; ++index) await folder.drop(source, index);
     const stop = () => port.postMessage({ number, stop: true });
     signal.addEventListener('abort', stop);
@@ -88,7 +92,7 @@ export class SecondLane {
           added += news.added;
           progress.add(news.added);
         });
-        port.postMessage({ number, id, kind, source, first, last, resume, network });
+        port.postMessage({ number, ...this.#place, source, first, last, resume, network });
         if (signal.aborted) stop();
       });
     } finally {
