@@ -13,7 +13,7 @@ import {
 } from '../../web/page/conversation.js';
 import { fileSlug, formatBytes, formatDuration, RateMeter } from '../../web/page/format.js';
 import { shorterStart } from '../../web/page/full-context.js';
-import { headline, sumOf } from '../../web/page/memory-needs.js';
+import { estimateOf, headline, sumOf } from '../../web/page/memory-needs.js';
 import { explain, isAbort } from '../../web/page/notices.js';
 import { checkField, kNumberFields, samplingOptions, kDefaults } from '../../web/page/settings.js';
 
@@ -51,6 +51,23 @@ test('a model without a template continues the whole text', () => {
   const chat = conversation('u:Once a:_upon u:Then a:');
   assert.equal(promptText(chat), 'Once_upon\n\nThen');
   assert.equal(promptText({ ...chat, sentFrom: 2 }), 'Then');
+});
+
+test('what a model needs is found out once; what this version cannot run may run in the next', async (t) => {
+  const kept = new Map();
+  t.after(() => Reflect.deleteProperty(globalThis, 'localStorage'));
+  const localStorage = { getItem: (/** @type {string} */ key) => kept.get(key) ?? null, setItem: kept.set.bind(kept) };
+  Object.defineProperty(globalThis, 'localStorage', { value: localStorage, configurable: true });
+  /** @type {Record<string, string[]>} */
+  const unsupported = { known: [], unknown: ['architecture "new"'] };
+  /** @type {string[]} */
+  const asked = [];
+  const ask = async (/** @type {any} */ url) => {
+    asked.push(url);
+    return /** @type {any} */ ({ fileBytes: 7, other_bytes: 1, unsupported: unsupported[url] });
+  };
+  for (const url of ['known', 'known', 'unknown', 'unknown']) await estimateOf(url, 7, undefined, ask);
+  assert.deepEqual(asked, ['known', 'unknown', 'unknown']);
 });
 
 test('an answer that was cut off says so, unless there was nothing of it', () => {

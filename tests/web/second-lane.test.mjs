@@ -106,6 +106,22 @@ test('a worker that falls silent is given up; what it has stored is not fetched 
   }
 });
 
+test('a stop does not wait for a worker that hangs', async () => {
+  const { url } = addShards();
+  const backend = sharedMemory();
+  const { startLane, seen } = watchedLane(backend, { mostStored: 0 });
+  const network = { ...kNetwork, stallMs: 60_000 };
+  const controller = new AbortController();
+  const opened = openModel(url, { signal: controller.signal }, { backend, network, startLane });
+  while (seen.asked === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  const started = performance.now();
+  controller.abort();
+  await assert.rejects(opened, { code: 'aborted' });
+  const waited = performance.now() - started;
+  assert(waited < 10_000, `${waited} ms`);
+  assert(seen.ended);
+});
+
 test('what only this thread can see is not shared', async () => {
   const { url, file } = addShards();
   const backend = createMemoryBackend();

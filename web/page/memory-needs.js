@@ -22,13 +22,15 @@ function keptEstimates() {
  * @param {string} url
  * @param {number} bytes 0 while unknown
  * @param {AbortSignal} [signal]
+ * @param {typeof Tessera.estimate} [ask]
  * @returns {Promise<ModelEstimate>} rejects with a TesseraError
  */
-export async function estimateOf(url, bytes, signal) {
+export async function estimateOf(url, bytes, signal, ask = Tessera.estimate) {
   const key = (/** @type {number | null} */ size) => `${url}#${size}`;
   const known = keptEstimates()[key(bytes)];
-  if (known && 'other_bytes' in known) return known; // what older versions kept says less
-  const estimate = await Tessera.estimate(url, { signal });
+  // What older versions kept says less, and what they could not run this one may.
+  if (known && 'other_bytes' in known && known.unsupported.length === 0) return known;
+  const estimate = await ask(url, { signal });
   const kept = { ...keptEstimates(), [key(bytes || estimate.fileBytes)]: estimate };
   localStorage.setItem(kKept, JSON.stringify(kept));
   return estimate;

@@ -26,6 +26,9 @@ import { chunkSize } from './records.js';
  *   | {failed: 'changed' | 'quota' | 'other', error: import('../base/errors.js').PlainError}} News
  */
 
+/** A worker that was told to stop closes its file, which takes it some milliseconds. Nobody waits long for one that hangs. */
+const kStopMs = 2000;
+
 /** The store's side. */
 export class SecondLane {
   #worker;
@@ -66,14 +69,20 @@ export class SecondLane {
     const resume = begun.has(source, first);
     // What lies there is not right, and the other thread does not know of it.
     for (let index = first; index <= last; ++index) await folder.drop(source, index);
-    const stop = () => port.postMessage({ number, stop: true });
-    signal.addEventListener('abort', stop);
+    let stop = () => {};
     let added = 0;
     let stored = 0;
     try {
       return await new Promise((resolve, reject) => {
-        const silence = () => afterSilence(network.stallMs ?? kStallMs, () => resolve(false));
+        const { stallMs = kStallMs } = network;
+        const silence = () => afterSilence(signal.aborted ? Math.min(kStopMs, stallMs) : stallMs, () => resolve(false));
         let heard = silence();
+        stop = () => {
+          port.postMessage({ number, stop: true });
+          heard();
+          heard = silence();
+        };
+        signal.addEventListener('abort', stop);
         this.#waiting.set(number, (news) => {
           heard();
           if ('failed' in news) return reject(errorOf(news, source));
