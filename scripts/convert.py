@@ -26,7 +26,7 @@ FAMILIES = {
     "qwen2_moe": ("qwen2moe", False), "qwen3": ("qwen3", False), "qwen3_moe": ("qwen3moe", False), "gemma": ("gemma", False),
     "gemma2": ("gemma2", False), "gemma3": ("gemma3", False), "gemma3_text": ("gemma3", False), "phi3": ("phi3", False),
     "smollm3": ("smollm3", True), "granite": ("granite", True), "granitemoe": ("granitemoe", True), "granitemoeshared": ("granitemoe", True),
-    "olmo2": ("olmo2", False),
+    "olmo2": ("olmo2", False), "olmo3": ("olmo2", False),
 }
 # What transformers' configuration classes take for fields that a config.json leaves out, where that differs between families.
 GEMMA = {"head_dim": 256, "tie_word_embeddings": True, "rms_norm_eps": 1e-6, "max_position_embeddings": 8192}
@@ -37,10 +37,13 @@ DEFAULTS = {
                "max_position_embeddings": 131072, "rope_theta": 1e6, "rope_local_base_freq": 1e4},
     "mixtral": {"num_local_experts": 8, "num_experts_per_tok": 2, "sliding_window": None, "rope_theta": 1e6, "rms_norm_eps": 1e-5},
     "mistral": {"sliding_window": 4096, "rms_norm_eps": 1e-6},
+    "olmo3": {"sliding_window": 4096, "rope_theta": 5e5, "rms_norm_eps": 1e-5},
     "qwen2_moe": {"norm_topk_prob": False, "decoder_sparse_step": 1},
     "qwen3_moe": {"norm_topk_prob": False, "decoder_sparse_step": 1},
 }
 REQUIRED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings", "vocab_size")
+# Whose window layers have a rope of their own.
+TWO_ROPES = ("gemma3", "gemma3_text", "olmo3")
 TYPES = {"f32": (gguf.LlamaFileType.ALL_F32, gguf.GGMLQuantizationType.F32), "f16": (gguf.LlamaFileType.MOSTLY_F16, gguf.GGMLQuantizationType.F16),
          "bf16": (gguf.LlamaFileType.MOSTLY_BF16, gguf.GGMLQuantizationType.BF16)}
 STORED = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
@@ -112,14 +115,17 @@ def rope_parameters(fields, model_type):
     """config.json's rope in the form of transformers 5: rope_parameters, or rope_theta and rope_scaling of older files."""
     if fields.get("rope_parameters"):
         rope = fields["rope_parameters"]
-        if model_type.startswith("gemma3") and "full_attention" not in rope:
-            raise ConvertError("unsupported", "config.json: rope_parameters has no full_attention, which Gemma 3 needs")
+        if model_type in TWO_ROPES and "full_attention" not in rope:
+            raise ConvertError("unsupported", f"config.json: rope_parameters has no full_attention, which {model_type} needs")
     else:
         rope = {"rope_theta": fields.get("rope_theta", 10000.0), "rope_type": "default", **(fields.get("rope_scaling") or {})}
         rope["rope_type"] = rope.pop("type", rope["rope_type"]) if rope["rope_type"] == "default" else rope["rope_type"]
-        if model_type.startswith("gemma3"):
-            rope = {"full_attention": rope, "sliding_attention": {"rope_type": "default", "rope_theta": fields["rope_local_base_freq"]}}
+        if model_type in TWO_ROPES:
+            local = fields.get("rope_local_base_freq", rope["rope_theta"])
+            rope = {"full_attention": rope, "sliding_attention": {"rope_type": "default", "rope_theta": local}}
     parts = [rope] if "full_attention" not in rope else [rope["full_attention"], rope["sliding_attention"]]
+    if parts[-1]["rope_type"] != "default" and "full_attention" in rope:
+        raise ConvertError("unsupported", f"config.json: rope_type of sliding_attention is {parts[-1]['rope_type']}, expected default")
     for part in parts:
         if part["rope_type"] == "su": # the first name of longrope
             part["rope_type"] = "longrope"
@@ -156,6 +162,8 @@ def refuse(fields, architecture):
         need("attn_logit_softcapping", (None,))
     kinds = fields.get("layer_types")
     period = {"gemma2": 2, "gemma3": fields.get("sliding_window_pattern") or fields.get("_sliding_window_pattern") or 6}.get(architecture)
+    if architecture == "olmo2" and kinds: # any period, as long as it is one
+        period = [*kinds, "full_attention"].index("full_attention") + 1
     if kinds and period:
         for layer, kind in enumerate(kinds):
             expected = "full_attention" if layer % period == period - 1 else "sliding_attention"
@@ -184,6 +192,8 @@ def read_config(folder):
     for field in REQUIRED:
         if not isinstance(fields.get(field), int) or fields[field] < 1:
             raise ConvertError("bad_file", f"config.json: {field} is {json.dumps(fields.get(field))}, expected a positive integer")
+    if model_type == "olmo3" and not fields.get("layer_types"):
+        fields["layer_types"] = ["full_attention" if layer % 4 == 3 else "sliding_attention" for layer in range(fields["num_hidden_layers"])]
     if fields.get("num_key_value_heads") is None:
         fields["num_key_value_heads"] = fields["num_attention_heads"]
     if model_type == "mixtral" or architecture == "granitemoe":

@@ -68,9 +68,11 @@ def add_shape(writer, config, architecture):
     writer.add_key_length(head)
     writer.add_value_length(head)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    # transformers knows a window for every Gemma 3; Qwen's and OLMo's are off.
-    if architecture in ("llama", "phi3", "gemma2", "gemma3") and getattr(config, "sliding_window", None):
+    # transformers knows a window for every Gemma 3; Qwen's are off.
+    if architecture in ("llama", "phi3", "gemma2", "gemma3", "olmo2") and getattr(config, "sliding_window", None):
         writer.add_sliding_window(config.sliding_window)
+        if architecture == "olmo2":
+            writer.add_sliding_window_pattern([kind == "sliding_attention" for kind in config.layer_types])
     if architecture == "gemma2":
         writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
         writer.add_final_logit_softcapping(config.final_logit_softcapping)
@@ -108,7 +110,7 @@ def llama3_divisors(rope, dims):
 
 def add_rope(writer, config, architecture):
     rope = config.rope_parameters
-    if architecture == "gemma3":
+    if "full_attention" in rope:
         writer.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
         rope = rope["full_attention"]
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads

@@ -90,6 +90,10 @@ CASES = {
                     "embedding_multiplier": 3.0, "residual_multiplier": 0.4, "attention_multiplier": 0.2, "logits_scaling": 2.5,
                     "rope_parameters": DEFAULT_ROPE}, True),
     "olmo2": ("olmo2", "Olmo2Config", {**WIDE, "rope_parameters": DEFAULT_ROPE}, False),
+    "olmo3": ("olmo2", "Olmo3Config",
+              {**WIDE, "num_hidden_layers": 4, "sliding_window": 16,
+               "rope_parameters": {"full_attention": YARN_ROPE, "sliding_attention": {**DEFAULT_ROPE, "rope_theta": YARN_ROPE["rope_theta"]}}},
+              False),
 }
 
 def seed_of(name):

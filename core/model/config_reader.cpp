@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
+#include <vector>
 
 namespace tessera {
 
@@ -51,6 +53,18 @@ std::string ConfigReader::text_or(const std::string& key, std::string fallback) 
   const auto found = file_.get_string(prefix_ + key);
   if (!found) keep(found.error());
   return found ? found.value() : fallback;
+}
+
+int ConfigReader::window_pattern(int layers, int fallback) {
+  const std::string key = "attention.sliding_window_pattern";
+  const auto flags = file_.get_ints(prefix_ + key);
+  if (!flags) return count_or(key, 4096, fallback);
+  const std::vector<int64_t>& local = *flags.value();
+  const auto period = static_cast<int>(std::ranges::find(local, 0) - local.begin()) + 1;
+  bool regular = std::cmp_equal(local.size(), layers);
+  for (int layer = 0; regular && layer < layers; ++layer) regular = (local[layer] != 0) == ((layer + 1) % period != 0);
+  if (!regular) refuse("sliding windows in another order than every n-th layer being global");
+  return period;
 }
 
 }  // namespace tessera

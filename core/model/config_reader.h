@@ -28,6 +28,9 @@ class ConfigReader {
   /// A finite number ≥ 0; absent is 0.
   double number_or_none(const std::string& key);
   std::string text_or(const std::string& key, std::string fallback);
+  /// attention.sliding_window_pattern, as Config::window_pattern: that number, or a flag for each layer (1 = local); absent is `fallback`.
+  /// kUnsupported where the flags are not those of every n-th layer being global.
+  int window_pattern(int layers, int fallback);
 
   /// kUnsupported: "{what}".
   void refuse(const std::string& what) { keep({ErrorCode::kUnsupported, what, "use a model without it"}); }

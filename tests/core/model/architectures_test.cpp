@@ -19,7 +19,7 @@ constexpr double kTolerance = 1e-4;  // found: 4e-5 at most; every mistake of th
 constexpr const char* kGoldenModels[] = {"llama",   "llama-bias-tied", "llama3",     "llama-linear", "llama-yarn", "mistral",
                                          "mixtral", "mistral3",        "qwen2",      "qwen2moe",     "qwen3",      "qwen3moe",
                                          "gemma",   "gemma2",          "gemma3",     "phi3",         "phi3-short", "phi3-long",
-                                         "smollm3", "granite",         "granitemoe", "olmo2"};
+                                         "smollm3", "granite",         "granitemoe", "olmo2",        "olmo3"};
 
 }  // namespace
 
@@ -91,6 +91,10 @@ TEST_CASE("every part that an architecture adds shows in the logits") {
       {"granite", [](Config& c) { c.residual_scale = 1; }},
       {"granite", [](Config& c) { c.logit_scale = 1; }},
       {"granitemoe", [](Config& c) { c.experts.renormalize = false; }},
+      {"olmo3", [](Config& c) { c.window = 0; }},
+      {"olmo3", [](Config& c) { c.window_pattern = 3; }},
+      {"olmo3", [](Config& c) { c.rope.magnitude = 1; }},
+      {"olmo3", [](Config& c) { c.rope_local = c.rope; }},
   };
   for (const Mistake& mistake : mistakes) {
     const std::string name = mistake.model;

@@ -65,8 +65,43 @@ TEST_CASE("hostile and unknown values name their key") {
   check_refused(read_with("llama", {{"rope.scaling.type", std::string("yarn")}, {"rope.scaling.factor", 0.0}}), bad, "rope.scaling.factor");
   check_refused(read_with("granite", {{"logit_scale", 0.0}}), bad, "granite.logit_scale");
   check_refused(read_with("gemma2", {{"attention.sliding_window", uint64_t{4}}, {"attn_logit_softcapping", -3.0}}), bad, "softcapping");
-  check_refused(read_with("olmo2", {{"attention.sliding_window", uint64_t{4096}}}), unsupported, "OLMo 3");
   check_refused(read_with("mistral3", {{"attention.temperature_scale", 0.1}}), ErrorCode::kNotFound, "original_context_length");
+}
+
+TEST_CASE("which layers have a window: a period, or flags that repeat with one") {
+  const std::string key = "attention.sliding_window_pattern";
+  const auto olmo3 = [&](const MetadataValue& pattern) {
+    return read_with("olmo2", {{"block_count", uint64_t{5}}, {"attention.sliding_window", uint64_t{16}}, {key, pattern}});
+  };
+  for (const MetadataValue& pattern : {MetadataValue(uint64_t{3}), MetadataValue(std::vector<int64_t>{1, 1, 0, 1, 1})}) {
+    const auto found = olmo3(pattern);
+    REQUIRE(found);
+    CHECK(found.value().window_pattern == 3);
+  }
+  const auto all_local = olmo3(std::vector<int64_t>{1, 1, 1, 1, 1});
+  REQUIRE(all_local);
+  CHECK(all_local.value().is_local(4));
+  CHECK(read_with("olmo2", {{"attention.sliding_window", uint64_t{16}}}).value().window_pattern == 4);
+  for (const MetadataValue& pattern : {MetadataValue(std::vector<int64_t>{1, 1, 0, 1, 0}), MetadataValue(std::vector<int64_t>{1, 1, 0, 1}),
+                                       MetadataValue(std::vector<int64_t>{})}) {
+    check_refused(olmo3(pattern), ErrorCode::kUnsupported, "sliding windows in another order");
+  }
+  check_refused(olmo3(uint64_t{0}), ErrorCode::kBadFile, key);
+  check_refused(olmo3(std::string("LLLG")), ErrorCode::kBadFile, key);
+}
+
+TEST_CASE("olmo2's attention factor: YaRN's own, whether or not the file says it once more") {
+  const auto read = [](double given) {
+    return read_with("olmo2", {{"rope.scaling.type", std::string("yarn")},
+                               {"rope.scaling.factor", 8.0},
+                               {"rope.scaling.original_context_length", uint64_t{8192}},
+                               {"rope.scaling.attn_factor", given}});
+  };
+  for (double given : {1.0, 1.2079441}) {
+    REQUIRE(read(given));
+    CHECK(read(given).value().rope.magnitude == doctest::Approx(1.2079442));
+  }
+  check_refused(read(1.1), ErrorCode::kUnsupported, "attention factor of olmo2");
 }
 
 TEST_CASE("experts: more used than there are, none, in an architecture without them") {
