@@ -26,7 +26,7 @@ FAMILIES = {
     "qwen2_moe": ("qwen2moe", False), "qwen3": ("qwen3", False), "qwen3_moe": ("qwen3moe", False), "gemma": ("gemma", False),
     "gemma2": ("gemma2", False), "gemma3": ("gemma3", False), "gemma3_text": ("gemma3", False), "phi3": ("phi3", False),
     "smollm3": ("smollm3", True), "granite": ("granite", True), "granitemoe": ("granitemoe", True), "granitemoeshared": ("granitemoe", True),
-    "olmo2": ("olmo2", False), "olmo3": ("olmo2", False),
+    "olmo2": ("olmo2", False), "olmo3": ("olmo2", False), "exaone4": ("exaone4", False),
 }
 # What transformers' configuration classes take for fields that a config.json leaves out, where that differs between families.
 GEMMA = {"head_dim": 256, "tie_word_embeddings": True, "rms_norm_eps": 1e-6, "max_position_embeddings": 8192}
@@ -37,6 +37,7 @@ DEFAULTS = {
                "max_position_embeddings": 131072, "rope_theta": 1e6, "rope_local_base_freq": 1e4},
     "mixtral": {"num_local_experts": 8, "num_experts_per_tok": 2, "sliding_window": None, "rope_theta": 1e6, "rms_norm_eps": 1e-5},
     "mistral": {"sliding_window": 4096, "rms_norm_eps": 1e-6},
+    "exaone4": {"sliding_window": 4096, "rms_norm_eps": 1e-5},
     "olmo3": {"sliding_window": 4096, "rope_theta": 5e5, "rms_norm_eps": 1e-5},
     "qwen2_moe": {"norm_topk_prob": False, "decoder_sparse_step": 1},
     "qwen3_moe": {"norm_topk_prob": False, "decoder_sparse_step": 1},
@@ -162,7 +163,7 @@ def refuse(fields, architecture):
         need("attn_logit_softcapping", (None,))
     kinds = fields.get("layer_types")
     period = {"gemma2": 2, "gemma3": fields.get("sliding_window_pattern") or fields.get("_sliding_window_pattern") or 6}.get(architecture)
-    if architecture == "olmo2" and kinds: # any period, as long as it is one
+    if architecture in ("olmo2", "exaone4") and kinds: # any period, as long as it is one
         period = [*kinds, "full_attention"].index("full_attention") + 1
     if kinds and period:
         for layer, kind in enumerate(kinds):
@@ -172,6 +173,12 @@ def refuse(fields, architecture):
     if architecture == "smollm3" and fields.get("no_rope_layers"):
         if fields["no_rope_layers"] != [int((layer + 1) % 4 != 0) for layer in range(fields["num_hidden_layers"])]:
             raise ConvertError("unsupported", "config.json: no_rope_layers differs from every fourth layer")
+
+
+def layer_types(pattern, layers):
+    """A period of 4 or its letters, LLLG (local, global), written out."""
+    letters = pattern if isinstance(pattern, str) else "L" * (pattern - 1) + "G"
+    return ["full_attention" if letters[layer % len(letters)] == "G" else "sliding_attention" for layer in range(layers)]
 
 
 def read_config(folder):
@@ -192,8 +199,8 @@ def read_config(folder):
     for field in REQUIRED:
         if not isinstance(fields.get(field), int) or fields[field] < 1:
             raise ConvertError("bad_file", f"config.json: {field} is {json.dumps(fields.get(field))}, expected a positive integer")
-    if model_type == "olmo3" and not fields.get("layer_types"):
-        fields["layer_types"] = ["full_attention" if layer % 4 == 3 else "sliding_attention" for layer in range(fields["num_hidden_layers"])]
+    if model_type in ("olmo3", "exaone4") and not fields.get("layer_types"):
+        fields["layer_types"] = layer_types(fields.get("sliding_window_pattern") or 4, fields["num_hidden_layers"])
     if fields.get("num_key_value_heads") is None:
         fields["num_key_value_heads"] = fields["num_attention_heads"]
     if model_type == "mixtral" or architecture == "granitemoe":
@@ -293,7 +300,7 @@ def convert(folder, out, kind, name):
                 raise ConvertError("bad_file", f"two tensors of the checkpoint become {tensor}")
             outline[tensor] = values
     for tensor in ("token_embd.weight", "output_norm.weight", f"blk.{config.num_hidden_layers - 1}.ffn_norm.weight"):
-        if tensor not in outline and not (architecture == "olmo2" and tensor.endswith("ffn_norm.weight")):
+        if tensor not in outline and not (architecture in ("olmo2", "exaone4") and tensor.endswith("ffn_norm.weight")):
             raise ConvertError("not_found", f"the checkpoint holds nothing that becomes {tensor}; files are missing")
     rows = outline["token_embd.weight"].shape[0]
     with reading("the tokeniser's files"):

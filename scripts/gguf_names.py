@@ -26,7 +26,7 @@ LAYER_NAMES = {
 # Tensors whose rows are gate and up, one behind the other, and stay one tensor only in Phi-3.
 GATE_UP = {"mlp.experts.gate_up_proj": "exps", "block_sparse_moe.experts.gate_up_proj": "exps", "block_sparse_moe.input_linear": "exps",
            "shared_mlp.input_linear": "shexp"}
-POST_NORMS = {"gemma2", "gemma3", "olmo2"}
+POST_NORMS = {"gemma2", "gemma3", "olmo2", "exaone4"}
 
 
 def permute(rows, heads):
@@ -69,9 +69,9 @@ def add_shape(writer, config, architecture):
     writer.add_value_length(head)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     # transformers knows a window for every Gemma 3; Qwen's are off.
-    if architecture in ("llama", "phi3", "gemma2", "gemma3", "olmo2") and getattr(config, "sliding_window", None):
+    if architecture in ("llama", "phi3", "gemma2", "gemma3", "olmo2", "exaone4") and getattr(config, "sliding_window", None):
         writer.add_sliding_window(config.sliding_window)
-        if architecture == "olmo2":
+        if architecture in ("olmo2", "exaone4"):
             writer.add_sliding_window_pattern([kind == "sliding_attention" for kind in config.layer_types])
     if architecture == "gemma2":
         writer.add_attn_logit_softcapping(config.attn_logit_softcapping)

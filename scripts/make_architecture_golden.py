@@ -94,6 +94,11 @@ CASES = {
               {**WIDE, "num_hidden_layers": 4, "sliding_window": 16,
                "rope_parameters": {"full_attention": YARN_ROPE, "sliding_attention": {**DEFAULT_ROPE, "rope_theta": YARN_ROPE["rope_theta"]}}},
               False),
+    "exaone4": ("exaone4", "Exaone4Config",
+                {**WIDE, "tie_word_embeddings": True, "sliding_window": None, "layer_types": ["full_attention"] * 2,
+                 "rope_parameters": LLAMA3_ROPE}, False),
+    "exaone4-window": ("exaone4", "Exaone4Config",
+                       {**WIDE, "num_hidden_layers": 5, "sliding_window": 16, "sliding_window_pattern": 4, "rope_parameters": LLAMA3_ROPE}, False),
 }
 
 def seed_of(name):

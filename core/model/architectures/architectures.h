@@ -32,6 +32,7 @@ void read_gemma2(ConfigReader& in, Config& config);
 void read_gemma3(ConfigReader& in, Config& config);
 void read_phi3(ConfigReader& in, Config& config);
 void read_olmo2(ConfigReader& in, Config& config);
+void read_exaone4(ConfigReader& in, Config& config);
 
 /// All that this build runs, by family.
 inline constexpr Architecture kArchitectures[] = {
@@ -49,6 +50,7 @@ inline constexpr Architecture kArchitectures[] = {
     {"gemma3", read_gemma3},
     {"phi3", read_phi3},
     {"olmo2", read_olmo2},
+    {"exaone4", read_exaone4},
 };
 
 /// expert_count, expert_used_count and expert_feed_forward_length (absent: feed_forward_length).
