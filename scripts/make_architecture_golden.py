@@ -82,6 +82,7 @@ CASES = {
                    "original_max_position_embeddings": 64, "rope_parameters": {**LONG_ROPE, "original_max_position_embeddings": 64}},
                   False),
     "smollm3": ("smollm3", "SmolLM3Config", {**WIDE, "num_hidden_layers": 5, "hidden_size": 64, "rope_parameters": DEFAULT_ROPE}, True),
+    "ernie4_5": ("ernie4_5", "Ernie4_5Config", {**SMALL, "tie_word_embeddings": True, "rope_parameters": DEFAULT_ROPE}, False),
     "granite": ("granite", "GraniteConfig",
                 {**WIDE, "embedding_multiplier": 3.0, "residual_multiplier": 0.4, "attention_multiplier": 0.2, "logits_scaling": 2.5,
                  "rope_parameters": DEFAULT_ROPE}, True),

@@ -21,6 +21,7 @@ struct Architecture {
 void read_llama(ConfigReader& in, Config& config);
 void read_mistral3(ConfigReader& in, Config& config);
 void read_smollm3(ConfigReader& in, Config& config);
+void read_ernie4_5(ConfigReader& in, Config& config);
 void read_granite(ConfigReader& in, Config& config);
 void read_granite_moe(ConfigReader& in, Config& config);
 void read_qwen2(ConfigReader& in, Config& config);
@@ -36,20 +37,11 @@ void read_exaone4(ConfigReader& in, Config& config);
 
 /// All that this build runs, by family.
 inline constexpr Architecture kArchitectures[] = {
-    {"llama", read_llama},
-    {"mistral3", read_mistral3},
-    {"smollm3", read_smollm3},
-    {"granite", read_granite},
-    {"granitemoe", read_granite_moe},
-    {"qwen2", read_qwen2},
-    {"qwen2moe", read_qwen2_moe},
-    {"qwen3", read_qwen3},
-    {"qwen3moe", read_qwen3_moe},
-    {"gemma", read_gemma},
-    {"gemma2", read_gemma2},
-    {"gemma3", read_gemma3},
-    {"phi3", read_phi3},
-    {"olmo2", read_olmo2},
+    {"llama", read_llama},        {"mistral3", read_mistral3},  {"smollm3", read_smollm3},
+    {"ernie4_5", read_ernie4_5},  {"granite", read_granite},    {"granitemoe", read_granite_moe},
+    {"qwen2", read_qwen2},        {"qwen2moe", read_qwen2_moe}, {"qwen3", read_qwen3},
+    {"qwen3moe", read_qwen3_moe}, {"gemma", read_gemma},        {"gemma2", read_gemma2},
+    {"gemma3", read_gemma3},      {"phi3", read_phi3},          {"olmo2", read_olmo2},
     {"exaone4", read_exaone4},
 };
 

@@ -19,6 +19,9 @@ void read_mistral3(ConfigReader& in, Config& config) {
 
 void read_smollm3(ConfigReader&, Config& config) { config.rope_free_period = 4; }
 
+// ERNIE 4.5, dense: its checkpoints have adjacent pairs, so converters leave the rows of q and k as they are.
+void read_ernie4_5(ConfigReader&, Config&) {}
+
 void read_granite(ConfigReader& in, Config& config) {
   config.embedding_scale = static_cast<float>(in.number_or("embedding_scale", 1.0));
   config.residual_scale = static_cast<float>(in.number_or("residual_scale", 1.0));
