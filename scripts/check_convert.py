@@ -28,13 +28,14 @@ FIXTURE = ROOT / "tests" / "golden" / "convert"
 VOCAB, TOLERANCE = 480, 2e-3
 SHARDED = {"llama", "qwen2", "gemma3", "phi3", "mixtral", "qwen3moe"}
 # Saved with the rope fields of transformers 4: rope_theta, rope_scaling, rope_local_base_freq.
-LEGACY = {"llama3", "llama-linear", "llama-yarn", "gemma3", "phi3-long", "qwen3", "olmo3"}
+LEGACY = {"llama3", "llama-linear", "llama-yarn", "gemma3", "phi3-long", "qwen3", "olmo3", "hunyuan-dense"}
 SPECIAL = ["<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"]
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
 # Which tokeniser a case gets: a name of tokenizer.ggml.pre, or "spm" (SentencePiece BPE with byte tokens). Others: gpt-2.
 TOKENIZERS = {"llama3": "llama-bpe", "qwen2": "qwen2", "qwen3": "qwen2", "qwen2moe": "qwen2", "gemma": "spm", "gemma2": "spm", "gemma3": "spm",
               "llama": "spm", "mistral": "spm", "granite": "smollm", "olmo2": "dbrx", "olmo3": "dbrx", "ernie4_5": "spm", "smollm3": "llama-bpe",
-              "phi3-short": "gpt-4o", "qwen3moe": "qwen35", "mixtral": "seed-coder", "llama-yarn": "tekken", "llama-linear": "deepseek-coder", "llama-bias-tied": "deepseek-v3"}
+              "phi3-short": "gpt-4o", "qwen3moe": "qwen35", "mixtral": "seed-coder", "llama-yarn": "tekken", "llama-linear": "deepseek-coder", "llama-bias-tied": "deepseek-v3",
+              "hunyuan-dense": "deepseek-v3"}
 
 
 def texts():

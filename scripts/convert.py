@@ -27,6 +27,7 @@ FAMILIES = {
     "gemma2": ("gemma2", False), "gemma3": ("gemma3", False), "gemma3_text": ("gemma3", False), "phi3": ("phi3", False),
     "smollm3": ("smollm3", True), "granite": ("granite", True), "granitemoe": ("granitemoe", True), "granitemoeshared": ("granitemoe", True),
     "olmo2": ("olmo2", False), "olmo3": ("olmo2", False), "exaone4": ("exaone4", False), "ernie4_5": ("ernie4_5", False),
+    "hunyuan_v1_dense": ("hunyuan-dense", False),
 }
 # What transformers' configuration classes take for fields that a config.json leaves out, where that differs between families.
 GEMMA = {"head_dim": 256, "tie_word_embeddings": True, "rms_norm_eps": 1e-6, "max_position_embeddings": 8192}
@@ -38,6 +39,7 @@ DEFAULTS = {
     "mixtral": {"num_local_experts": 8, "num_experts_per_tok": 2, "sliding_window": None, "rope_theta": 1e6, "rms_norm_eps": 1e-5},
     "mistral": {"sliding_window": 4096, "rms_norm_eps": 1e-6},
     "ernie4_5": {"head_dim": 128, "tie_word_embeddings": True, "num_key_value_heads": 2, "rope_theta": 5e5, "rms_norm_eps": 1e-5},
+    "hunyuan_v1_dense": {"rms_norm_eps": 1e-5},
     "exaone4": {"sliding_window": 4096, "rms_norm_eps": 1e-5},
     "olmo3": {"sliding_window": 4096, "rope_theta": 5e5, "rms_norm_eps": 1e-5},
     "qwen2_moe": {"norm_topk_prob": False, "decoder_sparse_step": 1},
@@ -131,7 +133,8 @@ def rope_parameters(fields, model_type):
     for part in parts:
         if part["rope_type"] == "su": # the first name of longrope
             part["rope_type"] = "longrope"
-        if part["rope_type"] not in ("default", "linear", "yarn", "llama3", "longrope"):
+        stretched = model_type == "hunyuan_v1_dense" and part["rope_type"] == "dynamic" and part.get("alpha")
+        if not stretched and part["rope_type"] not in ("default", "linear", "yarn", "llama3", "longrope"):
             raise ConvertError("unsupported", f"config.json: rope_type is {part['rope_type']}, expected default, linear, yarn, llama3 or longrope")
         part.setdefault("rope_theta", fields.get("rope_theta", 10000.0))
         if not part["rope_theta"] > 0:
@@ -155,6 +158,8 @@ def refuse(fields, architecture):
     need("use_sliding_window", (False, None))
     need("mlp_bias", (False, None))
     need("use_bias", (False, None))
+    need("use_cla", (False, None))
+    need("use_qk_norm", (True,))
     need("use_bidirectional_attention", (False, None))
     need("mlp_only_layers", ([], None))
     need("decoder_sparse_step", (1,))

@@ -15,7 +15,8 @@ LAYER_NAMES = {
     "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm", "pre_feedforward_layernorm": "ffn_norm",
     "post_feedforward_layernorm": "post_ffw_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
     "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "self_attn.qkv_proj": "attn_qkv", "self_attn.q_norm": "attn_q_norm",
-    "self_attn.k_norm": "attn_k_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+    "self_attn.k_norm": "attn_k_norm", "self_attn.query_layernorm": "attn_q_norm", "self_attn.key_layernorm": "attn_k_norm",
+    "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
     "mlp.gate_up_proj": "ffn_up", "mlp.gate": "ffn_gate_inp", "mlp.experts.down_proj": "ffn_down_exps",
     "mlp.shared_expert.gate_proj": "ffn_gate_shexp", "mlp.shared_expert.up_proj": "ffn_up_shexp",
     "mlp.shared_expert.down_proj": "ffn_down_shexp", "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
@@ -116,8 +117,9 @@ def add_rope(writer, config, architecture):
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     dims = int(head * rope.get("partial_rotary_factor", 1.0))
     writer.add_rope_dimension_count(dims)
-    writer.add_rope_freq_base(rope["rope_theta"])
     kind, original = rope["rope_type"], rope.get("original_max_position_embeddings")
+    # "dynamic" with an alpha (Hunyuan) is not: it stretches the base once for all.
+    writer.add_rope_freq_base(rope["rope_theta"] * (rope["alpha"] ** (dims / (dims - 2)) if kind == "dynamic" else 1))
     if kind == "linear":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(rope["factor"])

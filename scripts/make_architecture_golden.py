@@ -98,6 +98,9 @@ CASES = {
     "exaone4": ("exaone4", "Exaone4Config",
                 {**WIDE, "tie_word_embeddings": True, "sliding_window": None, "layer_types": ["full_attention"] * 2,
                  "rope_parameters": LLAMA3_ROPE}, False),
+    "hunyuan-dense": ("hunyuan-dense", "HunYuanDenseV1Config",
+                      {**SMALL, "tie_word_embeddings": True,
+                       "rope_parameters": {"rope_type": "dynamic", "rope_theta": 100.0, "factor": 1.0, "alpha": 50.0}}, False),
     "exaone4-window": ("exaone4", "Exaone4Config",
                        {**WIDE, "num_hidden_layers": 5, "sliding_window": 16, "sliding_window_pattern": 4, "rope_parameters": LLAMA3_ROPE}, False),
 }

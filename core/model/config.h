@@ -12,8 +12,9 @@ namespace tessera {
 
 enum class Activation { kSilu, kGelu };
 
-/// RMS norms of q and k: none, one for all heads over each head's values, or one over all heads together (OLMo 2).
-enum class QkNorm { kNone, kHead, kWidth };
+/// RMS norms of q and k before rope: none, one for all heads over each head's values, or one over all heads together (OLMo 2). Hunyuan's
+/// are over each head's values, too, but behind rope.
+enum class QkNorm { kNone, kHead, kWidth, kHeadBehindRope };
 
 /// A mixture of experts in place of the feed-forward block (Shazeer et al. 2017; experts.h has the arithmetic).
 struct ExpertConfig {

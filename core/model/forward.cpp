@@ -83,6 +83,14 @@ void norm_parts(const Pass& p, const float* weight, int width, int part, float* 
   for (int at = 0; at < width; at += part) p.kernels.rms_norm(x + at, weight, part, p.config.norm_epsilon, x + at);
 }
 
+// The norms of one token's q and k.
+void norm_heads(const Pass& p, const LayerWeights& layer, float* q, float* k) {
+  const Config& c = p.config;
+  const bool whole = c.qk_norm == QkNorm::kWidth;
+  norm_parts(p, layer.q_norm, c.q_width(), whole ? c.q_width() : c.head_dim, q);
+  norm_parts(p, layer.k_norm, c.kv_width(), whole ? c.kv_width() : c.head_dim, k);
+}
+
 // What the query of a position is multiplied by besides the attention scale.
 float temperature(const Config& c, int position) {
   if (c.temperature_scale == 0) return 1.0f;
@@ -103,16 +111,15 @@ void place_token(const Pass& p, const LayerWeights& layer, int index, int t) {
   if (layer.q_bias != nullptr) add(layer.q_bias, c.q_width(), q);
   if (layer.k_bias != nullptr) add(layer.k_bias, c.kv_width(), k);
   if (layer.v_bias != nullptr) add(layer.v_bias, c.kv_width(), v);
-  if (c.qk_norm != QkNorm::kNone) {
-    const bool whole = c.qk_norm == QkNorm::kWidth;
-    norm_parts(p, layer.q_norm, c.q_width(), whole ? c.q_width() : c.head_dim, q);
-    norm_parts(p, layer.k_norm, c.kv_width(), whole ? c.kv_width() : c.head_dim, k);
-  }
+  const bool turned = c.has_rope(index), norm_last = c.qk_norm == QkNorm::kHeadBehindRope;
+  if (c.qk_norm != QkNorm::kNone && !norm_last) norm_heads(p, layer, q, k);
   const float scale = c.attention_scale * temperature(c, p.first + t);
-  if (c.has_rope(index)) {
-    rope_apply(rope, cosines, sines, c.heads, c.head_dim, scale, q);
+  if (turned) {
+    rope_apply(rope, cosines, sines, c.heads, c.head_dim, norm_last ? 1.0f : scale, q);
     rope_apply(rope, cosines, sines, c.kv_heads, c.head_dim, 1.0f, k);
-  } else {
+  }
+  if (norm_last) norm_heads(p, layer, q, k);
+  if (norm_last || !turned) {
     for (int i = 0; i < c.q_width(); ++i) q[i] = q[i] * scale;
   }
   p.cache.write(p.kernels, index, p.first + t, k, v);

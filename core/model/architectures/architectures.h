@@ -34,15 +34,27 @@ void read_gemma3(ConfigReader& in, Config& config);
 void read_phi3(ConfigReader& in, Config& config);
 void read_olmo2(ConfigReader& in, Config& config);
 void read_exaone4(ConfigReader& in, Config& config);
+void read_hunyuan_dense(ConfigReader& in, Config& config);
 
 /// All that this build runs, by family.
 inline constexpr Architecture kArchitectures[] = {
-    {"llama", read_llama},        {"mistral3", read_mistral3},  {"smollm3", read_smollm3},
-    {"ernie4_5", read_ernie4_5},  {"granite", read_granite},    {"granitemoe", read_granite_moe},
-    {"qwen2", read_qwen2},        {"qwen2moe", read_qwen2_moe}, {"qwen3", read_qwen3},
-    {"qwen3moe", read_qwen3_moe}, {"gemma", read_gemma},        {"gemma2", read_gemma2},
-    {"gemma3", read_gemma3},      {"phi3", read_phi3},          {"olmo2", read_olmo2},
+    {"llama", read_llama},
+    {"mistral3", read_mistral3},
+    {"smollm3", read_smollm3},
+    {"ernie4_5", read_ernie4_5},
+    {"granite", read_granite},
+    {"granitemoe", read_granite_moe},
+    {"qwen2", read_qwen2},
+    {"qwen2moe", read_qwen2_moe},
+    {"qwen3", read_qwen3},
+    {"qwen3moe", read_qwen3_moe},
+    {"gemma", read_gemma},
+    {"gemma2", read_gemma2},
+    {"gemma3", read_gemma3},
+    {"phi3", read_phi3},
+    {"olmo2", read_olmo2},
     {"exaone4", read_exaone4},
+    {"hunyuan-dense", read_hunyuan_dense},
 };
 
 /// expert_count, expert_used_count and expert_feed_forward_length (absent: feed_forward_length).

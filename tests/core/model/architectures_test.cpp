@@ -19,7 +19,7 @@ constexpr double kTolerance = 1e-4;  // found: 4e-5 at most; every mistake of th
 constexpr const char* kGoldenModels[] = {
     "llama",    "llama-bias-tied", "llama3",     "llama-linear", "llama-yarn", "mistral", "mixtral",        "mistral3",   "qwen2",
     "qwen2moe", "qwen3",           "qwen3moe",   "gemma",        "gemma2",     "gemma3",  "phi3",           "phi3-short", "phi3-long",
-    "smollm3",  "granite",         "granitemoe", "olmo2",        "olmo3",      "exaone4", "exaone4-window", "ernie4_5"};
+    "smollm3",  "granite",         "granitemoe", "olmo2",        "olmo3",      "exaone4", "exaone4-window", "ernie4_5",   "hunyuan-dense"};
 
 }  // namespace
 
@@ -97,6 +97,8 @@ TEST_CASE("every part that an architecture adds shows in the logits") {
       {"olmo3", [](Config& c) { c.rope_local = c.rope; }},
       {"ernie4_5", [](Config& c) { c.rope.split_halves = true; }},
       {"exaone4", [](Config& c) { c.rope_free_period = 2; }},
+      {"hunyuan-dense", [](Config& c) { c.qk_norm = QkNorm::kHead; }},
+      {"hunyuan-dense", [](Config& c) { c.rope.base = 100; }},
       {"exaone4-window", [](Config& c) { c.rope_free_period = 0; }},
       {"exaone4-window", [](Config& c) { c.window_pattern = 3; }},
       {"exaone4-window", [](Config& c) { c.window += 1; }},

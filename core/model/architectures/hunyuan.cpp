@@ -1,0 +1,11 @@
+// Hunyuan, dense: norms on the heads of q and k behind rope. Its NTK alpha is part of rope.freq_base, as converters write it.
+#include "core/model/architectures/architectures.h"
+
+namespace tessera {
+
+void read_hunyuan_dense(ConfigReader&, Config& config) {
+  config.rope.split_halves = true;
+  config.qk_norm = QkNorm::kHeadBehindRope;
+}
+
+}  // namespace tessera
