@@ -27,7 +27,7 @@ FAMILIES = {
     "gemma2": ("gemma2", False), "gemma3": ("gemma3", False), "gemma3_text": ("gemma3", False), "phi3": ("phi3", False),
     "smollm3": ("smollm3", True), "granite": ("granite", True), "granitemoe": ("granitemoe", True), "granitemoeshared": ("granitemoe", True),
     "olmo2": ("olmo2", False), "olmo3": ("olmo2", False), "exaone4": ("exaone4", False), "ernie4_5": ("ernie4_5", False),
-    "hunyuan_v1_dense": ("hunyuan-dense", False),
+    "hunyuan_v1_dense": ("hunyuan-dense", False), "arcee": ("arcee", True),
 }
 # What transformers' configuration classes take for fields that a config.json leaves out, where that differs between families.
 GEMMA = {"head_dim": 256, "tie_word_embeddings": True, "rms_norm_eps": 1e-6, "max_position_embeddings": 8192}
@@ -39,7 +39,7 @@ DEFAULTS = {
     "mixtral": {"num_local_experts": 8, "num_experts_per_tok": 2, "sliding_window": None, "rope_theta": 1e6, "rms_norm_eps": 1e-5},
     "mistral": {"sliding_window": 4096, "rms_norm_eps": 1e-6},
     "ernie4_5": {"head_dim": 128, "tie_word_embeddings": True, "num_key_value_heads": 2, "rope_theta": 5e5, "rms_norm_eps": 1e-5},
-    "hunyuan_v1_dense": {"rms_norm_eps": 1e-5},
+    "hunyuan_v1_dense": {"rms_norm_eps": 1e-5}, "arcee": {"rms_norm_eps": 1e-5, "hidden_act": "relu2"},
     "exaone4": {"sliding_window": 4096, "rms_norm_eps": 1e-5},
     "olmo3": {"sliding_window": 4096, "rope_theta": 5e5, "rms_norm_eps": 1e-5},
     "qwen2_moe": {"norm_topk_prob": False, "decoder_sparse_step": 1},
@@ -153,7 +153,7 @@ def refuse(fields, architecture):
         if field in fields and fields[field] not in allowed:
             raise ConvertError("unsupported", f"config.json: {field} is {json.dumps(fields[field])}, supported: {', '.join(map(json.dumps, allowed))}")
 
-    need("hidden_act", ("gelu", "gelu_pytorch_tanh") if architecture.startswith("gemma") else ("silu",))
+    need("hidden_act", ("gelu", "gelu_pytorch_tanh") if architecture.startswith("gemma") else ("relu2",) if architecture == "arcee" else ("silu",))
     need("hidden_activation", ("gelu_pytorch_tanh", None))
     need("use_sliding_window", (False, None))
     need("mlp_bias", (False, None))

@@ -54,6 +54,7 @@ CASES = {
     "mistral3": ("mistral3", "Ministral3Config",
                  {**SMALL, "rope_parameters": {**YARN_ROPE, "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0,
                                                "llama_4_scaling_beta": 0.3}}, True),
+    "arcee": ("arcee", "ArceeConfig", {**SMALL, "rope_parameters": YARN_ROPE}, True),
     "qwen2": ("qwen2", "Qwen2Config", {**SMALL, "tie_word_embeddings": True, "rope_parameters": DEFAULT_ROPE}, False),
     "qwen2moe": ("qwen2moe", "Qwen2MoeConfig",
                  {**SMALL, "num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 64,

@@ -39,6 +39,7 @@ Result<Roofline> measure_roofline(const Engine& engine) {
   std::vector<Product> products;
   int64_t widest = 0, rows = 0;
   const auto add = [&](const PackedMatrix& matrix) {
+    if (matrix.rows == 0) return;  // a gate that the model does not have
     products.push_back({&matrix, {}, nullptr});
     widest = std::max(widest, matrix.width);
     rows += matrix.rows;

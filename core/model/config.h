@@ -10,7 +10,8 @@
 
 namespace tessera {
 
-enum class Activation { kSilu, kGelu };
+/// Of a gate, which multiplies the up projection; kSquaredRelu is of the up projection itself, there is no gate (Arcee).
+enum class Activation { kSilu, kGelu, kSquaredRelu };
 
 /// RMS norms of q and k before rope: none, one for all heads over each head's values, or one over all heads together (OLMo 2). Hunyuan's
 /// are over each head's values, too, but behind rope.
@@ -65,6 +66,7 @@ struct Config {
 
   bool is_local(int layer) const { return window > 0 && (window_pattern == 0 || (layer + 1) % window_pattern != 0); }
   bool has_rope(int layer) const { return rope_free_period == 0 || (layer + 1) % rope_free_period != 0; }
+  bool has_gate() const { return activation != Activation::kSquaredRelu; }
   int q_width() const { return heads * head_dim; }
   int kv_width() const { return kv_heads * head_dim; }
 

@@ -169,12 +169,22 @@ void attention_block(const Pass& p, const LayerWeights& layer, int index) {
   multiply(p, index, output, kOutput);
 }
 
-// gate = act(gate) ⊙ up, quantised, for values [first, end) of every token.
+// x = max(x, 0)² (So et al. 2021).
+void square_relu(float* x, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] = x[i] > 0.0f ? x[i] * x[i] : 0.0f;
+}
+
+// gate = act(gate) ⊙ up, quantised, for values [first, end) of every token; without a gate the up projection lies there.
 void activate(const Pass& p, const Activations& hidden, int64_t first, int64_t end) {
   const Config& c = p.config;
   const auto gated_mul = c.activation == Activation::kGelu ? p.kernels.gelu_mul : p.kernels.silu_mul;
   for (int t = 0; t < p.batch; ++t) {
-    gated_mul(row_of(p.ws.gate, t, c.ffn_width) + first, row_of(p.ws.up, t, c.ffn_width) + first, end - first);
+    float* gate = row_of(p.ws.gate, t, c.ffn_width) + first;
+    if (c.has_gate()) {
+      gated_mul(gate, row_of(p.ws.up, t, c.ffn_width) + first, end - first);
+    } else {
+      square_relu(gate, end - first);
+    }
     p.ws.hidden.quantize(p.kernels, hidden, t, first, end);
   }
 }
@@ -191,17 +201,18 @@ void multiply_gated(const Pass& p, const Product& gate, const Product& up, const
   activation.move(Work::kProducts, Work::kActivation, p.pool.size());
 }
 
-// normed = down · (act(gate · normed) ⊙ up · normed), of norm(x), quantised.
+// normed = down · (act(gate · normed) ⊙ up · normed), of norm(x), quantised; without a gate down · act(up · normed).
 void ffn_block(const Pass& p, const LayerWeights& layer, int index) {
   const Config& c = p.config;
   const Activations input = normed_input(p);
-  const Product gated[] = {{&layer.gate, input, p.ws.gate}, {&layer.up, input, p.ws.up}};
+  const Product gated[] = {{&layer.gate, input, p.ws.gate}, {&layer.up, input, c.has_gate() ? p.ws.up : p.ws.gate}};
   const Activations hidden = p.ws.hidden.view(p.ws.gate, p.batch, c.ffn_width);
-  if (p.ws.adapters.empty()) {
+  if (p.ws.adapters.empty() && c.has_gate()) {
     if (p.ws.input.observer != nullptr) p.ws.input.observer->observe(gated);
     multiply_gated(p, gated[0], gated[1], hidden);
   } else {
-    multiply(p, index, gated, kGated);  // the adapters add to whole products
+    const size_t skipped = c.has_gate() ? 0 : 1;
+    multiply(p, index, std::span(gated).subspan(skipped), std::span(kGated).subspan(skipped));  // the adapters add to whole products
     const WorkTimer timer(p.ws.profile, Work::kActivation);
     p.pool.run((c.ffn_width + kActivationBlock - 1) / kActivationBlock, [&](int block) {
       const int64_t first = static_cast<int64_t>(block) * kActivationBlock;

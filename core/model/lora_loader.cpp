@@ -87,7 +87,7 @@ void AdapterLoader::load_layer(int layer) {
   if (config_.fused_projections) {
     matrix("ffn_up", config_.width, {gate, up});
   } else {
-    matrix("ffn_gate", config_.width, {gate});
+    if (config_.has_gate()) matrix("ffn_gate", config_.width, {gate});
     matrix("ffn_up", config_.width, {up});
   }
   matrix("ffn_down", config_.ffn_width, {target(Projection::kDown, config_.width)});

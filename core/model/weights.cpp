@@ -131,7 +131,7 @@ class WeightLoader {
       layer.gate = matrix(prefix + "ffn_up.weight", {0, ffn, 2 * ffn}, config_.width);
       layer.up = matrix(prefix + "ffn_up.weight", {ffn, ffn, 2 * ffn}, config_.width);
     } else {
-      layer.gate = matrix(prefix + "ffn_gate.weight", all(ffn), config_.width);
+      if (config_.has_gate()) layer.gate = matrix(prefix + "ffn_gate.weight", all(ffn), config_.width);
       layer.up = matrix(prefix + "ffn_up.weight", all(ffn), config_.width);
     }
     layer.down = matrix(prefix + "ffn_down.weight", all(config_.width), ffn);

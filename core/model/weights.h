@@ -41,7 +41,7 @@ struct LayerWeights {
   const float* k_norm = nullptr;               ///< [head_dim], QkNorm::kWidth: [kv_heads · head_dim]
   const float* post_attention_norm = nullptr;  ///< [width]
   const float* ffn_norm = nullptr;             ///< [width]
-  PackedMatrix gate;                           ///< [ffn_width][width]
+  PackedMatrix gate;                           ///< [ffn_width][width]; none without Config::has_gate()
   PackedMatrix up;                             ///< [ffn_width][width]
   PackedMatrix down;                           ///< [width][ffn_width]
   ExpertWeights experts;                       ///< instead of gate, up and down in a mixture of experts

@@ -19,6 +19,7 @@ struct Architecture {
 
 // One file a family.
 void read_llama(ConfigReader& in, Config& config);
+void read_arcee(ConfigReader& in, Config& config);
 void read_mistral3(ConfigReader& in, Config& config);
 void read_smollm3(ConfigReader& in, Config& config);
 void read_ernie4_5(ConfigReader& in, Config& config);
@@ -39,6 +40,7 @@ void read_hunyuan_dense(ConfigReader& in, Config& config);
 /// All that this build runs, by family.
 inline constexpr Architecture kArchitectures[] = {
     {"llama", read_llama},
+    {"arcee", read_arcee},
     {"mistral3", read_mistral3},
     {"smollm3", read_smollm3},
     {"ernie4_5", read_ernie4_5},

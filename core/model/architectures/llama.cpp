@@ -11,6 +11,9 @@ void read_llama(ConfigReader& in, Config& config) {
   config.experts.renormalize = true;
 }
 
+// Arcee: a feed-forward without a gate.
+void read_arcee(ConfigReader&, Config& config) { config.activation = Activation::kSquaredRelu; }
+
 // Ministral 3: queries grow with the position, in steps as long as the context that rope was first trained on.
 void read_mistral3(ConfigReader& in, Config& config) {
   config.temperature_scale = static_cast<float>(in.number_or_none("attention.temperature_scale"));
