@@ -42,7 +42,7 @@ struct Config {
   ExpertConfig experts;
 
   RopeConfig rope;           ///< rope.* of ordinary (global) layers
-  RopeConfig rope_local;     ///< rope of sliding-window layers (Gemma 3: base 10,000)
+  RopeConfig rope_local;     ///< rope of sliding-window layers (Gemma 3: base 10,000; OLMo 3: not stretched)
   int original_context = 0;  ///< rope.scaling.original_context_length: sessions beyond it take the long rope factors (Phi-3); 0 = no such
   int rope_free_period = 0;  ///< every n-th layer has no rope (SmolLM3: 4; EXAONE 4: the global ones); 0 = all have it
   int window = 0;            ///< attention.sliding_window: positions a local layer sees, itself included; 0 = none

@@ -8,9 +8,10 @@ namespace tessera {
 // rope.scaling.attn_factor comes on top of YaRN's own factor, but converters of 2025 wrote transformers' attention_factor there: the whole.
 static void read_attention_factor(ConfigReader& in, Config& config) {
   const double given = in.number_or("rope.scaling.attn_factor", 1.0), own = config.rope.magnitude / given;
-  if (std::abs(given - own) < 1e-4) {
+  constexpr double kRounded = 1e-4;
+  if (std::abs(given - own) < kRounded) {
     config.rope.magnitude = own;
-  } else if (given != 1.0) {
+  } else if (std::abs(given - 1.0) > kRounded) {
     in.refuse("an attention factor of olmo2 that is not YaRN's own");
   }
 }
