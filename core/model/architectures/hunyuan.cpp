@@ -3,9 +3,10 @@
 
 namespace tessera {
 
-void read_hunyuan_dense(ConfigReader&, Config& config) {
+void read_hunyuan_dense(ConfigReader& in, Config& config) {
   config.rope.split_halves = true;
   config.qk_norm = QkNorm::kHeadBehindRope;
+  if (in.number_or_none("rope.scaling.alpha") > 0) in.refuse("a rope.scaling.alpha that is not part of rope.freq_base");
 }
 
 }  // namespace tessera

@@ -65,6 +65,7 @@ TEST_CASE("hostile and unknown values name their key") {
   check_refused(read_with("llama", {{"rope.scaling.type", std::string("yarn")}, {"rope.scaling.factor", 0.0}}), bad, "rope.scaling.factor");
   check_refused(read_with("granite", {{"logit_scale", 0.0}}), bad, "granite.logit_scale");
   check_refused(read_with("gemma2", {{"attention.sliding_window", uint64_t{4}}, {"attn_logit_softcapping", -3.0}}), bad, "softcapping");
+  check_refused(read_with("hunyuan-dense", {{"rope.scaling.alpha", 50.0}}), unsupported, "rope.scaling.alpha");
   check_refused(read_with("mistral3", {{"attention.temperature_scale", 0.1}}), ErrorCode::kNotFound, "original_context_length");
 }
 
