@@ -22,12 +22,12 @@ LAYER_NAMES = {
     "mlp.shared_expert.down_proj": "ffn_down_shexp", "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
     "block_sparse_moe.gate": "ffn_gate_inp", "block_sparse_moe.router.layer": "ffn_gate_inp", "block_sparse_moe.router": "ffn_gate_inp",
     "block_sparse_moe.output_linear": "ffn_down_exps", "block_sparse_moe.experts.down_proj": "ffn_down_exps",
-    "shared_mlp.output_linear": "ffn_down_shexp",
+    "shared_mlp.output_linear": "ffn_down_shexp", "mlp.router": "ffn_gate_inp", "self_attn.sinks": "attn_sinks",
 }
 # Tensors whose rows are gate and up, one behind the other, and stay one tensor only in Phi-3.
 GATE_UP = {"mlp.experts.gate_up_proj": "exps", "block_sparse_moe.experts.gate_up_proj": "exps", "block_sparse_moe.input_linear": "exps",
            "shared_mlp.input_linear": "shexp"}
-POST_NORMS = {"gemma2", "gemma3", "olmo2", "exaone4"}
+POST_NORMS = {"gemma2", "gemma3", "olmo2", "exaone4", "gpt-oss"}
 
 
 def permute(rows, heads):
@@ -36,11 +36,26 @@ def permute(rows, heads):
     return np.ascontiguousarray(half.swapaxes(1, 2).reshape(rows.shape))
 
 
+def gpt_oss_experts(name, values):
+    """Of [experts][in][out] matrices, of gate_up_proj with the columns gate 0, up 0, gate 1, …; and their biases [experts][out]."""
+    matrix = name.removesuffix("_bias")
+    kind = "weight" if matrix == name else "bias"
+    rows = values.swapaxes(1, 2) if kind == "weight" else values
+    if matrix == "mlp.experts.gate_up_proj":
+        yield f"ffn_gate_exps.{kind}", rows[:, 0::2]
+        yield f"ffn_up_exps.{kind}", rows[:, 1::2]
+    else:
+        yield f"{LAYER_NAMES[matrix]}.{kind}", rows
+
+
 def layer_tensors(config, architecture, permuted, name, values):
     """(name, values) of the GGUF tensors that one parameter of a layer becomes."""
     stem, _, kind = name.rpartition(".")
     if kind not in ("weight", "bias"):
         stem, kind = name, "weight"
+    if architecture == "gpt-oss" and stem.startswith("mlp.experts."):
+        yield from gpt_oss_experts(stem, values)
+        return
     if stem in GATE_UP:
         half = values.shape[-2] // 2
         yield f"ffn_gate_{GATE_UP[stem]}.weight", values[..., :half, :]
@@ -70,7 +85,7 @@ def add_shape(writer, config, architecture):
     writer.add_value_length(head)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     # transformers knows a window for every Gemma 3; Qwen's are off.
-    if architecture in ("llama", "phi3", "gemma2", "gemma3", "olmo2", "exaone4") and getattr(config, "sliding_window", None):
+    if architecture in ("llama", "phi3", "gemma2", "gemma3", "olmo2", "exaone4", "gpt-oss") and getattr(config, "sliding_window", None):
         writer.add_sliding_window(config.sliding_window)
         if architecture in ("olmo2", "exaone4"):
             writer.add_sliding_window_pattern([kind == "sliding_attention" for kind in config.layer_types])
@@ -94,8 +109,8 @@ def add_shape(writer, config, architecture):
     if experts:
         writer.add_expert_count(experts)
         writer.add_expert_used_count(config.num_experts_per_tok)
-        if hasattr(config, "moe_intermediate_size"):
-            writer.add_expert_feed_forward_length(config.moe_intermediate_size)
+        if hasattr(config, "moe_intermediate_size") or architecture == "gpt-oss":
+            writer.add_expert_feed_forward_length(getattr(config, "moe_intermediate_size", config.intermediate_size))
         shared = getattr(config, "shared_expert_intermediate_size", None) or getattr(config, "shared_intermediate_size", None)
         if shared:
             writer.add_expert_shared_feed_forward_length(shared)

@@ -36,6 +36,8 @@ DEFAULT_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 LLAMA3_ROPE = {"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
                "original_max_position_embeddings": 32}
 YARN_ROPE = {"rope_type": "yarn", "rope_theta": 100.0, "factor": 4.0, "original_max_position_embeddings": 32}
+FRACTIONAL_YARN_ROPE = {"rope_type": "yarn", "rope_theta": 1000.0, "factor": 8.0, "original_max_position_embeddings": 512, "beta_fast": 32.0,
+                        "beta_slow": 1.0, "truncate": False}
 LONG_ROPE = {"rope_type": "longrope", "rope_theta": 10000.0, "partial_rotary_factor": 0.5,
              "short_factor": [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7], "long_factor": [1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0]}
 
@@ -104,6 +106,9 @@ CASES = {
                        "rope_parameters": {"rope_type": "dynamic", "rope_theta": 100.0, "factor": 1.0, "alpha": 50.0}}, False),
     "exaone4-window": ("exaone4", "Exaone4Config",
                        {**WIDE, "num_hidden_layers": 5, "sliding_window": 16, "sliding_window_pattern": 4, "rope_parameters": LLAMA3_ROPE}, False),
+    "gpt-oss": ("gpt-oss", "GptOssConfig",
+                {**SMALL, "num_hidden_layers": 3, "num_local_experts": 6, "num_experts_per_tok": 3, "sliding_window": 16,
+                 "rope_parameters": FRACTIONAL_YARN_ROPE}, False),
 }
 
 def seed_of(name):
@@ -120,6 +125,8 @@ def randomise(model, name):
             random = 0.2 * random + (0.0 if gemma else 1.0)
         elif key.endswith("bias"):
             random = 0.3 * random
+        elif name == "gpt-oss" and key.endswith("gate_up_proj"):
+            random = 6.0 * random / math.sqrt(value.shape[-2])  # beyond the limits of its SwiGLU
         elif "embed_tokens" not in key:
             random = 1.5 * random / math.sqrt(value.shape[-1])
         elif model.config.tie_word_embeddings:
@@ -152,7 +159,7 @@ def add_vocabulary(writer):
 
 
 def add_tensor(writer, name, values):
-    matrix = values.ndim > 1 and "gate_inp" not in name
+    matrix = values.ndim > 1 and "gate_inp" not in name and not name.endswith("bias")
     writer.add_tensor(name, np.ascontiguousarray(values, dtype=np.float16 if matrix else np.float32))
 
 

@@ -57,6 +57,15 @@ static inline float gelu_tanh(float x) {
   return x / (1.0f + exp_f32(-u2));
 }
 
+/// min(gate, limit) · sigmoid(α · min(gate, limit)) · (1 + up within ±limit): the SwiGLU of gpt-oss (model card, 2025), α ≈ GELU's slope.
+inline constexpr float kSwigluAlpha = 1.702f, kSwigluLimit = 7.0f;
+static inline float clamped_swiglu(float gate, float up) {
+  const float g = gate < kSwigluLimit ? gate : kSwigluLimit;
+  const float above = up > -kSwigluLimit ? up : -kSwigluLimit;
+  const float u = above < kSwigluLimit ? above : kSwigluLimit;
+  return g / (1.0f + exp_f32(-(g * kSwigluAlpha))) * (u + 1.0f);
+}
+
 /// tanh x, written 1 - 2 / (e^2x + 1); absolute error < 2e-7.
 static inline float tanh_f32(float x) { return 1.0f - 2.0f / (exp_f32(2.0f * x) + 1.0f); }
 

@@ -136,6 +136,10 @@ struct AttentionState {
   float sum;      ///< Σ exp(score - maximum)
 };
 
+/// Of a feed-forward block's gate, which multiplies the up projection; kSquaredRelu is of the up projection itself, there is no gate (Arcee).
+enum class Activation { kSilu, kGelu, kClampedSwiglu, kSquaredRelu };
+using GatedFn = void (*)(float* gate, const float* up, int64_t n);
+
 /// A complete set of inner loops for one instruction set. A value: plain function pointers, no state.
 struct KernelTable {
   std::string_view name;  ///< "scalar", "avx2", "avx512_vnni", "neon_dot", "wasm_simd128", "wasm_relaxed"
@@ -157,8 +161,10 @@ struct KernelTable {
   void (*rms_norm)(const float* x, const float* weight, int64_t n, float epsilon, float* out);
 
   /// gate[i] = act(gate[i]) · up[i] with SiLU or tanh-GELU.
-  void (*silu_mul)(float* gate, const float* up, int64_t n);
-  void (*gelu_mul)(float* gate, const float* up, int64_t n);
+  GatedFn silu_mul;
+  GatedFn gelu_mul;
+  /// gate[i] = clamped_swiglu(gate[i], up[i]) of base/math.h.
+  GatedFn clamped_swiglu;
 
   /// Adds positions [begin, end) ⊆ [0, kAttentionChunk) of a chunk to `heads` queries that share it: queries [heads][head_dim],
   /// already multiplied by the attention scale; states [heads]; accumulators [heads][head_dim] = Σ exp(score - maximum) · v,
@@ -180,6 +186,11 @@ struct KernelTable {
   void (*widen_f16)(const uint16_t* in, int64_t n, float* out);
 
   MatmulFn matmul_for(DType dtype) const { return matmul[static_cast<uint32_t>(dtype)]; }
+  /// Of an activation with a gate.
+  GatedFn gated_for(Activation activation) const {
+    if (activation == Activation::kClampedSwiglu) return clamped_swiglu;
+    return activation == Activation::kGelu ? gelu_mul : silu_mul;
+  }
 };
 
 /// The tables this machine can run, best first; natively "scalar" is always the last.

@@ -104,6 +104,10 @@ void gelu_mul(float* gate, const float* up, int64_t n) {
   for (int64_t i = 0; i < n; ++i) gate[i] = gelu_tanh(gate[i]) * up[i];
 }
 
+void clamped_swiglu(float* gate, const float* up, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) gate[i] = tessera::clamped_swiglu(gate[i], up[i]);
+}
+
 void attend_one(const float* query, const CacheChunk& chunk, int begin, int end, int head_dim, float softcap, AttentionState& state,
                 float* accumulator) {
   float weights[kAttentionChunk] = {};
@@ -208,6 +212,7 @@ const KernelTable kScalarKernels = {
     .rms_norm = rms_norm,
     .silu_mul = silu_mul,
     .gelu_mul = gelu_mul,
+    .clamped_swiglu = clamped_swiglu,
     .attend = attend,
     .quantize_words = quantize_words,
     .attend_segment = attend_segment,

@@ -29,6 +29,7 @@ constexpr KernelTable simd_kernel_table(std::string_view name) {
       .rms_norm = Vector::rms_norm,
       .silu_mul = Vector::silu_mul,
       .gelu_mul = Vector::gelu_mul,
+      .clamped_swiglu = Vector::clamped_swiglu,
       .attend = Vector::attend,
       .quantize_words = QuantizedAttention<Isa>::quantize_words,
       .attend_segment = QuantizedAttention<Isa>::attend,

@@ -110,6 +110,17 @@ struct VectorLoops {
     for (; i < n; ++i) gate[i] = tessera::gelu_tanh(gate[i]) * up[i];
   }
 
+  static void clamped_swiglu(float* gate, const float* up, int64_t n) {
+    const F32 limit = Isa::splat_f32(kSwigluLimit), low = Isa::splat_f32(-kSwigluLimit), one = Isa::splat_f32(1.0f);
+    int64_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+      const F32 g = Isa::min(Isa::load_floats(gate + i), limit), u = Isa::min(Isa::max(Isa::load_floats(up + i), low), limit);
+      const F32 glu = Isa::div(g, Isa::add(one, exp(Isa::negate(Isa::mul(g, Isa::splat_f32(kSwigluAlpha))))));
+      Isa::store(gate + i, Isa::mul(glu, Isa::add(u, one)));
+    }
+    for (; i < n; ++i) gate[i] = tessera::clamped_swiglu(gate[i], up[i]);
+  }
+
   // acc[v] += Σ a[k] · b[k][v] over k in [begin, end), one k after another; b is a list of panels of panel_rows rows, and the
   // accumulators begin at column `column` of it.
   template <int kWide>

@@ -155,7 +155,10 @@ class AttentionPass {
 
   void divide(const HeadGroup& g, int t) const {
     for (int h = 0; h < g.heads; ++h) {
-      const float sum = result_states(g, t)[h].sum;
+      const AttentionState& state = result_states(g, t)[h];
+      // e^88, where exp_f32 ends, outweighs all scores as well as more would.
+      const float sink = batch_.sinks != nullptr ? exp_f32(batch_.sinks[g.first_head + h] - state.maximum) : 0.0f;
+      const float sum = state.sum + sink;
       float* values = result(g, t) + h * head_dim();
       for (int i = 0; i < head_dim(); ++i) values[i] = values[i] / sum;
     }

@@ -22,13 +22,14 @@ struct AttentionBatch {
   int first = 0;                     ///< position of the first query
   int tokens = 0;                    ///< ≤ AttentionScratch::rows
   int window = 0;                    ///< each query sees its last `window` positions, itself included; 0 = all
+  const float* sinks = nullptr;      ///< [heads] logits that take part in each head's softmax and have no value; nullptr = none
   const float* queries = nullptr;    ///< [tokens][heads · head_dim], already multiplied by the attention scale
   QuantizedQueries quantized;        ///< the same as codes [tokens][heads · head_dim] and scales [tokens][heads], for a Q16 cache
   float* out = nullptr;              ///< [tokens][heads · head_dim]
   AttentionState* states = nullptr;  ///< [tokens][heads], scratch
 };
 
-/// out = softmax(q·Kᵀ)·V; K and V of the queries' own positions are written already.
+/// out = softmax(q·Kᵀ)·V, a head's sink counted beside its scores; K and V of the queries' own positions are written already.
 void attention(ThreadPool& pool, const KernelTable& kernels, const Config& config, const KvCache& cache, const AttentionScratch& scratch,
                const AttentionBatch& batch);
 

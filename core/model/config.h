@@ -3,15 +3,14 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "core/base/result.h"
 #include "core/gguf/gguf_file.h"
+#include "core/kernels/kernels.h"
 #include "core/ops/rope.h"
 
 namespace tessera {
-
-/// Of a gate, which multiplies the up projection; kSquaredRelu is of the up projection itself, there is no gate (Arcee).
-enum class Activation { kSilu, kGelu, kSquaredRelu };
 
 /// RMS norms of q and k before rope: none, one for all heads over each head's values, or one over all heads together (OLMo 2). Hunyuan's
 /// are over each head's values, too, but behind rope.
@@ -25,6 +24,7 @@ struct ExpertConfig {
   int shared_width = 0;      ///< expert_shared_feed_forward_length of the expert that every token goes through; 0 = none
   bool shared_gate = false;  ///< the shared expert's output is multiplied by sigmoid(ffn_gate_inp_shexp · x)
   bool renormalize = false;  ///< the chosen experts' probabilities are divided by their sum
+  bool biases = false;       ///< router, gate, up and down have a bias, each expert its own (gpt-oss)
 };
 
 /// Shape and constants of a decoder-only transformer. Keys are `{architecture}.…` of the GGUF metadata.
@@ -62,7 +62,9 @@ struct Config {
   bool pre_norms = true;           ///< RMS norms before attention and feed-forward
   bool post_norms = false;         ///< RMS norms behind attention and feed-forward
   bool qkv_bias = false;           ///< q, k and v must have a bias; otherwise each may have one
+  bool attention_sinks = false;    ///< each head has a logit beside its scores that takes part in the softmax and has no value (gpt-oss)
   bool fused_projections = false;  ///< q, k, v are one tensor, gate and up another (Phi-3)
+  std::string_view ffn_norm = "ffn_norm";  ///< name of the norm before the feed-forward block (gpt-oss: post_attention_norm)
 
   bool is_local(int layer) const { return window > 0 && (window_pattern == 0 || (layer + 1) % window_pattern != 0); }
   bool has_rope(int layer) const { return rope_free_period == 0 || (layer + 1) % rope_free_period != 0; }

@@ -57,12 +57,16 @@ class ExpertPass {
     linear(pool_, kernels_, products);
   }
 
-  // gate [rows][width] = act(gate) ⊙ up, quantised.
-  Activations activate(float* gate, const float* up, int rows, int64_t width) {
+  int expert_of(int slot) const { return b_.chosen[b_.pair_of[slot]]; }
+
+  // gate [rows][width] = act(gate) ⊙ up, quantised; before(row) comes first.
+  template <class Before>
+  Activations activate(float* gate, const float* up, int rows, int64_t width, const Before& before) {
     const WorkTimer timer(profile_, Work::kActivation);
     const Activations hidden = input_.view(gate, rows, width);
-    const auto act = config_.activation == Activation::kGelu ? kernels_.gelu_mul : kernels_.silu_mul;
+    const GatedFn act = kernels_.gated_for(config_.activation);
     pool_.run(rows, [&](int row) {
+      before(row);
       act(gate + row * width, up + row * width, width);
       input_.quantize(kernels_, hidden, row);
     });
@@ -83,6 +87,7 @@ class ExpertPass {
     const WorkTimer timer(profile_, Work::kActivation);
     const size_t count = config_.experts.count, k = used();
     pool_.run(tokens_, [&](int t) {
+      add_bias(weights_.router_bias, count, b_.logits + t * count);
       choose_experts({b_.logits + t * count, count}, config_.experts.renormalize, std::span(b_.chosen).subspan(t * k, k),
                      {b_.probabilities + t * k, k});
     });
@@ -97,14 +102,14 @@ class ExpertPass {
     for (int i = 0; i < slots(); ++i) {
       const int slot = b_.first_slot[b_.chosen[i]]++;
       b_.slot_of[i] = slot;
-      b_.token_of[slot] = i / used();
+      b_.pair_of[slot] = i;
     }
     for (size_t e = b_.first_slot.size() - 1; e > 0; --e) b_.first_slot[e] = b_.first_slot[e - 1];
     b_.first_slot[0] = 0;
   }
 
   void go_through_shared() {
-    const Activations hidden = activate(b_.shared_gate, b_.shared_up, tokens_, config_.experts.shared_width);
+    const Activations hidden = activate(b_.shared_gate, b_.shared_up, tokens_, config_.experts.shared_width, [](int) {});
     const Product down[] = {{&weights_.shared_down, hidden, b_.shared_out}};
     multiply(down);
   }
@@ -113,7 +118,7 @@ class ExpertPass {
     const WorkTimer timer(profile_, Work::kActivation);
     const Activations input = input_.view(b_.slots, slots(), width());
     pool_.run(slots(), [&](int slot) {
-      std::copy_n(x + b_.token_of[slot] * width(), width(), b_.slots + slot * width());
+      std::copy_n(x + b_.pair_of[slot] / used() * width(), width(), b_.slots + slot * width());
       input_.quantize(kernels_, input, slot);
     });
   }
@@ -128,7 +133,11 @@ class ExpertPass {
       b_.products.push_back({&weights_.up[e], own, b_.up + first * hidden_width});
     });
     multiply(b_.products);
-    const Activations hidden = activate(b_.gate, b_.up, slots(), hidden_width);
+    const Activations hidden = activate(b_.gate, b_.up, slots(), hidden_width, [&](int slot) {
+      if (!config_.experts.biases) return;
+      add_bias(weights_.gate_bias + expert_of(slot) * hidden_width, hidden_width, b_.gate + slot * hidden_width);
+      add_bias(weights_.up_bias + expert_of(slot) * hidden_width, hidden_width, b_.up + slot * hidden_width);
+    });
     b_.products.clear();
     each_expert([&](int e, int first, int count) {
       b_.products.push_back({&weights_.down[e], some_tokens(hidden, first, count), b_.slots + first * width()});
@@ -150,7 +159,8 @@ class ExpertPass {
       float* y = out + t * width();
       for (int i = 0; i < used(); ++i) {
         const float p = b_.probabilities[t * used() + i];
-        const float* from = b_.slots + b_.slot_of[t * used() + i] * width();
+        float* from = b_.slots + b_.slot_of[t * used() + i] * width();
+        if (config_.experts.biases) add_bias(weights_.down_bias + b_.chosen[t * used() + i] * width(), width(), from);
         for (int64_t d = 0; d < width(); ++d) y[d] = i == 0 ? p * from[d] : y[d] + p * from[d];
       }
       if (config_.experts.shared_width == 0) return;
@@ -201,7 +211,7 @@ Result<ExpertBuffers> ExpertBuffers::create(const Config& config) {
   const size_t slots = static_cast<size_t>(kTokens) * config.experts.used;
   buffers.chosen.resize(slots);
   buffers.slot_of.resize(slots);
-  buffers.token_of.resize(slots);
+  buffers.pair_of.resize(slots);
   buffers.first_slot.resize(config.experts.count + 1);
   buffers.products.reserve(2 * config.experts.count + 4);
   return buffers;

@@ -3,6 +3,7 @@
 // The arithmetic, part of the one arithmetic of kernels.h: p = softmax over all router logits, summed by index; the `used` largest are
 // chosen, of equal ones the lower index; with `renormalize` each is divided by their sum. Then, in ascending index of the chosen experts,
 //   y = p₁·e₁(x);  y = y + pᵢ·eᵢ(x);  y = y + sigmoid(g·x)·shared(x)   (or + shared(x)),  e(x) = down · (act(gate·x) ⊙ up·x)
+// A bias of router, gate, up or down is added to the finished product.
 // A token's result depends on that token alone, so the bits do not depend on how tokens are grouped by expert.
 #pragma once
 
@@ -41,7 +42,7 @@ class ExpertBuffers {
   float* shared_factor = nullptr;  ///< [n]
   std::vector<int> chosen;         ///< [n][used] indices of experts, ascending
   std::vector<int> slot_of;        ///< [n][used]
-  std::vector<int> token_of;       ///< [slots]
+  std::vector<int> pair_of;        ///< [slots] index into `chosen` and `slot_of`
   std::vector<int> first_slot;     ///< [count + 1]
   std::vector<Product> products;
 

@@ -31,10 +31,6 @@ Activations normed_input(const Pass& p) { return p.ws.input.view(p.ws.normed, p.
 
 float* row_of(float* rows, int t, int64_t width) { return rows + t * width; }
 
-void add(const float* terms, int64_t n, float* sums) {
-  for (int64_t i = 0; i < n; ++i) sums[i] = sums[i] + terms[i];
-}
-
 // Ends one block and begins the next: x += post_norm(normed + bias); normed = next_norm(x), quantised. Without a norm or bias that step is
 // left out; `opening` has no block to end, `closing` none to begin.
 struct Seam {
@@ -53,7 +49,7 @@ void cross(const Pass& p, const Seam& seam) {
     float* x = row_of(p.ws.x, t, width);
     float* normed = row_of(p.ws.normed, t, width);
     if (!seam.opening) {
-      if (seam.bias != nullptr) add(seam.bias, width, normed);
+      add_bias(seam.bias, width, normed);
       if (seam.post_norm != nullptr) p.kernels.rms_norm(normed, seam.post_norm, width, epsilon, normed);
       for (int64_t i = 0; i < width; ++i) x[i] = x[i] + normed[i] * p.config.residual_scale;
     }
@@ -108,9 +104,9 @@ void place_token(const Pass& p, const LayerWeights& layer, int index, int t) {
   float* q = row_of(p.ws.q, t, c.q_width());
   float* k = row_of(p.ws.k, t, c.kv_width());
   float* v = row_of(p.ws.v, t, c.kv_width());
-  if (layer.q_bias != nullptr) add(layer.q_bias, c.q_width(), q);
-  if (layer.k_bias != nullptr) add(layer.k_bias, c.kv_width(), k);
-  if (layer.v_bias != nullptr) add(layer.v_bias, c.kv_width(), v);
+  add_bias(layer.q_bias, c.q_width(), q);
+  add_bias(layer.k_bias, c.kv_width(), k);
+  add_bias(layer.v_bias, c.kv_width(), v);
   const bool turned = c.has_rope(index), norm_last = c.qk_norm == QkNorm::kHeadBehindRope;
   if (c.qk_norm != QkNorm::kNone && !norm_last) norm_heads(p, layer, q, k);
   const float scale = c.attention_scale * temperature(c, p.first + t);
@@ -142,7 +138,7 @@ void place_heads(const Pass& p, const LayerWeights& layer, int index) {
 }
 
 // ws.attended, quantised: attention of every head over the cache.
-Activations attend(const Pass& p, int index) {
+Activations attend(const Pass& p, const LayerWeights& layer, int index) {
   const Config& c = p.config;
   const Activations attended = p.ws.input.view(p.ws.attended, p.batch, c.heads * c.head_dim);
   const WorkTimer timer(p.ws.profile, Work::kAttention);
@@ -150,6 +146,7 @@ Activations attend(const Pass& p, int index) {
                              .first = p.first,
                              .tokens = p.batch,
                              .window = c.is_local(index) ? c.window : 0,
+                             .sinks = layer.sinks,
                              .queries = p.ws.q,
                              .quantized = {p.ws.q_codes, p.ws.q_scales},
                              .out = p.ws.attended,
@@ -165,7 +162,7 @@ void attention_block(const Pass& p, const LayerWeights& layer, int index) {
   const Product projections[] = {{&layer.wq, input, p.ws.q}, {&layer.wk, input, p.ws.k}, {&layer.wv, input, p.ws.v}};
   multiply(p, index, projections, kQkv);
   place_heads(p, layer, index);
-  const Product output[] = {{&layer.wo, attend(p, index), p.ws.normed}};
+  const Product output[] = {{&layer.wo, attend(p, layer, index), p.ws.normed}};
   multiply(p, index, output, kOutput);
 }
 
@@ -177,7 +174,7 @@ void square_relu(float* x, int64_t n) {
 // gate = act(gate) ⊙ up, quantised, for values [first, end) of every token; without a gate the up projection lies there.
 void activate(const Pass& p, const Activations& hidden, int64_t first, int64_t end) {
   const Config& c = p.config;
-  const auto gated_mul = c.activation == Activation::kGelu ? p.kernels.gelu_mul : p.kernels.silu_mul;
+  const GatedFn gated_mul = p.kernels.gated_for(c.activation);
   for (int t = 0; t < p.batch; ++t) {
     float* gate = row_of(p.ws.gate, t, c.ffn_width) + first;
     if (c.has_gate()) {

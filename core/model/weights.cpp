@@ -89,7 +89,7 @@ class WeightLoader {
     LayerWeights layer;
     if (config_.pre_norms) layer.attention_norm = vector(prefix + "attn_norm.weight", config_.width);
     load_attention(prefix, layer);
-    if (config_.pre_norms) layer.ffn_norm = vector(prefix + "ffn_norm.weight", config_.width);
+    if (config_.pre_norms) layer.ffn_norm = vector(prefix + std::string(config_.ffn_norm) + ".weight", config_.width);
     if (config_.experts.count > 0) {
       load_experts(prefix, layer.experts);
     } else {
@@ -118,6 +118,7 @@ class WeightLoader {
     layer.k_bias = bias(prefix + "attn_k.bias", kv, config_.qkv_bias);
     layer.v_bias = bias(prefix + "attn_v.bias", kv, config_.qkv_bias);
     layer.o_bias = bias(prefix + "attn_output.bias", config_.width, false);
+    if (config_.attention_sinks) layer.sinks = vector(prefix + "attn_sinks.weight", config_.heads);
     if (config_.qk_norm != QkNorm::kNone) {
       const bool whole = config_.qk_norm == QkNorm::kWidth;
       layer.q_norm = vector(prefix + "attn_q_norm.weight", whole ? q : config_.head_dim);
@@ -143,6 +144,12 @@ class WeightLoader {
     layer.gate = expert_matrices(prefix + "ffn_gate_exps.weight", experts.width, config_.width);
     layer.up = expert_matrices(prefix + "ffn_up_exps.weight", experts.width, config_.width);
     layer.down = expert_matrices(prefix + "ffn_down_exps.weight", config_.width, experts.width);
+    if (experts.biases) {
+      layer.router_bias = vector(prefix + "ffn_gate_inp.bias", experts.count);
+      layer.gate_bias = vector(prefix + "ffn_gate_exps.bias", experts.width, experts.count);
+      layer.up_bias = vector(prefix + "ffn_up_exps.bias", experts.width, experts.count);
+      layer.down_bias = vector(prefix + "ffn_down_exps.bias", config_.width, experts.count);
+    }
     if (experts.shared_width == 0) return;
     layer.shared_gate = matrix(prefix + "ffn_gate_shexp.weight", all(experts.shared_width), config_.width);
     layer.shared_up = matrix(prefix + "ffn_up_shexp.weight", all(experts.shared_width), config_.width);
@@ -187,15 +194,15 @@ class WeightLoader {
     return measuring() ? nullptr : weights_.storage.data() + at;
   }
 
-  // A norm's or bias's weights as f32, whatever the file's format.
-  const float* vector(const std::string& name, int64_t width) {
-    const TensorInfo* tensor = find(name, 1, width);
+  // A norm's or bias's weights as f32, whatever the file's format; `rows` of them where each expert has its own.
+  const float* vector(const std::string& name, int64_t width, int64_t rows = 1) {
+    const TensorInfo* tensor = find(name, rows, width);
     if (tensor == nullptr || !held_) return nullptr;
-    auto* values = reinterpret_cast<float*>(store(width * sizeof(float), tensor->bytes));
+    auto* values = reinterpret_cast<float*>(store(rows * width * sizeof(float), tensor->bytes));
     if (measuring()) return nullptr;
     std::vector<std::byte> bytes(tensor->bytes);
     if (auto done = file_.read(*tensor, 0, bytes); !done) fail(done.error());
-    dequantize_row(tensor->dtype, bytes.data(), width, values);
+    dequantize_row(tensor->dtype, bytes.data(), rows * width, values);
     report(tensor->bytes);
     return values;
   }

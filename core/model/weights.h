@@ -16,14 +16,18 @@ namespace tessera {
 
 /// The experts of one block (Config::experts).
 struct ExpertWeights {
-  PackedMatrix router;             ///< [count][width]
-  std::vector<PackedMatrix> gate;  ///< [count] of [experts.width][width]
-  std::vector<PackedMatrix> up;    ///< [count] of [experts.width][width]
-  std::vector<PackedMatrix> down;  ///< [count] of [width][experts.width]
-  PackedMatrix shared_gate;        ///< [shared_width][width]
-  PackedMatrix shared_up;          ///< [shared_width][width]
-  PackedMatrix shared_down;        ///< [width][shared_width]
-  PackedMatrix shared_router;      ///< [1][width]
+  PackedMatrix router;                 ///< [count][width]
+  std::vector<PackedMatrix> gate;      ///< [count] of [experts.width][width]
+  std::vector<PackedMatrix> up;        ///< [count] of [experts.width][width]
+  std::vector<PackedMatrix> down;      ///< [count] of [width][experts.width]
+  const float* router_bias = nullptr;  ///< [count]
+  const float* gate_bias = nullptr;    ///< [count][experts.width]
+  const float* up_bias = nullptr;      ///< [count][experts.width]
+  const float* down_bias = nullptr;    ///< [count][width]
+  PackedMatrix shared_gate;            ///< [shared_width][width]
+  PackedMatrix shared_up;              ///< [shared_width][width]
+  PackedMatrix shared_down;            ///< [width][shared_width]
+  PackedMatrix shared_router;          ///< [1][width]
 };
 
 /// One transformer block. Norms and biases are f32 vectors; a null pointer is one that the model does not have.
@@ -37,6 +41,7 @@ struct LayerWeights {
   const float* k_bias = nullptr;               ///< [kv_heads · head_dim]
   const float* v_bias = nullptr;               ///< [kv_heads · head_dim]
   const float* o_bias = nullptr;               ///< [width]
+  const float* sinks = nullptr;                ///< [heads], Config::attention_sinks
   const float* q_norm = nullptr;               ///< [head_dim], QkNorm::kWidth: [heads · head_dim]
   const float* k_norm = nullptr;               ///< [head_dim], QkNorm::kWidth: [kv_heads · head_dim]
   const float* post_attention_norm = nullptr;  ///< [width]

@@ -42,6 +42,11 @@ void InputBuffer::quantize(const KernelTable& kernels, const Activations& input,
                        half_sums_.as<int32_t>() + at / 16, scaled_sums_.as<float>() + at / 32);
 }
 
+void add_bias(const float* bias, int64_t n, float* x) {
+  if (bias == nullptr) return;
+  for (int64_t i = 0; i < n; ++i) x[i] = x[i] + bias[i];
+}
+
 Activations some_tokens(const Activations& x, int first, int count) {
   Activations part{.tokens = count, .width = x.width, .values = x.values + first * x.width};
   if (x.codes == nullptr) return part;

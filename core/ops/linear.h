@@ -58,6 +58,9 @@ void linear(ThreadPool& pool, const KernelTable& kernels, std::span<const Produc
 void linear_pair(ThreadPool& pool, const KernelTable& kernels, const Product& a, const Product& b,
                  const std::function<void(int64_t first_row, int64_t end_row)>& finish);
 
+/// x [n] += bias; nullptr = none.
+void add_bias(const float* bias, int64_t n, float* x);
+
 /// Tokens [first, first + count) of `x`.
 Activations some_tokens(const Activations& x, int first, int count);
 

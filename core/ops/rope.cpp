@@ -12,18 +12,20 @@ void RopeConfig::set_yarn(double original_context, double beta_fast, double beta
   // The pair that turns `turns` times within the original context: original_context / base^(2i/dims) = 2π · turns.
   const auto pair_of = [&](double turns) { return dims * log_f64(original_context / (turns * kTwoPi)) / (2.0 * log_f64(base)); };
   yarn = true;
-  ramp_low = std::max(0.0, std::floor(pair_of(beta_fast)));
-  ramp_high = std::min(dims - 1.0, std::ceil(pair_of(beta_slow)));
+  ramp_low = std::max(0.0, pair_of(beta_fast));
+  ramp_high = std::min(dims - 1.0, pair_of(beta_slow));
 }
 
 void rope_table(const RopeConfig& config, const float* divisors, int first, int tokens, float* cosines, float* sines) {
   const int half = config.dims / 2;
   const double log_base = log_f64(config.base);
+  const double low = config.whole_ramp ? std::floor(config.ramp_low) : config.ramp_low;
+  const double high = config.whole_ramp ? std::ceil(config.ramp_high) : config.ramp_high;
   for (int i = 0; i < half; ++i) {
     const double own = exp_f64(-2.0 * i / config.dims * log_base) / (divisors != nullptr ? divisors[i] : 1.0);
     double frequency = config.scale * own;
     if (config.yarn) {
-      const double place = (i - config.ramp_low) / std::max(0.001, config.ramp_high - config.ramp_low);
+      const double place = (i - low) / std::max(0.001, high - low);
       const double stretched = std::clamp(place, 0.0, 1.0);
       frequency = frequency * stretched + own * (1.0 - stretched);
     }

@@ -17,6 +17,7 @@ struct RopeConfig {
   bool yarn = false;
   double ramp_low = 0.0;
   double ramp_high = 0.0;
+  bool whole_ramp = true;  ///< the ramp's ends are rounded outwards to whole pairs (gpt-oss: they are not)
 
   /// Makes this YaRN for a model whose rope was first trained on `original_context` positions; dims, base and scale are set.
   /// A pair that turns more than `beta_fast` times within them keeps its frequency, one that turns less than `beta_slow` is stretched.

@@ -36,6 +36,7 @@ void read_phi3(ConfigReader& in, Config& config);
 void read_olmo2(ConfigReader& in, Config& config);
 void read_exaone4(ConfigReader& in, Config& config);
 void read_hunyuan_dense(ConfigReader& in, Config& config);
+void read_gpt_oss(ConfigReader& in, Config& config);
 
 /// All that this build runs, by family.
 inline constexpr Architecture kArchitectures[] = {
@@ -57,6 +58,7 @@ inline constexpr Architecture kArchitectures[] = {
     {"olmo2", read_olmo2},
     {"exaone4", read_exaone4},
     {"hunyuan-dense", read_hunyuan_dense},
+    {"gpt-oss", read_gpt_oss},
 };
 
 /// expert_count, expert_used_count and expert_feed_forward_length (absent: feed_forward_length).

@@ -73,6 +73,7 @@ TEST_CASE("vector kernels stay within their operands") {
       kernels->rms_norm(x.data(), weight.data(), n, 1e-5f, out.data());
       kernels->silu_mul(out.data(), weight.data(), n);
       kernels->gelu_mul(out.data(), weight.data(), n);
+      kernels->clamped_swiglu(out.data(), weight.data(), n);
       Guarded<uint16_t> halves(std::vector<uint16_t>(n, 0x3c00));
       kernels->widen_f16(halves.data(), n, out.data());
       CHECK(out.copy() == std::vector<float>(n, 1.0f));

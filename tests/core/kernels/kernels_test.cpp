@@ -129,12 +129,12 @@ TEST_CASE("vector kernels equal scalar bit for bit") {
   for (const KernelTable* kernels : available_kernels()) {
     CAPTURE(kernels->name);
     for (int64_t n : {1, 15, 16, 64, 100, 576}) {
-      const auto x = random_floats(rng, n, 2.0f), w = random_floats(rng, n, 1.0f);
+      const auto x = random_floats(rng, n, 6.0f), w = random_floats(rng, n, 6.0f);
       std::vector<float> found(n), expected(n);
       kernels->rms_norm(x.data(), w.data(), n, 1e-5f, found.data());
       scalar().rms_norm(x.data(), w.data(), n, 1e-5f, expected.data());
       CHECK(same_bits(expected, found));
-      for (auto act : {&KernelTable::silu_mul, &KernelTable::gelu_mul}) {
+      for (auto act : {&KernelTable::silu_mul, &KernelTable::gelu_mul, &KernelTable::clamped_swiglu}) {
         auto mine = x, reference = x;
         (kernels->*act)(mine.data(), w.data(), n);
         (scalar().*act)(reference.data(), w.data(), n);

@@ -20,7 +20,7 @@ constexpr const char* kGoldenModels[] = {"llama",          "llama-bias-tied", "l
                                          "mixtral",        "mistral3",        "qwen2",         "qwen2moe",     "qwen3",      "qwen3moe",
                                          "gemma",          "gemma2",          "gemma3",        "phi3",         "phi3-short", "phi3-long",
                                          "smollm3",        "granite",         "granitemoe",    "olmo2",        "olmo3",      "exaone4",
-                                         "exaone4-window", "ernie4_5",        "hunyuan-dense", "arcee"};
+                                         "exaone4-window", "ernie4_5",        "hunyuan-dense", "arcee",        "gpt-oss"};
 
 }  // namespace
 
@@ -104,6 +104,12 @@ TEST_CASE("every part that an architecture adds shows in the logits") {
       {"exaone4-window", [](Config& c) { c.rope_free_period = 0; }},
       {"exaone4-window", [](Config& c) { c.window_pattern = 3; }},
       {"exaone4-window", [](Config& c) { c.window += 1; }},
+      {"gpt-oss", [](Config& c) { c.rope.whole_ramp = c.rope_local.whole_ramp = true; }},
+      {"gpt-oss", [](Config& c) { c.rope_local.magnitude = 1; }},
+      {"gpt-oss", [](Config& c) { c.window_pattern = 3; }},
+      {"gpt-oss", [](Config& c) { c.activation = Activation::kSilu; }},
+      {"gpt-oss", [](Config& c) { c.experts.renormalize = false; }},
+      {"gpt-oss", [](Config& c) { c.experts.biases = false; }},
   };
   for (const Mistake& mistake : mistakes) {
     const std::string name = mistake.model;
@@ -111,6 +117,33 @@ TEST_CASE("every part that an architecture adds shows in the logits") {
     const GgufFile file = open_golden(name);
     Loaded loaded(file, *find_kernels(""), 2);
     mistake.make(loaded.model.config);
+    const auto logits = all_logits(loaded, golden_tokens(file), {80}, KvType::kF32);
+    CHECK(largest_difference(file, logits, loaded.model.config.vocab_size) > 10 * kTolerance);
+  }
+}
+
+TEST_CASE("every vector that an architecture adds shows in the logits") {
+  struct Omission {
+    const char* model;
+    void (*make)(LayerWeights& layer);
+  };
+  const Omission omissions[] = {
+      {"llama-bias-tied", [](LayerWeights& layer) { layer.o_bias = nullptr; }},
+      {"qwen2", [](LayerWeights& layer) { layer.k_bias = nullptr; }},
+      {"gpt-oss", [](LayerWeights& layer) { layer.sinks = nullptr; }},
+      {"gpt-oss", [](LayerWeights& layer) { layer.q_bias = nullptr; }},
+      {"gpt-oss", [](LayerWeights& layer) { layer.o_bias = nullptr; }},
+      {"gpt-oss", [](LayerWeights& layer) { layer.experts.router_bias = nullptr; }},
+      {"gpt-oss", [](LayerWeights& layer) { layer.experts.gate_bias = layer.experts.up_bias; }},
+      {"gpt-oss", [](LayerWeights& layer) { layer.experts.up_bias = layer.experts.gate_bias; }},
+      {"gpt-oss", [](LayerWeights& layer) { layer.experts.down_bias += 32; }},
+  };
+  for (const Omission& omission : omissions) {
+    const std::string name = omission.model;
+    CAPTURE(name);
+    const GgufFile file = open_golden(name);
+    Loaded loaded(file, *find_kernels(""), 2);
+    omission.make(loaded.model.weights.layers.front());
     const auto logits = all_logits(loaded, golden_tokens(file), {80}, KvType::kF32);
     CHECK(largest_difference(file, logits, loaded.model.config.vocab_size) > 10 * kTolerance);
   }
