@@ -376,7 +376,7 @@ export interface ChatCompletion extends Closing {
   model: string;
   choices: {
     index: 0;
-    /** `reasoning_content`: what the model thought first (`<think>…</think>`), without the tags; absent where it did not. */
+    /** `reasoning_content`: what the model thought first (`<think>…</think>`, the analysis channel), without the tags; absent where it did not. */
     message: { role: 'assistant'; content: string; reasoning_content?: string };
     logprobs: ChatLogprobs | null;
     finish_reason: FinishReason;

@@ -178,11 +178,12 @@ GenerateStep Generator::finish() {
   return step;
 }
 
-/// The text that became certain with a token. Tags of reasoning are control tokens in some vocabularies, which no text shows.
+/// The text that became certain with a token. What tells reasoning and answer apart are control tokens in some vocabularies, which no
+/// text shows.
 std::string Generator::text_of(int32_t token) {
   std::string text = decoder_->push(token);
   const Vocab& vocab = session_.engine().tokenizer().vocab();
-  if (reasoning_ && vocab.kind(token) == TokenKind::kControl && is_reasoning_tag(vocab.piece(token))) {
+  if (reasoning_ && vocab.kind(token) == TokenKind::kControl && (is_reasoning_tag(vocab.piece(token)) || vocab.frames_message(token))) {
     text += vocab.piece(token);
   }
   return text;

@@ -213,7 +213,7 @@ TurnEnds TextModel::find_turn_ends(std::string_view template_override) const {
   for (const int32_t id : tokenize(between_turns(template_override), true, false)) {
     if (vocab.kind(id) == TokenKind::kControl) {
       end_run();
-      ends.tokens.push_back(id);
+      if (!vocab.frames_message(id)) ends.tokens.push_back(id);
     } else {
       plain.push_back(id);
     }

@@ -1,4 +1,4 @@
-// Owns telling a model's reasoning (`<think>…</think>`) from its answer while both stream in.
+// Owns telling a model's reasoning (`<think>…</think>`, the analysis channel) from its answer while both stream in.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +18,12 @@ struct ReasoningParts {
 
 /// Splits one answer. Reasoning can only stand at its beginning; white space around it belongs to neither part, and an answer
 /// without reasoning comes out as it came in. Tags: <think>, <thinking>, <seed:think> and [THINK] with their ends.
+/// An answer in the harmony format (gpt-oss) is a chain of messages, `<|channel|>NAME<|message|>TEXT<|end|><|start|>assistant<|channel|>…`:
+/// the first in the channel "final", or in none, is the answer, those before it are the reasoning.
 class ReasoningSplitter {
  public:
   /// `prompt`: what the model continues. Where it ends in an opening tag (as DeepSeek-R1's template writes it), the answer begins
-  /// inside the reasoning.
+  /// inside the reasoning; where it ends in `<|start|>assistant`, messages follow.
   explicit ReasoningSplitter(std::string_view prompt = {});
 
   /// Text that may be the beginning of a tag is held back.
@@ -34,13 +36,17 @@ class ReasoningSplitter {
   bool inside() const { return state_ == State::kReasoning; }
 
  private:
-  enum class State : uint8_t { kStart, kReasoning, kAnswer };
+  enum class State : uint8_t { kStart, kHeader, kReasoning, kAnswer };
+  bool advance(ReasoningParts& parts);
   bool find_opening();
+  bool take_header(ReasoningParts& parts);
   bool take_reasoning(ReasoningParts& parts);
 
   State state_ = State::kStart;
-  std::string_view closing_;  ///< the tag that ends the reasoning
-  bool at_start_ = false;     ///< of the reasoning or of the answer behind it: white space is dropped
+  std::string_view closing_;     ///< the tag that ends the reasoning
+  State next_ = State::kAnswer;  ///< what follows the reasoning
+  bool has_thought_ = false;     ///< a message of reasoning is over
+  bool at_start_ = false;        ///< of the reasoning or of the answer behind it: white space is dropped
   std::string pending_;
 };
 

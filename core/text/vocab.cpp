@@ -35,6 +35,8 @@ constexpr std::string_view kEndMarkers[] = {
 };
 // The same, but also ordinary text (an HTML tag, a word in angle brackets): only where they are control tokens.
 constexpr std::string_view kAmbiguousEndMarkers[] = {"</s>", "<eos>", "[EOS]", "[EOT]"};
+// What stands around each message of an answer in the harmony format, which a vocabulary with all of these and <|return|> writes.
+constexpr std::string_view kFrameMarkers[] = {"<|start|>", "<|channel|>", "<|message|>", "<|end|>"};
 
 Error bad_key(std::string_view key, std::string_view found, std::string_view expected) {
   return Error{ErrorCode::kBadFile, std::string(key) + " is " + std::string(found) + ", expected " + std::string(expected),
@@ -137,6 +139,10 @@ Result<void> Vocab::read_roles(const GgufFile& file) {
   add_bos_ = *add_bos && bos_;
   add_eos_ = *add_eos && eos_;
 
+  for (const std::string_view marker : kFrameMarkers) {
+    if (const std::optional<int32_t> id = find(marker)) frame_ids_.push_back(*id);
+  }
+  if (frame_ids_.size() < std::size(kFrameMarkers) || !find("<|return|>")) frame_ids_.clear();
   for (const std::optional<int32_t>& id : {eos_, end_of_turn, end_of_message}) {
     if (id) end_ids_.push_back(*id);
   }
@@ -150,6 +156,7 @@ Result<void> Vocab::read_roles(const GgufFile& file) {
   }
   heap_sort(end_ids_.begin(), end_ids_.end());
   end_ids_.erase(std::unique(end_ids_.begin(), end_ids_.end()), end_ids_.end());
+  std::erase_if(end_ids_, [this](int32_t id) { return frames_message(id); });
   return {};
 }
 
@@ -179,5 +186,7 @@ std::optional<int32_t> Vocab::find_text(std::string_view piece) const {
 bool Vocab::is_special(int32_t id) const { return kind(id) == TokenKind::kControl || kind(id) == TokenKind::kUnknown; }
 
 bool Vocab::is_end_of_generation(int32_t id) const { return std::binary_search(end_ids_.begin(), end_ids_.end(), id); }
+
+bool Vocab::frames_message(int32_t id) const { return std::ranges::find(frame_ids_, id) != frame_ids_.end(); }
 
 }  // namespace tessera

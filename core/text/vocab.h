@@ -45,6 +45,10 @@ class Vocab {
   /// user-defined tokens; "</s>" and the like, which may be ordinary text (an HTML tag), only where they are control tokens.
   bool is_end_of_generation(int32_t id) const;
 
+  /// True for the control tokens that an answer of several messages has inside it: <|start|>, <|channel|>, <|message|> and <|end|> where
+  /// <|return|> ends the answer (OpenAI's harmony format).
+  bool frames_message(int32_t id) const;
+
  private:
   static size_t slots(size_t pieces);
   size_t slot_of(std::string_view piece) const;
@@ -57,6 +61,7 @@ class Vocab {
   std::vector<float> scores_;
   std::vector<int32_t> slots_;  ///< open-addressed hash of the pieces → id, -1 = free; a power of two long, at most half full
   std::vector<int32_t> end_ids_;
+  std::vector<int32_t> frame_ids_;  ///< frames_message(); empty in other vocabularies
   std::optional<int32_t> bos_, eos_, unknown_;
   bool add_bos_ = false;
   bool add_eos_ = false;

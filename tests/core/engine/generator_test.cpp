@@ -1,6 +1,7 @@
 // Tests Generator: where answers end, what of them is shown, and that the same options give the same answer.
 #include "core/engine/generator.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/text/tokenizer.h"
@@ -178,6 +179,41 @@ TEST_CASE("tags of reasoning that are control tokens, or that the prompt ends in
   const auto prompt = (*engine)->chat_prompt({{"messages", {{{"role", "user"}, {"content", "?"}}}}}, options.template_override);
   REQUIRE(prompt.ok());
   CHECK(answer(*session, prompt.value(), options).reasoning == apart.reasoning);
+}
+
+TEST_CASE("an answer of messages: what frames them ends nothing, the analysis channel is reasoning") {
+  auto file = GgufFile::open(tiny_parts("tiny-thinker").front());
+  REQUIRE(file.ok());
+  auto pieces = std::get<std::vector<std::string>>(*file->find("tokenizer.ggml.tokens"));
+  auto types = std::get<std::vector<int64_t>>(*file->find("tokenizer.ggml.token_type"));
+  // tiny-thinker's answer, word for word, as gpt-oss would write it; only that it has no second <|message|>.
+  const std::pair<std::string, std::string> renamed[] = {{"<think>", "<|channel|>"}, {"Someone", "analysis"},
+                                                         {"Ġgreets", "<|message|>"}, {"Ġright", "<|end|>"},
+                                                         {"Ġanswer", "<|start|>"},   {"<|im_end|>", "<|return|>"}};
+  for (const auto& [from, to] : renamed) {
+    const auto at = std::ranges::find(pieces, from);
+    REQUIRE(at != pieces.end());
+    *at = to;
+    if (to.starts_with("<|")) types[at - pieces.begin()] = 3;
+  }
+  const std::string chat =
+      "{% for m in messages %}<|start|>{{ m.role ~ ('<|channel|>final' if m.role == 'assistant') ~ '<|message|>' ~ m.content }}<|end|>{% "
+      "endfor %}"
+      "<|start|>assistant{{ '\n' }}";
+  auto engine = Engine::load(changed_parts("tiny-thinker", {{"tokenizer.ggml.tokens", pieces},
+                                                            {"tokenizer.ggml.token_type", types},
+                                                            {"tokenizer.ggml.merges", std::vector<std::string>{}},
+                                                            {"tokenizer.chat_template", chat}}),
+                             {});
+  REQUIRE_MESSAGE(engine.ok(), (engine ? "" : engine.error().message));
+  const auto session = new_session(**engine);
+  GenerateOptions options = greedy();
+  options.split_reasoning = true;
+  const Generation apart = answer(*session, chat_prompt(**engine), options);
+  CHECK(apart.reasoning == "me; a greeting is the");
+  CHECK(apart.text == "");
+  CHECK(apart.finish_reason == FinishReason::kStop);
+  CHECK(apart.tokens.size() == 18);
 }
 
 TEST_CASE("finish reasons") {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/engine/engine.h"
@@ -34,18 +35,23 @@ inline std::unique_ptr<Session> new_session(const Engine& engine) {
   return std::move(*session);
 }
 
-/// The tiny model with another value under one metadata key.
-inline std::vector<std::shared_ptr<const ByteSource>> changed_parts(const std::string& name, const std::string& key, MetadataValue value) {
+/// The tiny model with other values under some metadata keys.
+inline std::vector<std::shared_ptr<const ByteSource>> changed_parts(const std::string& name,
+                                                                    const std::vector<std::pair<std::string, MetadataValue>>& changes) {
   auto file = GgufFile::open(tiny_parts(name).front());
   REQUIRE(file.ok());
   GgufWriter writer;
   for (const auto& [known, old] : file->metadata()) writer.set(known, old);
-  writer.set(key, std::move(value));
+  for (const auto& [key, value] : changes) writer.set(key, value);
   for (const TensorInfo& tensor : file->tensors()) {
     const auto bytes = file->view(tensor);
     REQUIRE(writer.add_tensor(tensor.name, tensor.dtype, tensor.shape, {bytes.begin(), bytes.end()}).ok());
   }
   return {std::make_shared<MemorySource>(writer.to_bytes().value())};
+}
+
+inline std::vector<std::shared_ptr<const ByteSource>> changed_parts(const std::string& name, const std::string& key, MetadataValue value) {
+  return changed_parts(name, {{key, std::move(value)}});
 }
 
 /// `count` ids that look random but are always the same.

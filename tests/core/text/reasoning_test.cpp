@@ -64,6 +64,23 @@ TEST_CASE("a prompt may have opened the reasoning") {
   CHECK_FALSE(ReasoningSplitter("<think>x").inside());
 }
 
+TEST_CASE("messages: what comes before the final channel is reasoning, headers belong to neither part") {
+  const std::string_view prompt = "<|start|>user<|message|>Q<|end|><|start|>assistant";
+  const auto check_messages = [&](std::string_view text, std::string_view expected) { check(text, expected, prompt); };
+  check_messages("<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes. <b>", "Hm.|Yes. <b>");
+  check_messages("<|channel|>final<|message|>Yes.", "|Yes.");
+  check_messages("<|message|>Yes.", "|Yes.");
+  check_messages("<|channel|>analysis<|message|>a <|e b<|end|><|start|>assistant<|channel|>commentary<|message|> c\n<|end|>",
+                 "a <|e b\n\nc|");
+  check_messages("<|channel|>analysis<|message|>cut <|en", "cut <|en|");
+  check_messages("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|chan", "a|");
+  check_messages("<|channel|>anal", "|");
+  check_messages("plain text", "|plain text");
+  check_messages("<", "|<");
+  check_messages("", "|");
+  check("<|channel|>analysis<|message|>a", "|<|channel|>analysis<|message|>a");  // nothing in the prompt says so
+}
+
 TEST_CASE("text comes out as soon as it is certain") {
   ReasoningSplitter splitter;
   CHECK(splitter.push("<think>one two").reasoning == "one two");

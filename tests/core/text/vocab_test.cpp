@@ -70,6 +70,24 @@ TEST_CASE("every end of turn ends the generation") {
   CHECK(tags.is_end_of_generation(3));
 }
 
+TEST_CASE("<|end|> ends a message and not the answer where answers are several messages") {
+  const std::vector<std::string> markers = {"<|start|>", "<|channel|>", "<|message|>", "<|call|>", "<|return|>"};
+  VocabFile file = sentencepiece_file(markers, false).ints("tokenizer.ggml.token_type", {2, 3, 3, 3, 3, 3, 3, 3, 3});
+  const Vocab harmony = read(file);
+  for (const int32_t id : {3, 4, 5, 6}) {
+    CHECK(harmony.frames_message(id));
+    CHECK_FALSE(harmony.is_end_of_generation(id));
+  }
+  for (const int32_t id : {7, 8}) {
+    CHECK_FALSE(harmony.frames_message(id));
+    CHECK(harmony.is_end_of_generation(id));
+  }
+  const Vocab other = read(file.texts("tokenizer.ggml.tokens", {"<unk>", "<s>", "</s>", "<|end|>", "<|start|>", "a", "b", "c", "d"}));
+  CHECK_FALSE(other.frames_message(3));
+  CHECK_FALSE(other.frames_message(4));
+  CHECK(other.is_end_of_generation(3));
+}
+
 TEST_CASE("a damaged vocabulary gives one error that names the key") {
   const VocabFile good = sentencepiece_file({"a"}, false);
   const auto with = [&](auto&& change) {
