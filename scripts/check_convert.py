@@ -35,7 +35,7 @@ TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im
 TOKENIZERS = {"llama3": "llama-bpe", "qwen2": "qwen2", "qwen3": "qwen2", "qwen2moe": "qwen2", "gemma": "spm", "gemma2": "spm", "gemma3": "spm",
               "llama": "spm", "mistral": "spm", "granite": "smollm", "olmo2": "dbrx", "olmo3": "dbrx", "ernie4_5": "spm", "smollm3": "llama-bpe",
               "phi3-short": "gpt-4o", "qwen3moe": "qwen35", "mixtral": "seed-coder", "llama-yarn": "tekken", "llama-linear": "deepseek-coder", "llama-bias-tied": "deepseek-v3",
-              "hunyuan-dense": "deepseek-v3", "arcee": "llama-bpe"}
+              "hunyuan-dense": "deepseek-v3", "arcee": "llama-bpe", "gpt-oss": "gpt-4o"}
 
 
 def texts():

@@ -27,7 +27,7 @@ FAMILIES = {
     "gemma2": ("gemma2", False), "gemma3": ("gemma3", False), "gemma3_text": ("gemma3", False), "phi3": ("phi3", False),
     "smollm3": ("smollm3", True), "granite": ("granite", True), "granitemoe": ("granitemoe", True), "granitemoeshared": ("granitemoe", True),
     "olmo2": ("olmo2", False), "olmo3": ("olmo2", False), "exaone4": ("exaone4", False), "ernie4_5": ("ernie4_5", False),
-    "hunyuan_v1_dense": ("hunyuan-dense", False), "arcee": ("arcee", True),
+    "hunyuan_v1_dense": ("hunyuan-dense", False), "arcee": ("arcee", True), "gpt_oss": ("gpt-oss", False),
 }
 # What transformers' configuration classes take for fields that a config.json leaves out, where that differs between families.
 GEMMA = {"head_dim": 256, "tie_word_embeddings": True, "rms_norm_eps": 1e-6, "max_position_embeddings": 8192}
@@ -44,6 +44,8 @@ DEFAULTS = {
     "olmo3": {"sliding_window": 4096, "rope_theta": 5e5, "rms_norm_eps": 1e-5},
     "qwen2_moe": {"norm_topk_prob": False, "decoder_sparse_step": 1},
     "qwen3_moe": {"norm_topk_prob": False, "decoder_sparse_step": 1},
+    "gpt_oss": {"head_dim": 64, "num_key_value_heads": 8, "num_local_experts": 128, "num_experts_per_tok": 4, "sliding_window": 128, "rms_norm_eps": 1e-5,
+                "rope_theta": 150000.0},
 }
 REQUIRED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings", "vocab_size")
 # Whose window layers have a rope of their own.
@@ -136,6 +138,8 @@ def rope_parameters(fields, model_type):
         stretched = model_type == "hunyuan_v1_dense" and part["rope_type"] == "dynamic" and part.get("alpha")
         if not stretched and part["rope_type"] not in ("default", "linear", "yarn", "llama3", "longrope"):
             raise ConvertError("unsupported", f"config.json: rope_type is {part['rope_type']}, expected default, linear, yarn, llama3 or longrope")
+        if part["rope_type"] == "yarn" and part.get("truncate", True) != (model_type != "gpt_oss"):
+            raise ConvertError("unsupported", f"config.json: truncate of YaRN is {json.dumps(part.get('truncate', True))}, which a GGUF of {model_type} cannot say")
         part.setdefault("rope_theta", fields.get("rope_theta", 10000.0))
         if not part["rope_theta"] > 0:
             raise ConvertError("bad_file", f"config.json: rope_theta is {part['rope_theta']}, expected a positive number")
@@ -166,10 +170,14 @@ def refuse(fields, architecture):
     need("clip_qkv", (None,))
     if "moe" in architecture:
         need("norm_topk_prob", (architecture == "qwen3moe",))
+    if architecture == "gpt-oss":
+        need("attention_bias", (True,))
+        need("swiglu_alpha", (1.702,))
+        need("swiglu_limit", (7.0,))
     if architecture == "gemma3":
         need("attn_logit_softcapping", (None,))
     kinds = fields.get("layer_types")
-    period = {"gemma2": 2, "gemma3": fields.get("sliding_window_pattern") or fields.get("_sliding_window_pattern") or 6}.get(architecture)
+    period = {"gemma2": 2, "gpt-oss": 2, "gemma3": fields.get("sliding_window_pattern") or fields.get("_sliding_window_pattern") or 6}.get(architecture)
     if architecture in ("olmo2", "exaone4") and kinds: # any period, as long as it is one
         period = [*kinds, "full_attention"].index("full_attention") + 1
     if kinds and period:
@@ -271,7 +279,7 @@ def stack_experts(checkpoint, first, expert, load):
 
 
 def type_of(name, dimensions, kind):
-    return TYPES[kind][1] if dimensions > 1 and "gate_inp" not in name else gguf.GGMLQuantizationType.F32
+    return TYPES[kind][1] if dimensions > 1 and "gate_inp" not in name and not name.endswith("bias") else gguf.GGMLQuantizationType.F32
 
 
 def encode(name, values, dtype):
@@ -306,8 +314,8 @@ def convert(folder, out, kind, name):
             if tensor in outline:
                 raise ConvertError("bad_file", f"two tensors of the checkpoint become {tensor}")
             outline[tensor] = values
-    for tensor in ("token_embd.weight", "output_norm.weight", f"blk.{config.num_hidden_layers - 1}.ffn_norm.weight"):
-        if tensor not in outline and not (architecture in ("olmo2", "exaone4") and tensor.endswith("ffn_norm.weight")):
+    for tensor in ("token_embd.weight", "output_norm.weight", f"blk.{config.num_hidden_layers - 1}.attn_output.weight"):
+        if tensor not in outline:
             raise ConvertError("not_found", f"the checkpoint holds nothing that becomes {tensor}; files are missing")
     rows = outline["token_embd.weight"].shape[0]
     with reading("the tokeniser's files"):
