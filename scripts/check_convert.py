@@ -3,7 +3,7 @@
 
 Needs torch, transformers (5.23), tokenizers, sentencepiece and gguf (0.19) from PyPI, and build/native/tessera. Each case is saved with save_pretrained,
 with a tokeniser trained here, in shards where SHARDED says so, converted to F32 (llama3 and qwen2 to F16 and BF16, too), and must give
-transformers' log-probabilities within 2e-3 at every position and its tokeniser's ids on 50 texts. Arguments: names of cases, bpe or unigram
+transformers' log-probabilities within 2e-3 at every position and its tokeniser's ids on 50 texts. Arguments: names of cases, gpt-oss-mxfp4, bpe or unigram
 (a tokenizer.model), or --fixture to write the folder that tests/golden/convert.test.mjs converts; none = all cases.
 """
 
@@ -123,8 +123,31 @@ def make_legacy(path):
     path.write_text(json.dumps(fields))
 
 
+def save_mxfp4(folder):
+    """gpt-oss as its makers publish it: the experts' matrices in MXFP4, the values those that transformers unpacks."""
+    from safetensors.torch import load_file, save_file
+    from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+
+    model = save_model(folder, "gpt-oss", hidden_size=64, intermediate_size=64)
+    tensors = load_file(folder / "model.safetensors")
+    parameters = dict(model.named_parameters())
+    generator = torch.Generator().manual_seed(1)
+    for key in [key for key in tensors if key.endswith(("gate_up_proj", "down_proj"))]:
+        experts, width, rows = tensors.pop(key).shape
+        exponent = 125 if key.endswith("gate_up_proj") else 122
+        blocks = torch.randint(0, 256, (experts, rows, width // 32, 16), generator=generator, dtype=torch.uint8)
+        scales = torch.randint(exponent - 1, exponent + 1, blocks.shape[:3], generator=generator, dtype=torch.uint8)
+        tensors.update({key + "_blocks": blocks, key + "_scales": scales})
+        parameters[key].data = convert_moe_packed_tensors(blocks, scales, dtype=torch.float32)
+    save_file(tensors, folder / "model.safetensors")
+    fields = json.loads((folder / "config.json").read_text())
+    fields["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn"]}
+    (folder / "config.json").write_text(json.dumps(fields))
+    return model
+
+
 def check(name, folder, kinds):
-    model = save_model(folder, name)
+    model = save_mxfp4(folder) if name == "gpt-oss-mxfp4" else save_model(folder, name)
     if name in LEGACY:
         make_legacy(folder / "config.json")
     reference = save_tokenizer(folder, TOKENIZERS.get(name, "gpt-2"))
@@ -135,6 +158,10 @@ def check(name, folder, kinds):
     for kind in kinds:
         out = folder / f"{kind}.gguf"
         run(sys.executable, ROOT / "scripts" / "convert.py", folder, out, "--type", kind)
+        if name == "gpt-oss-mxfp4": # whose products take activations of 8 bits: its values are compared, not its arithmetic
+            unpacked = folder / "unpacked.gguf"
+            run(TESSERA, "quantize", out, unpacked, "F32")
+            out = unpacked
         answer = json.loads(run(TESSERA, "logits", "-m", out, "--kv", "f32", "-c", golden.LENGTH, "--tokens", ",".join(map(str, tokens)), "--top", VOCAB, "--json"))
         found = np.full_like(wanted, np.nan)
         for position, entry in enumerate(answer["positions"]):
@@ -192,7 +219,7 @@ def write_fixture():
 def main():
     if sys.argv[1:] == ["--fixture"]:
         return write_fixture()
-    names = sys.argv[1:] or [*(name for name in golden.CASES if name != "mistral3"), "bpe", "unigram"]
+    names = sys.argv[1:] or [*(name for name in golden.CASES if name != "mistral3"), "gpt-oss-mxfp4", "bpe", "unigram"]
     failed = 0
     for name in names:
         with tempfile.TemporaryDirectory() as folder:

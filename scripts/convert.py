@@ -52,7 +52,9 @@ REQUIRED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attent
 TWO_ROPES = ("gemma3", "gemma3_text", "olmo3")
 TYPES = {"f32": (gguf.LlamaFileType.ALL_F32, gguf.GGMLQuantizationType.F32), "f16": (gguf.LlamaFileType.MOSTLY_F16, gguf.GGMLQuantizationType.F16),
          "bf16": (gguf.LlamaFileType.MOSTLY_BF16, gguf.GGMLQuantizationType.BF16)}
-STORED = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+MXFP4 = gguf.GGMLQuantizationType.MXFP4
+STORED = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2"), "U8": np.dtype("u1")}
+PACKED = ("_blocks", "_scales") # ends of the names of what gpt-oss has in MXFP4, as U8
 EXPERT = re.compile(r"(?P<stem>(?:mlp|block_sparse_moe)\.experts)\.(?P<number>\d+)\.(?P<matrix>w1|w2|w3|gate_proj|down_proj|up_proj)\.weight")
 EXPERT_NAMES = {"w1": "gate", "gate_proj": "gate", "w2": "down", "down_proj": "down", "w3": "up", "up_proj": "up"}
 OUTSIDE = {"embed_tokens.weight": "token_embd.weight", "norm.weight": "output_norm.weight", "lm_head.weight": "output.weight"}
@@ -99,7 +101,7 @@ class Checkpoint:
                 dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
             except (KeyError, TypeError, ValueError):
                 raise ConvertError("bad_file", f"{path.name}: {key} has no dtype, shape and data_offsets") from None
-            if dtype not in STORED:
+            if dtype not in STORED or (dtype == "U8") != key.endswith(PACKED):
                 raise ConvertError("unsupported", f"{key} is stored as {dtype}, expected F32, F16 or BF16; use the unquantised model")
             expected = int(np.prod(shape, dtype=np.int64)) * STORED[dtype].itemsize
             if begin < 0 or end - begin != expected or 8 + length + end > size:
@@ -107,9 +109,11 @@ class Checkpoint:
             self.entries[key] = (path, 8 + length + begin, dtype, shape)
 
     def load(self, key):
-        """float32 values."""
+        """float32 values; of MXFP4 its bytes."""
         path, offset, dtype, shape = self.entries[key]
         values = np.fromfile(path, STORED[dtype], int(np.prod(shape, dtype=np.int64)), offset=offset).reshape(shape)
+        if dtype == "U8":
+            return values
         return (values.astype(np.uint32) << 16).view(np.float32) if dtype == "BF16" else values.astype(np.float32)
 
     def outline(self, key):
@@ -205,7 +209,8 @@ def read_config(folder):
         fields = fields["text_config"]
     if model_type not in FAMILIES:
         raise ConvertError("unsupported", f"config.json: model_type is {json.dumps(model_type)}, supported: {', '.join(FAMILIES)}")
-    if "quantization_config" in outer:
+    quantization = outer.get("quantization_config")
+    if quantization and not (model_type == "gpt_oss" and quantization.get("quant_method") == "mxfp4"):
         raise ConvertError("unsupported", "config.json: quantization_config is set; convert the unquantised model")
     architecture, permuted = FAMILIES[model_type]
     fields = {"rms_norm_eps": 1e-6, "tie_word_embeddings": False, **DEFAULTS.get(architecture, {}), **DEFAULTS.get(model_type, {}), **fields}
@@ -222,6 +227,7 @@ def read_config(folder):
         fields.pop("moe_intermediate_size", None)
     refuse(fields, architecture)
     fields["rope_parameters"] = rope_parameters(fields, model_type)
+    fields["mxfp4"] = bool(quantization)
     return types.SimpleNamespace(**fields), architecture, permuted
 
 
@@ -248,7 +254,11 @@ def tensors_of(checkpoint, config, architecture, permuted, load):
             if expert["number"] == "0":
                 yield f"blk.{parts[1]}.ffn_{EXPERT_NAMES[expert['matrix']]}_exps.weight", stack_experts(checkpoint, key, expert, load)
             continue
-        values = load(key)
+        if architecture == "gpt-oss" and name.endswith("_scales"):
+            continue # with its blocks
+        if config.mxfp4 and name.endswith(("experts.gate_up_proj", "experts.down_proj")):
+            raise ConvertError("unsupported", f"{key} is not in MXFP4, which quantization_config says")
+        values = mxfp4_rows(checkpoint, key, load) if name.endswith("_blocks") else load(key)
         if gemma and name.endswith("norm.weight"):
             values = values + np.float32(1)
         if parts[0] == "layers":
@@ -278,12 +288,36 @@ def stack_experts(checkpoint, first, expert, load):
     return np.stack([load(key) for key in keys])
 
 
-def type_of(name, dimensions, kind):
+def mxfp4_rows(checkpoint, key, load):
+    """[experts][rows][bytes] from _blocks [experts][rows][groups][16], a byte of which holds neighbours, and _scales: 17 bytes a group in
+    a GGUF, the scale and values i and i + 16 together."""
+    scales_key = key.removesuffix("_blocks") + "_scales"
+    if scales_key not in checkpoint.entries:
+        raise ConvertError("not_found", f"{scales_key} is missing; files are missing")
+    blocks, scales = load(key), load(scales_key)
+    if blocks.shape != (*scales.shape, 16):
+        raise ConvertError("bad_file", f"{key} is {blocks.shape}, expected {(*scales.shape, 16)} as {scales_key}")
+    experts, rows, groups = scales.shape
+    if load == checkpoint.outline:
+        return np.broadcast_to(np.uint8(0), (experts, rows, groups * 17))
+    packed = np.empty((experts, rows, groups, 17), np.uint8)
+    packed[..., 0] = scales
+    for expert in range(experts):
+        values = np.stack([blocks[expert] & 15, blocks[expert] >> 4], -1).reshape(rows, groups, 32)
+        packed[expert, ..., 1:] = values[..., :16] | values[..., 16:] << 4
+    return packed.reshape(experts, rows, groups * 17)
+
+
+def type_of(name, dimensions, kind, mxfp4):
+    if mxfp4 and name.endswith("_exps.weight"):
+        return MXFP4
     return TYPES[kind][1] if dimensions > 1 and "gate_inp" not in name and not name.endswith("bias") else gguf.GGMLQuantizationType.F32
 
 
 def encode(name, values, dtype):
     """The tensor's bytes as an array. Norms, biases and routers stay F32."""
+    if dtype == MXFP4:
+        return np.ascontiguousarray(values)
     values = np.ascontiguousarray(values, dtype=np.float32)
     if not np.isfinite(values).all():
         raise ConvertError("bad_file", f"{name} holds values that are not finite; download the model again")
@@ -302,7 +336,7 @@ def convert(folder, out, kind, name):
         checkpoint = Checkpoint(folder)
     writer = gguf.GGUFWriter(None, architecture)
     writer.add_name(name)
-    writer.add_file_type(TYPES[kind][0])
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_MXFP4_MOE if config.mxfp4 else TYPES[kind][0])
     rope_tensors = {}
     # The factors that add_rope makes are written with the others, in the order of the list of tensors.
     writer.add_tensor = rope_tensors.__setitem__
@@ -321,9 +355,10 @@ def convert(folder, out, kind, name):
     with reading("the tokeniser's files"):
         add_tokenizer(writer, folder, rows)
     for tensor, values in outline.items():
-        dtype = type_of(tensor, values.ndim, kind)
-        size = values.size * (4 if dtype == gguf.GGMLQuantizationType.F32 else 2)
-        writer.add_tensor_info(tensor, values.shape, np.dtype(np.float32), size, raw_dtype=dtype)
+        dtype = type_of(tensor, values.ndim, kind, config.mxfp4)
+        size = values.size * {gguf.GGMLQuantizationType.F32: 4, MXFP4: 1}.get(dtype, 2)
+        # A shape that counts bytes is told by their type.
+        writer.add_tensor_info(tensor, values.shape, np.dtype(np.uint8 if dtype == MXFP4 else np.float32), size, raw_dtype=dtype)
     part = out.with_name(out.name + ".part")
     try:
         writer.write_header_to_file(part)
@@ -333,7 +368,7 @@ def convert(folder, out, kind, name):
         for tensor, values in rope_tensors.items():
             writer.write_tensor_data(values)
         for tensor, values in tensors_of(checkpoint, config, architecture, permuted, checkpoint.load):
-            writer.write_tensor_data(encode(tensor, values, type_of(tensor, values.ndim, kind)))
+            writer.write_tensor_data(encode(tensor, values, type_of(tensor, values.ndim, kind, config.mxfp4)))
         writer.close()
         os.replace(part, out)
     finally:

@@ -37,10 +37,11 @@ def permute(rows, heads):
 
 
 def gpt_oss_experts(name, values):
-    """Of [experts][in][out] matrices, of gate_up_proj with the columns gate 0, up 0, gate 1, …; and their biases [experts][out]."""
-    matrix = name.removesuffix("_bias")
-    kind = "weight" if matrix == name else "bias"
-    rows = values.swapaxes(1, 2) if kind == "weight" else values
+    """Of [experts][in][out] matrices, of gate_up_proj with the columns gate 0, up 0, gate 1, …; of their biases [experts][out]; or of
+    MXFP4 rows [experts][out][bytes], which are named _blocks."""
+    matrix = name.removesuffix("_bias").removesuffix("_blocks")
+    kind = "bias" if name.endswith("_bias") else "weight"
+    rows = values.swapaxes(1, 2) if matrix == name else values
     if matrix == "mlp.experts.gate_up_proj":
         yield f"ffn_gate_exps.{kind}", rows[:, 0::2]
         yield f"ffn_up_exps.{kind}", rows[:, 1::2]
