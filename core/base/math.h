@@ -57,7 +57,7 @@ static inline float gelu_tanh(float x) {
   return x / (1.0f + exp_f32(-u2));
 }
 
-/// min(gate, limit) · sigmoid(α · min(gate, limit)) · (1 + up within ±limit): the SwiGLU of gpt-oss (model card, 2025), α ≈ GELU's slope.
+/// g · sigmoid(α · g) · (u + 1), g being gate up to the limit, u being up within ±limit: the SwiGLU of gpt-oss (model card, 2025).
 inline constexpr float kSwigluAlpha = 1.702f, kSwigluLimit = 7.0f;
 static inline float clamped_swiglu(float gate, float up) {
   const float g = gate < kSwigluLimit ? gate : kSwigluLimit;

@@ -32,7 +32,7 @@ struct GenerateOptions {
   bool chat = true;               ///< the answer is one turn of a chat: it also ends where the model opens the next role's turn,
                                   ///< and the space that a tokenizer puts before a text is dropped; false continues a raw prompt
   std::string template_override;  ///< with chat: the same as was given to Engine::chat_prompt
-  bool split_reasoning = false;   ///< with chat: what stands in <think>…</think> before the answer is told apart from it, tags dropped
+  bool split_reasoning = false;   ///< with chat: <think>…</think> or channels before the answer are told apart from it, tags dropped
   bool ignore_end = false;        ///< go on after end-of-generation tokens and turn markers (benchmarks)
   bool logprobs = false;          ///< report each token's log-probability
   int top_logprobs = 0;           ///< 0…20 alternatives a token; needs logprobs

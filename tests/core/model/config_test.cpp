@@ -119,6 +119,18 @@ TEST_CASE("experts: more used than there are, none, in an architecture without t
   CHECK(mixtral.value().experts.width == 96);
 }
 
+TEST_CASE("gpt-oss: what is read, and the keys that would change what is computed") {
+  std::vector<std::pair<std::string, MetadataValue>> keys = {
+      {"attention.sliding_window", uint64_t{128}}, {"expert_count", uint64_t{4}}, {"expert_used_count", uint64_t{2}}};
+  const auto found = read_with("gpt-oss", keys);
+  REQUIRE(found);
+  CHECK(found.value().is_local(0));
+  CHECK_FALSE(found.value().is_local(1));
+  CHECK(found.value().experts.biases);
+  keys.emplace_back("swiglu_clamp_exp", 6.0);
+  check_refused(read_with("gpt-oss", keys), ErrorCode::kUnsupported, "gpt-oss.swiglu_clamp_exp");
+}
+
 TEST_CASE("YaRN's constants: ramp and magnitude") {
   const auto found = read_with("llama", {{"rope.scaling.type", std::string("yarn")},
                                          {"rope.scaling.factor", 4.0},
