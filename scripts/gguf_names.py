@@ -23,7 +23,13 @@ LAYER_NAMES = {
     "block_sparse_moe.gate": "ffn_gate_inp", "block_sparse_moe.router.layer": "ffn_gate_inp", "block_sparse_moe.router": "ffn_gate_inp",
     "block_sparse_moe.output_linear": "ffn_down_exps", "block_sparse_moe.experts.down_proj": "ffn_down_exps",
     "shared_mlp.output_linear": "ffn_down_shexp", "mlp.router": "ffn_gate_inp", "self_attn.sinks": "attn_sinks",
+    "operator_norm": "attn_norm", "ffn_norm": "ffn_norm", "self_attn.out_proj": "attn_output",
+    "self_attn.q_layernorm": "attn_q_norm", "self_attn.k_layernorm": "attn_k_norm", "conv.conv": "shortconv.conv",
+    "conv.in_proj": "shortconv.in_proj", "conv.out_proj": "shortconv.out_proj", "feed_forward.w1": "ffn_gate", "feed_forward.w2": "ffn_down",
+    "feed_forward.w3": "ffn_up",
 }
+# Names below "model." and those outside of it.
+OUTER_NAMES = {"embed_tokens": "token_embd", "norm": "output_norm", "embedding_norm": "token_embd_norm", "lm_head": "output"}
 # Tensors whose rows are gate and up, one behind the other, and stay one tensor only in Phi-3.
 GATE_UP = {"mlp.experts.gate_up_proj": "exps", "block_sparse_moe.experts.gate_up_proj": "exps", "block_sparse_moe.input_linear": "exps",
            "shared_mlp.input_linear": "shexp"}
@@ -68,10 +74,29 @@ def layer_tensors(config, architecture, permuted, name, values):
         values = permute(values, config.num_key_value_heads)
     if stem == "mlp.shared_expert_gate":
         values = values[0]
+    if stem == "conv.conv": # [channels][1][length]
+        values = values[:, 0]
     target = LAYER_NAMES[stem]
     if stem == "post_attention_layernorm" and architecture in POST_NORMS:
         target = "post_attention_norm"
     yield f"{target}.{kind}", values
+
+
+def is_matrix(name, dimensions):
+    """Whether the tensor is multiplied by, and stored in the file's format; norms, biases, routers and convolutions stay F32."""
+    return dimensions > 1 and "gate_inp" not in name and "shortconv.conv" not in name and not name.endswith("bias")
+
+
+def feed_forward_length(config):
+    """LFM2 gives the width of a block without gates, of which two thirds are left, rounded up."""
+    length = config.intermediate_size
+    if not getattr(config, "block_auto_adjust_ff_dim", False):
+        return length
+    length = int(2 * length / 3)
+    if config.block_ffn_dim_multiplier is not None:
+        unit = config.block_multiple_of
+        length = -(-int(config.block_ffn_dim_multiplier * length) // unit) * unit
+    return length
 
 
 def add_shape(writer, config, architecture):
@@ -79,12 +104,16 @@ def add_shape(writer, config, architecture):
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_feed_forward_length(feed_forward_length(config))
     writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
+    if architecture == "lfm2":
+        writer.add_head_count_kv([config.num_key_value_heads if kind == "full_attention" else 0 for kind in config.layer_types])
+        writer.add_shortconv_l_cache(config.conv_L_cache)
+    else:
+        writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_key_length(head)
     writer.add_value_length(head)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_layer_norm_rms_eps(config.norm_eps if architecture == "lfm2" else config.rms_norm_eps)
     # transformers knows a window for every Gemma 3; Qwen's are off.
     if architecture in ("llama", "phi3", "gemma2", "gemma3", "olmo2", "exaone4", "gpt-oss") and getattr(config, "sliding_window", None):
         writer.add_sliding_window(config.sliding_window)

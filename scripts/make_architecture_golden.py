@@ -22,7 +22,7 @@ import numpy as np
 import torch
 import transformers
 
-from gguf_names import add_rope, add_shape, layer_tensors, permute
+from gguf_names import OUTER_NAMES, add_rope, add_shape, is_matrix, layer_tensors, permute
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "architectures"
 VOCAB, LENGTH = 96, 80
@@ -109,6 +109,14 @@ CASES = {
     "gpt-oss": ("gpt-oss", "GptOssConfig",
                 {**SMALL, "num_hidden_layers": 3, "num_local_experts": 6, "num_experts_per_tok": 3, "sliding_window": 16,
                  "rope_parameters": FRACTIONAL_YARN_ROPE}, False),
+    # A context longer than what a convolution keeps.
+    "lfm2": ("lfm2", "Lfm2Config",
+             {**WIDE, "max_position_embeddings": 1024, "num_hidden_layers": 4, "layer_types": ["conv", "full_attention", "conv", "conv"], "conv_L_cache": 3,
+              "block_multiple_of": 16, "rope_parameters": DEFAULT_ROPE}, False),
+    "lfm2-long": ("lfm2", "Lfm2Config",
+                  {**WIDE, "hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 1, "num_hidden_layers": 3,
+                   "layer_types": ["full_attention", "conv", "full_attention"], "conv_L_cache": 6, "block_auto_adjust_ff_dim": False,
+                   "tie_word_embeddings": False, "rope_parameters": DEFAULT_ROPE}, False),
 }
 
 def seed_of(name):
@@ -144,7 +152,7 @@ def tensors_of(model, architecture, permuted):
             for name, part in layer_tensors(model.config, architecture, permuted, parts[2], values):
                 yield f"blk.{parts[1]}.{name}", part
         else:
-            yield {"embed_tokens": "token_embd", "norm": "output_norm", "lm_head": "output"}[parts[0]] + ".weight", values
+            yield OUTER_NAMES[parts[0]] + ".weight", values
 
 
 def add_vocabulary(writer):
@@ -159,8 +167,7 @@ def add_vocabulary(writer):
 
 
 def add_tensor(writer, name, values):
-    matrix = values.ndim > 1 and "gate_inp" not in name and not name.endswith("bias")
-    writer.add_tensor(name, np.ascontiguousarray(values, dtype=np.float16 if matrix else np.float32))
+    writer.add_tensor(name, np.ascontiguousarray(values, dtype=np.float16 if is_matrix(name, values.ndim) else np.float32))
 
 
 def make(name):

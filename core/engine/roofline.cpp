@@ -39,14 +39,16 @@ Result<Roofline> measure_roofline(const Engine& engine) {
   std::vector<Product> products;
   int64_t widest = 0, rows = 0;
   const auto add = [&](const PackedMatrix& matrix) {
-    if (matrix.rows == 0) return;  // a gate that the model does not have
+    if (matrix.rows == 0) return;  // what this kind of layer does not have
     products.push_back({&matrix, {}, nullptr});
     widest = std::max(widest, matrix.width);
     rows += matrix.rows;
     roofline.token_bytes += static_cast<uint64_t>(matrix.tiles()) * matrix.tile_bytes;
   };
   for (const LayerWeights& layer : weights.layers) {
-    for (auto matrix : {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.gate, &layer.up, &layer.down}) add(*matrix);
+    for (auto matrix : {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.conv_in, &layer.conv_out, &layer.gate, &layer.up, &layer.down}) {
+      add(*matrix);
+    }
   }
   add(weights.output);
   auto floats = AlignedBuffer::allocate(static_cast<uint64_t>(widest + rows) * sizeof(float), "roofline");

@@ -11,13 +11,29 @@ namespace tessera {
 namespace {
 
 constexpr int64_t kMaxWidth = 1 << 20;
+constexpr int64_t kMostHeads = 4096;
 constexpr std::string_view kLongRope = "rope_factors_long.weight";
+
+// attention.head_count_kv: one number, or one for each layer, which is 0 where something else takes attention's place.
+void read_kv_heads(ConfigReader& in, Config& c) {
+  const std::string key = "attention.head_count_kv";
+  if (!in.is_array(key)) {
+    c.kv_heads = in.count_or(key, kMostHeads, c.heads);
+    return;
+  }
+  const std::vector<int> heads = in.counts(key, c.layers, kMostHeads);
+  c.kv_heads = std::max(1, std::ranges::max(heads));
+  if (std::ranges::max(heads) == 0) in.reject(key, "0 in every layer", "some layer with attention");
+  if (std::ranges::any_of(heads, [&](int own) { return own != 0 && own != c.kv_heads; })) in.refuse("layers that differ in " + key);
+  if (std::ranges::min(heads) > 0) return;
+  for (const int own : heads) c.conv_layers.push_back(own == 0);
+}
 
 void read_shape(ConfigReader& in, Config& c) {
   c.layers = in.count("block_count", 4096);
   c.width = in.count("embedding_length", kMaxWidth);
-  c.heads = in.count("attention.head_count", 4096);
-  c.kv_heads = in.count_or("attention.head_count_kv", 4096, c.heads);
+  c.heads = in.count("attention.head_count", kMostHeads);
+  read_kv_heads(in, c);
   c.head_dim = in.count_or("attention.key_length", kMaxWidth, c.width / c.heads);
   c.ffn_width = in.count("feed_forward_length", kMaxWidth);
   c.trained_context = in.count("context_length", 1 << 26);
@@ -101,6 +117,7 @@ Result<Config> Config::from_gguf(const GgufFile& file) {
   if (in.has("expert_count") && c.experts.count == 0 && in.count_or_none("expert_count", 4096) > 0) {
     in.refuse("a mixture of experts in the architecture " + c.architecture);
   }
+  if (!c.conv_layers.empty() && c.conv_length == 0) in.refuse("layers without attention in the architecture " + c.architecture);
   if (!in.result()) return in.result().error();
   return c;
 }

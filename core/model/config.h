@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/result.h"
 #include "core/gguf/gguf_file.h"
@@ -33,13 +34,16 @@ struct Config {
   int layers = 0;            ///< block_count
   int width = 0;             ///< embedding_length
   int heads = 0;             ///< attention.head_count
-  int kv_heads = 0;          ///< attention.head_count_kv; divides heads (grouped-query attention)
+  int kv_heads = 0;          ///< attention.head_count_kv of the layers that have attention; divides heads (grouped-query attention)
   int head_dim = 0;          ///< attention.key_length, else width / heads; a multiple of 16
   int ffn_width = 0;         ///< feed_forward_length
   int vocab_size = 0;        ///< rows of token_embd
   int trained_context = 0;   ///< context_length
   float norm_epsilon = 0;    ///< attention.layer_norm_rms_epsilon
   ExpertConfig experts;
+
+  std::vector<bool> conv_layers;  ///< [layers], or empty: true where a short convolution takes attention's place (head_count_kv 0)
+  int conv_length = 0;            ///< shortconv.l_cache: positions that such a convolution sees, its own included
 
   RopeConfig rope;           ///< rope.* of ordinary (global) layers
   RopeConfig rope_local;     ///< rope of sliding-window layers (Gemma 3: base 10,000; OLMo 3: not stretched)
@@ -66,6 +70,9 @@ struct Config {
   bool fused_projections = false;  ///< q, k, v are one tensor, gate and up another (Phi-3)
   std::string_view ffn_norm = "ffn_norm";  ///< name of the norm before the feed-forward block (gpt-oss: post_attention_norm)
 
+  std::string_view output_norm = "output_norm.weight";  ///< tensor of the last norm (LFM2: token_embd_norm.weight)
+
+  bool is_conv(int layer) const { return !conv_layers.empty() && conv_layers[layer]; }
   bool is_local(int layer) const { return window > 0 && (window_pattern == 0 || (layer + 1) % window_pattern != 0); }
   bool has_rope(int layer) const { return rope_free_period == 0 || (layer + 1) % rope_free_period != 0; }
   bool has_gate() const { return activation != Activation::kSquaredRelu; }

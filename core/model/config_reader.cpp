@@ -30,6 +30,24 @@ int ConfigReader::count(const std::string& key, int64_t limit) { return count_fr
 
 int ConfigReader::count_or_none(const std::string& key, int64_t limit) { return has(key) ? count_from(key, 0, limit) : 0; }
 
+std::vector<int> ConfigReader::counts(const std::string& key, int size, int64_t limit) {
+  std::vector<int> found;
+  const auto numbers = file_.get_ints(prefix_ + key);
+  if (!numbers) {
+    keep(numbers.error());
+  } else if (numbers.value()->size() != static_cast<size_t>(size)) {
+    reject(key, "an array of " + std::to_string(numbers.value()->size()), "one of " + std::to_string(size));
+  } else {
+    for (const int64_t number : *numbers.value()) {
+      const bool inside = number >= 0 && number <= limit;
+      if (!inside) reject(key + "[" + std::to_string(found.size()) + "]", std::to_string(number), "0 to " + std::to_string(limit));
+      found.push_back(inside ? static_cast<int>(number) : 0);
+    }
+  }
+  found.resize(size);
+  return found;
+}
+
 double ConfigReader::number_from(const std::string& key, bool zero_is_fine) {
   const auto found = file_.get_float(prefix_ + key);
   if (!found) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/base/result.h"
 #include "core/gguf/gguf_file.h"
@@ -22,6 +23,9 @@ class ConfigReader {
   int count_or(const std::string& key, int64_t limit, int fallback) { return has(key) ? count(key, limit) : fallback; }
   /// A count in [0, limit]; absent is 0.
   int count_or_none(const std::string& key, int64_t limit);
+  bool is_array(const std::string& key) const { return static_cast<bool>(file_.get_ints(prefix_ + key)); }
+  /// An array of `size` counts in [0, limit]; kNotFound when absent, kBadFile otherwise.
+  std::vector<int> counts(const std::string& key, int size, int64_t limit);
   /// A finite, positive number; kNotFound when absent, kBadFile otherwise.
   double number(const std::string& key);
   double number_or(const std::string& key, double fallback) { return has(key) ? number(key) : fallback; }

@@ -6,6 +6,7 @@
 #include "core/kernels/pack.h"
 #include "core/model/attention.h"
 #include "core/model/experts.h"
+#include "core/model/short_conv.h"
 #include "core/ops/linear.h"
 #include "core/ops/rope.h"
 
@@ -13,6 +14,7 @@ namespace tessera {
 namespace {
 
 constexpr Projection kQkv[] = {Projection::kQ, Projection::kK, Projection::kV}, kOutput[] = {Projection::kOutput};
+constexpr Projection kConvIn[] = {Projection::kConvIn}, kConvOut[] = {Projection::kConvOut};
 constexpr Projection kGated[] = {Projection::kGate, Projection::kUp}, kDown[] = {Projection::kDown};
 
 // Everything one pass hands from step to step. B = batch.
@@ -166,6 +168,30 @@ void attention_block(const Pass& p, const LayerWeights& layer, int index) {
   multiply(p, index, output, kOutput);
 }
 
+// ws.convolved, quantised: b, c and x of ws.mixed through the convolution.
+Activations convolve(const Pass& p, const LayerWeights& layer, int index) {
+  const int64_t width = p.config.width;
+  const Activations convolved = p.ws.input.view(p.ws.convolved, p.batch, width);
+  const WorkTimer timer(p.ws.profile, Work::kAttention);
+  const ShortConvBatch batch{
+      .layer = index, .first = p.first, .tokens = p.batch, .taps = layer.conv_taps, .mixed = p.ws.mixed, .out = p.ws.convolved};
+  constexpr int64_t kSpan = 8 * kActivationBlock;
+  p.pool.run(static_cast<int>((width + kSpan - 1) / kSpan), [&](int task) {
+    const int64_t begin = task * kSpan, end = std::min(width, begin + kSpan);
+    short_conv(p.config, p.cache, batch, begin, end);
+    for (int t = 0; t < p.batch; ++t) p.ws.input.quantize(p.kernels, convolved, t, begin, end);
+  });
+  return convolved;
+}
+
+// normed = conv_out · convolution(…normed…), of norm(x), quantised.
+void short_conv_block(const Pass& p, const LayerWeights& layer, int index) {
+  const Product in[] = {{&layer.conv_in, normed_input(p), p.ws.mixed}};
+  multiply(p, index, in, kConvIn);
+  const Product out[] = {{&layer.conv_out, convolve(p, layer, index), p.ws.normed}};
+  multiply(p, index, out, kConvOut);
+}
+
 // x = max(x, 0)² (So et al. 2021).
 void square_relu(float* x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] = x[i] > 0.0f ? x[i] * x[i] : 0.0f;
@@ -274,7 +300,11 @@ void ForwardPass::step() {
     return enter();
   }
   const LayerWeights& layer = model_.weights.layer(index);
-  attention_block(p, layer, index);
+  if (p.config.is_conv(index)) {
+    short_conv_block(p, layer, index);
+  } else {
+    attention_block(p, layer, index);
+  }
   cross(p, {.bias = layer.o_bias, .post_norm = layer.post_attention_norm, .next_norm = layer.ffn_norm});
   if (p.config.experts.count > 0) {
     expert_block(p.config, p.kernels, pool_, layer.experts, p.ws.normed, p.batch, p.ws.input, p.ws.experts, p.ws.profile, p.ws.normed);

@@ -33,6 +33,18 @@ int layer_blocks(const Config& config, int capacity, KvType type, int layer) {
   return static_cast<int>(std::min<int64_t>(all, ring));
 }
 
+// Rows of a short convolution's ring.
+int conv_rows(const Config& config, int capacity) { return std::min(capacity, config.conv_length - 1 + KvCache::kMargin); }
+
+uint64_t layer_bytes(const Config& config, int capacity, KvType type, int layer) {
+  if (!config.is_conv(layer)) {
+    const uint64_t positions = uint64_t{1} * layer_blocks(config, capacity, type, layer) * block_positions(type);
+    return config.kv_heads * positions * position_size(type, config.head_dim);
+  }
+  const uint64_t bytes = uint64_t{sizeof(float)} * conv_rows(config, capacity) * config.width, line = AlignedBuffer::kAlignment;
+  return (bytes + line - 1) / line * line;
+}
+
 }  // namespace
 
 std::string_view kv_type_name(KvType type) {
@@ -53,24 +65,31 @@ std::optional<KvType> kv_type_from_name(std::string_view name) {
 }
 
 uint64_t KvCache::bytes(const Config& config, int capacity, KvType type, const LayerRange& range) {
-  uint64_t blocks = 0;
-  for (int layer = range.first; layer < range.end_in(config.layers); ++layer) blocks += layer_blocks(config, capacity, type, layer);
-  return config.kv_heads * blocks * block_positions(type) * position_size(type, config.head_dim);
+  uint64_t sum = 0;
+  for (int layer = range.first; layer < range.end_in(config.layers); ++layer) sum += layer_bytes(config, capacity, type, layer);
+  return sum;
 }
 
 KvCache::KvCache(const Config& config, int capacity, KvType type, const LayerRange& range)
     : capacity_(capacity),
       window_(config.window),
+      conv_length_(config.conv_length),
       type_(type),
+      width_(config.width),
       kv_heads_(config.kv_heads),
       head_dim_(config.head_dim),
       score_code_(max_score_code(config.head_dim)) {
   uint64_t next = 0;
   for (int layer = 0; layer < config.layers; ++layer) {
-    const int blocks = layer_blocks(config, capacity, type, layer);
+    const bool conv = config.is_conv(layer);
+    const int blocks = conv ? conv_rows(config, capacity) : layer_blocks(config, capacity, type, layer);
     layers_.push_back({next, blocks});
-    if (range.holds(layer)) next += static_cast<uint64_t>(kv_heads_) * blocks * block_positions(type) * position_size(type, head_dim_);
-    if (blocks < all_blocks(capacity, type)) window_blocks_ = blocks;
+    if (range.holds(layer)) next += layer_bytes(config, capacity, type, layer);
+    if (conv) {
+      conv_rows_ = blocks;
+    } else if (blocks < all_blocks(capacity, type)) {
+      window_blocks_ = blocks;
+    }
   }
 }
 
@@ -81,10 +100,12 @@ void KvCache::truncate(int size) {
 }
 
 bool KvCache::holds(int size) const {
-  if (size <= 0 || window_blocks_ == 0) return true;
-  const int positions = block_positions(type_);
-  const int last_block = (written_ - 1) / positions, oldest = (last_block - window_blocks_ + 1) * positions;
-  return std::max(0, size - window_ + 1) >= oldest;
+  if (size <= 0) return true;
+  const auto reaches = [size](int seen, int oldest) { return std::max(0, size - seen + 1) >= oldest; };
+  if (conv_rows_ > 0 && !reaches(conv_length_, written_ - conv_rows_)) return false;
+  if (window_blocks_ == 0) return true;
+  const int positions = block_positions(type_), last_block = (written_ - 1) / positions;
+  return reaches(window_, (last_block - window_blocks_ + 1) * positions);
 }
 
 Result<void> KvCache::check(const Config& config, KvType type) {
@@ -132,6 +153,11 @@ void KvCache::write(const KernelTable& kernels, int layer, int position, const f
       write_row(kernels, v, kValues, slot, values);
     }
   }
+}
+
+float* KvCache::conv_input(int layer, int position) {
+  const LayerRing& ring = layers_[layer];
+  return reinterpret_cast<float*>(memory_.data() + ring.at) + int64_t{position % ring.blocks} * width_;
 }
 
 void KvCache::write_codes(const KernelTable& kernels, const float* k, const float* v, int slot, std::byte* keys, std::byte* values) const {

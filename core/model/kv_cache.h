@@ -1,4 +1,4 @@
-// Owns the keys and values of the positions a session has computed.
+// Owns what layers keep of the positions a session has computed: keys and values, or inputs of a short convolution.
 #pragma once
 
 #include <cstdint>
@@ -16,14 +16,15 @@ namespace tessera {
 /// K and V of every position and layer, or of a range of layers: [layer][kv_head][block][K, V], which attention reads from one end to the
 /// other: with K and V apart it waited for memory twice as long. A block is kAttentionChunk positions in the panels of CacheChunk, or in a
 /// Q16 cache kAttentionSegment positions in those of QuantizedSegment. A sliding-window layer has a ring of blocks: its window and kMargin
-/// positions. Rows are written once, in position order; truncate() only forgets. Writing different positions from several threads (of
-/// different panels, which share cache lines) and reading written ones is safe.
+/// positions. A short convolution has a ring of f32 rows instead: what it sees before a batch and kMargin positions. Rows are written once,
+/// in position order; truncate() only forgets. Writing different positions from several threads (of different panels, which share cache
+/// lines) and reading written ones is safe.
 class KvCache {
  public:
   /// Longest heads that F16 and Q8_0 caches take, so that callers can keep their scratch rows on the stack.
   static constexpr int kMaxWidenedHeadDim = 256;
 
-  /// Positions that a window layer keeps besides its window, so that a batch can be written before it is read and a timeline can be
+  /// Positions that a ring keeps besides what its layer sees, so that a batch can be written before it is read and a timeline can be
   /// taken back a little: the longest batch, and the least that truncate() can always forget.
   static constexpr int kMargin = 256;
 
@@ -41,11 +42,13 @@ class KvCache {
   void prepare(int end) { written_ = end > written_ ? end : written_; }
   /// Writes the rows of one token: k and v [kv_heads · head_dim] of `layer` at `position` ≥ size().
   void write(const KernelTable& kernels, int layer, int position, const float* k, const float* v);
+  /// The input [width] of a layer's short convolution at one position: to be written, or written before. Channels may be written apart.
+  float* conv_input(int layer, int position);
   /// All layers of the positions up to `size` are written now.
   void commit(int size) { size_ = size; }
   /// Forgets the positions from `size` on. Needs holds(size).
   void truncate(int size);
-  /// Whether everything that a token at position `size` sees is still there: window layers may have overwritten it, those that another
+  /// Whether everything that a token at position `size` sees is still there: rings may have overwritten it, those that another
   /// memory holds included, as long as that has been written in the same order.
   bool holds(int size) const;
 
@@ -63,7 +66,7 @@ class KvCache {
   // Where a layer's blocks lie.
   struct LayerRing {
     uint64_t at;  // byte of the cache; of no meaning outside the range
-    int blocks;   // of each KV head's K, and of its V
+    int blocks;   // of each KV head's K, and of its V; rows of a short convolution
   };
   KvCache(const Config& config, int capacity, KvType type, const LayerRange& range);
   std::byte* block_at(int layer, Side side, int kv_head, int position) const;
@@ -73,9 +76,10 @@ class KvCache {
 
   int capacity_, size_ = 0, written_ = 0;  // written_: end of the positions ever written since the cache was empty
   int window_, window_blocks_ = 0;         // ring of the window layers; 0 blocks: they keep everything
+  int conv_length_, conv_rows_ = 0;        // ring of the short convolutions; 0 rows: there are none
   std::vector<LayerRing> layers_;
   KvType type_;
-  int kv_heads_, head_dim_, score_code_;
+  int width_, kv_heads_, head_dim_, score_code_;
   AlignedBuffer memory_;
 };
 

@@ -15,8 +15,8 @@
 namespace tessera {
 
 /// Matrices of a layer that an adapter can add to.
-enum class Projection { kQ, kK, kV, kOutput, kGate, kUp, kDown };
-inline constexpr int kProjections = 7;
+enum class Projection { kQ, kK, kV, kOutput, kConvIn, kConvOut, kGate, kUp, kDown };
+inline constexpr int kProjections = 9;
 
 /// One adapter in f32, checked against a model. Immutable after load; may be shared by sessions.
 class Adapter {

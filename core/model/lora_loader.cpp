@@ -75,14 +75,17 @@ void AdapterLoader::load_layer(int layer) {
   const auto matrix = [&](const char* name, int64_t width, std::initializer_list<Target> targets) {
     load_matrix(prefix + name + ".weight", width, {targets.begin(), targets.size()});
   };
-  if (config_.fused_projections) {
+  if (config_.is_conv(layer)) {
+    matrix("shortconv.in_proj", config_.width, {target(Projection::kConvIn, 3ll * config_.width)});
+    matrix("shortconv.out_proj", config_.width, {target(Projection::kConvOut, config_.width)});
+  } else if (config_.fused_projections) {
     matrix("attn_qkv", config_.width, {q, k, v});
   } else {
     matrix("attn_q", config_.width, {q});
     matrix("attn_k", config_.width, {k});
     matrix("attn_v", config_.width, {v});
   }
-  matrix("attn_output", config_.q_width(), {target(Projection::kOutput, config_.width)});
+  if (!config_.is_conv(layer)) matrix("attn_output", config_.q_width(), {target(Projection::kOutput, config_.width)});
   if (config_.experts.count > 0) return;
   if (config_.fused_projections) {
     matrix("ffn_up", config_.width, {gate, up});

@@ -18,8 +18,8 @@ constexpr std::array<std::string_view, kWorkKinds> kWorkNames = {"embedding", "n
                                                                  "attention", "activation", "output"};
 
 /// Wall time per kind, in milliseconds. kNorm: norms, residual sums and the quantisation behind them; kProducts: the layers' matrix
-/// products; kRope: rotation and writing to the KV cache; kActivation: SiLU or GELU with its quantisation, choosing experts and adding them
-/// up; kOutput: last norm and output matrix.
+/// products; kRope: rotation and writing to the KV cache; kAttention: short convolutions, too; kActivation: SiLU or GELU with its
+/// quantisation, choosing experts and adding them up; kOutput: last norm and output matrix.
 struct Profile {
   std::array<double, kWorkKinds> milliseconds{};
 

@@ -65,7 +65,7 @@ class WeightLoader {
     load_outer();
     for (int index = 0; index < config_.layers && result_; ++index) {
       held_ = range_.holds(index);
-      load_layer("blk." + std::to_string(index) + ".");
+      load_layer("blk." + std::to_string(index) + ".", config_.is_conv(index));
     }
   }
 
@@ -74,7 +74,7 @@ class WeightLoader {
     held_ = range_.has_embedding() || (tied && with_output);
     weights_.embedding = matrix("token_embd.weight", all(config_.vocab_size), config_.width);
     held_ = with_output;
-    weights_.output_norm = vector("output_norm.weight", config_.width);
+    weights_.output_norm = vector(std::string(config_.output_norm), config_.width);
     weights_.output = tied ? weights_.embedding : matrix("output.weight", all(config_.vocab_size), config_.width);
     held_ = true;
     if (config_.original_context > 0) {
@@ -85,10 +85,14 @@ class WeightLoader {
     }
   }
 
-  void load_layer(const std::string& prefix) {
+  void load_layer(const std::string& prefix, bool conv) {
     LayerWeights layer;
     if (config_.pre_norms) layer.attention_norm = vector(prefix + "attn_norm.weight", config_.width);
-    load_attention(prefix, layer);
+    if (conv) {
+      load_short_conv(prefix, layer);
+    } else {
+      load_attention(prefix, layer);
+    }
     if (config_.pre_norms) layer.ffn_norm = vector(prefix + std::string(config_.ffn_norm) + ".weight", config_.width);
     if (config_.experts.count > 0) {
       load_experts(prefix, layer.experts);
@@ -124,6 +128,12 @@ class WeightLoader {
       layer.q_norm = vector(prefix + "attn_q_norm.weight", whole ? q : config_.head_dim);
       layer.k_norm = vector(prefix + "attn_k_norm.weight", whole ? kv : config_.head_dim);
     }
+  }
+
+  void load_short_conv(const std::string& prefix, LayerWeights& layer) {
+    layer.conv_in = matrix(prefix + "shortconv.in_proj.weight", all(3ll * config_.width), config_.width);
+    layer.conv_taps = taps(prefix + "shortconv.conv.weight", config_.width, config_.conv_length);
+    layer.conv_out = matrix(prefix + "shortconv.out_proj.weight", all(config_.width), config_.width);
   }
 
   void load_ffn(const std::string& prefix, LayerWeights& layer) {
@@ -195,14 +205,26 @@ class WeightLoader {
   }
 
   // A norm's or bias's weights as f32, whatever the file's format; `rows` of them where each expert has its own.
-  const float* vector(const std::string& name, int64_t width, int64_t rows = 1) {
-    const TensorInfo* tensor = find(name, rows, width);
+  const float* vector(const std::string& name, int64_t width, int64_t rows = 1) { return floats(find(name, rows, width), false); }
+
+  // A convolution's weights [channels][length], turned so that those of all channels at one position lie together.
+  const float* taps(const std::string& name, int64_t channels, int64_t length) { return floats(find(name, channels, length), true); }
+
+  // A tensor [rows][width], or [width][rows] of it.
+  const float* floats(const TensorInfo* tensor, bool turned) {
     if (tensor == nullptr || !held_) return nullptr;
+    const auto rows = static_cast<int64_t>(tensor->rows()), width = static_cast<int64_t>(tensor->width());
     auto* values = reinterpret_cast<float*>(store(rows * width * sizeof(float), tensor->bytes));
     if (measuring()) return nullptr;
     std::vector<std::byte> bytes(tensor->bytes);
     if (auto done = file_.read(*tensor, 0, bytes); !done) fail(done.error());
     dequantize_row(tensor->dtype, bytes.data(), rows * width, values);
+    if (turned) {
+      const std::vector<float> by_row(values, values + rows * width);
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t i = 0; i < width; ++i) values[i * rows + r] = by_row[r * width + i];
+      }
+    }
     report(tensor->bytes);
     return values;
   }

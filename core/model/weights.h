@@ -44,6 +44,9 @@ struct LayerWeights {
   const float* sinks = nullptr;                ///< [heads], Config::attention_sinks
   const float* q_norm = nullptr;               ///< [head_dim], QkNorm::kWidth: [heads · head_dim]
   const float* k_norm = nullptr;               ///< [head_dim], QkNorm::kWidth: [kv_heads · head_dim]
+  PackedMatrix conv_in;                        ///< [3 · width][width]: b, c and x of a short convolution, instead of q, k, v
+  const float* conv_taps = nullptr;            ///< [conv_length][width], of the oldest position first
+  PackedMatrix conv_out;                       ///< [width][width], instead of wo
   const float* post_attention_norm = nullptr;  ///< [width]
   const float* ffn_norm = nullptr;             ///< [width]
   PackedMatrix gate;                           ///< [ffn_width][width]; none without Config::has_gate()

@@ -6,10 +6,11 @@
 namespace tessera {
 namespace {
 
-constexpr size_t kBuffers = 14;
+constexpr size_t kBuffers = 16;
 constexpr uint64_t kStateFloats = sizeof(AttentionState) / sizeof(float);
 
 int dense_width(const Config& c) { return c.experts.count > 0 ? 0 : c.ffn_width; }
+int conv_width(const Config& c) { return c.conv_layers.empty() ? 0 : c.width; }
 
 // Floats of each buffer, in the order of the pointers in Workspace, each rounded up to a cache line.
 std::array<uint64_t, kBuffers> buffer_floats(const Config& c) {
@@ -20,6 +21,8 @@ std::array<uint64_t, kBuffers> buffer_floats(const Config& c) {
                                           batch * c.kv_heads * c.head_dim,
                                           batch * c.kv_heads * c.head_dim,
                                           batch * c.heads * c.head_dim,
+                                          3 * batch * conv_width(c),
+                                          batch * conv_width(c),
                                           batch * dense_width(c),
                                           batch * dense_width(c),
                                           batch * 2 * c.head_dim,
@@ -68,8 +71,9 @@ Result<Workspace> Workspace::create(const Config& config, int code_bytes) {
 
   float* next = workspace.memory_.as<float>();
   size_t i = 0;
-  for (float** buffer : {&workspace.x, &workspace.normed, &workspace.q, &workspace.k, &workspace.v, &workspace.attended, &workspace.gate,
-                         &workspace.up, &workspace.rope, &workspace.logits, &workspace.attention_scratch.sums}) {
+  for (float** buffer :
+       {&workspace.x, &workspace.normed, &workspace.q, &workspace.k, &workspace.v, &workspace.attended, &workspace.mixed,
+        &workspace.convolved, &workspace.gate, &workspace.up, &workspace.rope, &workspace.logits, &workspace.attention_scratch.sums}) {
     *buffer = next;
     next += sizes[i++];
   }

@@ -31,6 +31,8 @@ class Workspace {
   int16_t* q_codes = nullptr;                  ///< [B][heads · head_dim], for a Q16 cache
   float* q_scales = nullptr;                   ///< [B][heads]
   float* attended = nullptr;                   ///< [B][heads · head_dim]
+  float* mixed = nullptr;                      ///< [B][3 · width] b, c and x of a short convolution; none without one
+  float* convolved = nullptr;                  ///< [B][width]; none without one
   float* gate = nullptr;                       ///< [B][ffn_width]; none with experts
   float* up = nullptr;                         ///< [B][ffn_width]; none with experts
   float* rope = nullptr;                       ///< [global, local][cos, sin][B][head_dim/2]

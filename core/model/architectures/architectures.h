@@ -37,6 +37,7 @@ void read_olmo2(ConfigReader& in, Config& config);
 void read_exaone4(ConfigReader& in, Config& config);
 void read_hunyuan_dense(ConfigReader& in, Config& config);
 void read_gpt_oss(ConfigReader& in, Config& config);
+void read_lfm2(ConfigReader& in, Config& config);
 
 /// All that this build runs, by family.
 inline constexpr Architecture kArchitectures[] = {
@@ -59,6 +60,7 @@ inline constexpr Architecture kArchitectures[] = {
     {"exaone4", read_exaone4},
     {"hunyuan-dense", read_hunyuan_dense},
     {"gpt-oss", read_gpt_oss},
+    {"lfm2", read_lfm2},
 };
 
 /// expert_count, expert_used_count and expert_feed_forward_length (absent: feed_forward_length).

@@ -20,7 +20,8 @@ constexpr const char* kGoldenModels[] = {"llama",          "llama-bias-tied", "l
                                          "mixtral",        "mistral3",        "qwen2",         "qwen2moe",     "qwen3",      "qwen3moe",
                                          "gemma",          "gemma2",          "gemma3",        "phi3",         "phi3-short", "phi3-long",
                                          "smollm3",        "granite",         "granitemoe",    "olmo2",        "olmo3",      "exaone4",
-                                         "exaone4-window", "ernie4_5",        "hunyuan-dense", "arcee",        "gpt-oss"};
+                                         "exaone4-window", "ernie4_5",        "hunyuan-dense", "arcee",        "gpt-oss",    "lfm2",
+                                         "lfm2-long"};
 
 }  // namespace
 
@@ -110,6 +111,10 @@ TEST_CASE("every part that an architecture adds shows in the logits") {
       {"gpt-oss", [](Config& c) { c.activation = Activation::kSilu; }},
       {"gpt-oss", [](Config& c) { c.experts.renormalize = false; }},
       {"gpt-oss", [](Config& c) { c.experts.biases = false; }},
+      {"lfm2", [](Config& c) { c.conv_length = 2; }},
+      {"lfm2", [](Config& c) { c.qk_norm = QkNorm::kNone; }},
+      {"lfm2", [](Config& c) { c.rope.split_halves = false; }},
+      {"lfm2-long", [](Config& c) { c.conv_length = 5; }},
   };
   for (const Mistake& mistake : mistakes) {
     const std::string name = mistake.model;

@@ -131,6 +131,33 @@ TEST_CASE("gpt-oss: what is read, and the keys that would change what is compute
   check_refused(read_with("gpt-oss", keys), ErrorCode::kUnsupported, "gpt-oss.swiglu_clamp_exp");
 }
 
+TEST_CASE("layers without attention: which they are, and only where the architecture has something in its place") {
+  const auto bad = ErrorCode::kBadFile, unsupported = ErrorCode::kUnsupported;
+  const auto read = [](const std::string& architecture, std::vector<int64_t> heads, MetadataValue taps = uint64_t{3}) {
+    return read_with(architecture, {{"attention.head_count_kv", std::move(heads)}, {"shortconv.l_cache", std::move(taps)}});
+  };
+  const auto found = read("lfm2", {0, 2});
+  REQUIRE(found);
+  CHECK(found.value().is_conv(0));
+  CHECK_FALSE(found.value().is_conv(1));
+  CHECK(found.value().kv_heads == 2);
+  CHECK(found.value().conv_length == 3);
+  CHECK(read("lfm2", {2, 2}).value().conv_layers.empty());
+  CHECK(read("llama", {2, 2}).value().kv_heads == 2);
+  check_refused(read("llama", {0, 2}), unsupported, "layers without attention in the architecture llama");
+  check_refused(read("lfm2", {0, 0}), bad, "head_count_kv is 0 in every layer");
+  check_refused(read("lfm2", {1, 2}), unsupported, "layers that differ in attention.head_count_kv");
+  check_refused(read("lfm2", {0, 2, 0}), bad, "head_count_kv is an array of 3, expected one of 2");
+  check_refused(read("lfm2", {}), bad, "head_count_kv is an array of 0");
+  check_refused(read("lfm2", {-1, 2}), bad, "head_count_kv[0] is -1");
+  check_refused(read("lfm2", {2, int64_t{1} << 40}), bad, "head_count_kv[1] is 1099511627776");
+  check_refused(read("lfm2", {0, 2}, uint64_t{0}), bad, "lfm2.shortconv.l_cache is 0");
+  check_refused(read("lfm2", {0, 2}, kHuge), bad, "lfm2.shortconv.l_cache");
+  check_refused(read_with("lfm2", {}), ErrorCode::kNotFound, "lfm2.shortconv.l_cache");
+  check_refused(read_with("lfm2", {{"shortconv.l_cache", uint64_t{3}}, {"attention.sliding_window", uint64_t{8}}}), unsupported,
+                "sliding windows in the architecture lfm2");
+}
+
 TEST_CASE("YaRN's constants: ramp and magnitude") {
   const auto found = read_with("llama", {{"rope.scaling.type", std::string("yarn")},
                                          {"rope.scaling.factor", 4.0},

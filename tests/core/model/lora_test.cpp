@@ -124,6 +124,28 @@ TEST_CASE("a term of a fused matrix goes to each of its parts") {
   CHECK(adapter->term(1, Projection::kQ).rank == 0);
 }
 
+TEST_CASE("the matrices of a short convolution are adapted, and no others of its layer") {
+  const GgufFile base = open_golden("lfm2");
+  Loaded loaded(base, *find_kernels(""), 2);
+  const Config& c = loaded.model.config;
+  REQUIRE(c.is_conv(0));
+  const uint64_t width = c.width;
+  const std::vector<Factor> in = {{"blk.0.shortconv.in_proj.weight.lora_a", width, 2},
+                                  {"blk.0.shortconv.in_proj.weight.lora_b", 2, 3 * width}};
+  const std::vector<Factor> out = {{"blk.0.shortconv.out_proj.weight.lora_a", width, 2},
+                                   {"blk.0.shortconv.out_proj.weight.lora_b", 2, width}};
+  const auto tokens = some_tokens(40, c.vocab_size);
+  const auto plain = adapted_logits(loaded, tokens, {}, 40);
+  for (const auto& factors : {in, out}) {
+    const auto adapter = adapter_for(random_adapter("lfm2", factors), c);
+    const auto adapted = adapted_logits(loaded, tokens, {{adapter, 1.0f}}, 40);
+    CHECK_FALSE(same_bits(adapted, plain));
+    CHECK(same_bits(adapted, adapted_logits(loaded, tokens, {{adapter, 1.0f}}, 7)));
+  }
+  const auto refused = Adapter::load(random_adapter("lfm2", {{"blk.0.attn_output.weight.lora_a", width, 2}}), c);
+  CHECK_FALSE(refused);
+}
+
 TEST_CASE("adapters that do not fit are refused by the name of the first tensor or key") {
   Loaded loaded(open_golden("llama"), *find_kernels(""), 1);
   const Config& config = loaded.model.config;
