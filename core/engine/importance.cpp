@@ -49,6 +49,8 @@ class ColumnObserver final : public ProductObserver {
     name(layer.wk, block + "attn_k.weight");
     name(layer.wv, block + "attn_v.weight");
     name(layer.wo, block + "attn_output.weight");
+    name(layer.conv_in, block + "shortconv.in_proj.weight");
+    name(layer.conv_out, block + "shortconv.out_proj.weight");
     name(layer.gate, block + "ffn_gate.weight");
     name(layer.up, block + "ffn_up.weight");
     name(layer.down, block + "ffn_down.weight");

@@ -60,6 +60,15 @@ TEST_CASE("importance: experts count the tokens they are chosen for, a fused ten
   CHECK(!fused.sums.contains("blk.0.attn_q.weight"));
 }
 
+TEST_CASE("importance: the matrices around a short convolution are seen, its taps are none") {
+  const auto report = collect(architecture("lfm2"), 20, 20).value();
+  CHECK(report.sums.at("blk.0.shortconv.in_proj.weight").counts == std::vector{20.0f});
+  CHECK(report.sums.at("blk.0.shortconv.out_proj.weight").squares.size() == 64);
+  CHECK(report.sums.contains("blk.1.attn_q.weight"));
+  CHECK(!report.sums.contains("blk.0.shortconv.conv.weight"));
+  CHECK(!report.sums.contains("blk.0.attn_q.weight"));
+}
+
 TEST_CASE("importance: the file reads back, and what cannot be collected is refused") {
   const auto report = collect(tiny_parts("tiny-gemma3"), 64, 32).value();
   const auto bytes = importance_file(report, "text.txt", 32).value();

@@ -110,6 +110,28 @@ TEST_CASE("a model in parts: a batch that ran out of time goes on, one that is d
   }
 }
 
+TEST_CASE("a model in parts: what short convolutions keep is taken back in each part alike") {
+  const std::string path = "tests/golden/architectures/lfm2.gguf";
+  const auto whole = Engine::load(open(path), {.threads = 2, .kernels = "", .on_progress = {}}).value();
+  const auto one = new_session(*whole);
+  const std::vector<PartSize> plan = cut(path);
+  REQUIRE(plan.size() > 1);
+  uint64_t kv = 0;
+  for (const PartSize& part : plan) kv += part.kv_bytes;
+  CHECK(kv == whole->info().kv_bytes);
+  Chain chain(path, plan, {.threads = 2, .kernels = "", .on_progress = {}});
+  std::vector<int32_t> tokens = some_tokens(*whole, 700);
+  CHECK(logits_of(chain.session(), tokens) == logits_of(*one, tokens));
+  for (const int kept : {600, 460, 200}) {  // the last is further back than the rings reach
+    tokens.resize(kept);
+    tokens.insert(tokens.end(), {3, 1, 4, 1, 5});
+    const int expected = one->rewind_to_common(tokens).value();
+    CHECK(chain.session().rewind_to_common(tokens).value() == expected);
+    CHECK((kept == 200) == (expected == 0));
+    CHECK(logits_of(chain.session(), tokens) == logits_of(*one, tokens));
+  }
+}
+
 TEST_CASE("a model in parts: adapters work in each") {
   const std::string path = "tests/golden/architectures/llama.gguf", lora = "tests/golden/architectures/llama.lora.gguf";
   const auto whole = Engine::load(open(path), {}).value();

@@ -171,6 +171,33 @@ TEST_CASE("a batch that was dropped between layers has cost a window nothing tha
   CHECK(bits(session->logits()) == fresh_logits(engine, longer));
 }
 
+TEST_CASE("short convolutions: as windows, they are taken back as far as their rings reach; the bits are a fresh timeline's") {
+  auto file = map_file(source_path("tests/golden/architectures/lfm2.gguf"));
+  REQUIRE(file.ok());
+  const auto loaded = Engine::load({std::move(*file)}, {.threads = 2, .context_size = 1024, .kernels = "", .on_progress = {}});
+  REQUIRE(loaded.ok());
+  const Engine& engine = *loaded.value();
+  // One layer with attention; three with rings of the 2 positions before a batch and the 256 of the margin.
+  CHECK(engine.info().kv_bytes == 1024 * 2 * (2 * 16 * sizeof(float)) + 3 * 258 * 64 * sizeof(float));
+  const auto session = new_session(engine);
+  std::vector<int32_t> tokens = some_tokens(engine, 900);
+  REQUIRE(session->sync(tokens).ok());
+  const auto replace_from = [&](int from, int kept) {
+    for (size_t i = from; i < tokens.size(); ++i) tokens[i] = (tokens[i] + 1) % engine.info().vocab_size;
+    CHECK(session->sync(tokens).value() == kept);
+    CHECK(bits(session->logits()) == fresh_logits(engine, tokens));
+  };
+  replace_from(899, 899);
+  replace_from(700, 700);
+  replace_from(644, 644);
+  replace_from(643, 0);
+  REQUIRE(session->extend(some_tokens(engine, 100, 7), 0, 0.0).value() == 0);  // dropped between layers
+  replace_from(880, 880);
+  // Token by token as in batches.
+  CHECK(hash(engine, tokens, 1) == hash(engine, tokens));
+  CHECK(hash(engine, tokens, 37) == hash(engine, tokens));
+}
+
 TEST_CASE("adapters come and go without the engine being loaded again") {
   const auto parts = [](const std::string& name) {
     return std::vector<std::shared_ptr<const ByteSource>>{map_file(source_path("tests/golden/architectures/" + name)).value()};
