@@ -27,15 +27,15 @@ TESSERA = ROOT / "build" / "native" / "tessera"
 FIXTURE = ROOT / "tests" / "golden" / "convert"
 VOCAB, TOLERANCE = 480, 2e-3
 SHARDED = {"llama", "qwen2", "gemma3", "phi3", "mixtral", "qwen3moe"}
-# Saved with the rope fields of transformers 4: rope_theta, rope_scaling, rope_local_base_freq.
-LEGACY = {"llama3", "llama-linear", "llama-yarn", "gemma3", "phi3-long", "qwen3", "olmo3", "hunyuan-dense"}
+# Saved with the rope fields of transformers 4: rope_theta, rope_scaling, rope_local_base_freq; LFM2 with the names of its first files.
+LEGACY = {"llama3", "llama-linear", "llama-yarn", "gemma3", "phi3-long", "qwen3", "olmo3", "hunyuan-dense", "lfm2"}
 SPECIAL = ["<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"]
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
 # Which tokeniser a case gets: a name of tokenizer.ggml.pre, or "spm" (SentencePiece BPE with byte tokens). Others: gpt-2.
 TOKENIZERS = {"llama3": "llama-bpe", "qwen2": "qwen2", "qwen3": "qwen2", "qwen2moe": "qwen2", "gemma": "spm", "gemma2": "spm", "gemma3": "spm",
               "llama": "spm", "mistral": "spm", "granite": "smollm", "olmo2": "dbrx", "olmo3": "dbrx", "ernie4_5": "spm", "smollm3": "llama-bpe",
               "phi3-short": "gpt-4o", "qwen3moe": "qwen35", "mixtral": "seed-coder", "llama-yarn": "tekken", "llama-linear": "deepseek-coder", "llama-bias-tied": "deepseek-v3",
-              "hunyuan-dense": "deepseek-v3", "arcee": "llama-bpe", "gpt-oss": "gpt-4o"}
+              "hunyuan-dense": "deepseek-v3", "arcee": "llama-bpe", "gpt-oss": "gpt-4o", "lfm2": "llama-bpe"}
 
 
 def texts():
@@ -120,6 +120,9 @@ def make_legacy(path):
         fields["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
         rope["type"] = rope.pop("rope_type")
     fields["rope_scaling"] = None if rope.get("rope_type") == "default" else rope
+    if fields["model_type"] == "lfm2":
+        fields["block_ff_dim"], fields["tie_embedding"] = fields.pop("intermediate_size"), fields.pop("tie_word_embeddings")
+        fields["full_attn_idxs"] = [layer for layer, kind in enumerate(fields.pop("layer_types")) if kind == "full_attention"]
     path.write_text(json.dumps(fields))
 
 

@@ -17,7 +17,7 @@ import types
 import gguf
 import numpy as np
 
-from gguf_names import add_rope, add_shape, layer_tensors
+from gguf_names import OUTER_NAMES, add_rope, add_shape, is_matrix, layer_tensors
 from gguf_tokenizer import ConvertError, add_tokenizer, read_json, reading
 
 # model_type of config.json: (general.architecture, q and k rows permuted for adjacent rope pairs)
@@ -27,7 +27,7 @@ FAMILIES = {
     "gemma2": ("gemma2", False), "gemma3": ("gemma3", False), "gemma3_text": ("gemma3", False), "phi3": ("phi3", False),
     "smollm3": ("smollm3", True), "granite": ("granite", True), "granitemoe": ("granitemoe", True), "granitemoeshared": ("granitemoe", True),
     "olmo2": ("olmo2", False), "olmo3": ("olmo2", False), "exaone4": ("exaone4", False), "ernie4_5": ("ernie4_5", False),
-    "hunyuan_v1_dense": ("hunyuan-dense", False), "arcee": ("arcee", True), "gpt_oss": ("gpt-oss", False),
+    "hunyuan_v1_dense": ("hunyuan-dense", False), "arcee": ("arcee", True), "gpt_oss": ("gpt-oss", False), "lfm2": ("lfm2", False),
 }
 # What transformers' configuration classes take for fields that a config.json leaves out, where that differs between families.
 GEMMA = {"head_dim": 256, "tie_word_embeddings": True, "rms_norm_eps": 1e-6, "max_position_embeddings": 8192}
@@ -46,6 +46,8 @@ DEFAULTS = {
     "qwen3_moe": {"norm_topk_prob": False, "decoder_sparse_step": 1},
     "gpt_oss": {"head_dim": 64, "num_key_value_heads": 8, "num_local_experts": 128, "num_experts_per_tok": 4, "sliding_window": 128, "rms_norm_eps": 1e-5,
                 "rope_theta": 150000.0},
+    "lfm2": {"num_key_value_heads": 8, "norm_eps": 1e-5, "rope_theta": 1e6, "tie_word_embeddings": True, "conv_L_cache": 3, "block_multiple_of": 256,
+             "block_ffn_dim_multiplier": 1.0, "block_auto_adjust_ff_dim": True},
 }
 REQUIRED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings", "vocab_size")
 # Whose window layers have a rope of their own.
@@ -57,7 +59,6 @@ STORED = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2"
 PACKED = ("_blocks", "_scales") # ends of the names of what gpt-oss has in MXFP4, as U8
 EXPERT = re.compile(r"(?P<stem>(?:mlp|block_sparse_moe)\.experts)\.(?P<number>\d+)\.(?P<matrix>w1|w2|w3|gate_proj|down_proj|up_proj)\.weight")
 EXPERT_NAMES = {"w1": "gate", "gate_proj": "gate", "w2": "down", "down_proj": "down", "w3": "up", "up_proj": "up"}
-OUTSIDE = {"embed_tokens.weight": "token_embd.weight", "norm.weight": "output_norm.weight", "lm_head.weight": "output.weight"}
 VISION = ("vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector.")
 
 
@@ -172,6 +173,7 @@ def refuse(fields, architecture):
     need("mlp_only_layers", ([], None))
     need("decoder_sparse_step", (1,))
     need("clip_qkv", (None,))
+    need("conv_bias", (False, None))
     if "moe" in architecture:
         need("norm_topk_prob", (architecture == "qwen3moe",))
     if architecture == "gpt-oss":
@@ -200,6 +202,21 @@ def layer_types(pattern, layers):
     return ["full_attention" if letters[layer % len(letters)] == "G" else "sliding_attention" for layer in range(layers)]
 
 
+def complete_lfm2(fields):
+    """Older files give some fields other names, and the layers with attention by their numbers."""
+    fields["intermediate_size"] = fields.get("block_ff_dim", fields.get("intermediate_size"))
+    fields["tie_word_embeddings"] = fields.get("tie_embedding", fields["tie_word_embeddings"])
+    layers = range(fields["num_hidden_layers"])
+    if fields.get("layer_types") is None:
+        attention = layers if fields.get("full_attn_idxs") is None else fields["full_attn_idxs"]
+        fields["layer_types"] = ["full_attention" if layer in attention else "conv" for layer in layers]
+    for layer, kind in enumerate(fields["layer_types"]):
+        if kind not in ("full_attention", "conv"):
+            raise ConvertError("unsupported", f"config.json: layer_types[{layer}] is {kind}, expected full_attention or conv")
+    if len(fields["layer_types"]) != len(layers):
+        raise ConvertError("bad_file", f"config.json: layer_types has {len(fields['layer_types'])} entries, expected {len(layers)}, num_hidden_layers")
+
+
 def read_config(folder):
     """(configuration with attributes, general.architecture, permuted)"""
     fields = read_json(folder / "config.json")
@@ -216,6 +233,8 @@ def read_config(folder):
     fields = {"rms_norm_eps": 1e-6, "tie_word_embeddings": False, **DEFAULTS.get(architecture, {}), **DEFAULTS.get(model_type, {}), **fields}
     if "vocab_size" not in fields and architecture == "gemma3":
         fields["vocab_size"] = 262208
+    if architecture == "lfm2":
+        complete_lfm2(fields)
     for field in REQUIRED:
         if not isinstance(fields.get(field), int) or fields[field] < 1:
             raise ConvertError("bad_file", f"config.json: {field} is {json.dumps(fields.get(field))}, expected a positive integer")
@@ -267,8 +286,8 @@ def tensors_of(checkpoint, config, architecture, permuted, load):
                     yield f"blk.{parts[1]}.{part}", part_values
             except KeyError:
                 raise ConvertError("unsupported", f"{key} is no tensor that {architecture} has") from None
-        elif name in OUTSIDE:
-            yield OUTSIDE[name], values
+        elif name.removesuffix(".weight") in OUTER_NAMES:
+            yield OUTER_NAMES[name.removesuffix(".weight")] + ".weight", values
         else:
             raise ConvertError("unsupported", f"{key} is no tensor that {architecture} has")
 
@@ -311,7 +330,7 @@ def mxfp4_rows(checkpoint, key, load):
 def type_of(name, dimensions, kind, mxfp4):
     if mxfp4 and name.endswith("_exps.weight"):
         return MXFP4
-    return TYPES[kind][1] if dimensions > 1 and "gate_inp" not in name and not name.endswith("bias") else gguf.GGMLQuantizationType.F32
+    return TYPES[kind][1] if is_matrix(name, dimensions) else gguf.GGMLQuantizationType.F32
 
 
 def encode(name, values, dtype):
@@ -348,7 +367,9 @@ def convert(folder, out, kind, name):
             if tensor in outline:
                 raise ConvertError("bad_file", f"two tensors of the checkpoint become {tensor}")
             outline[tensor] = values
-    for tensor in ("token_embd.weight", "output_norm.weight", f"blk.{config.num_hidden_layers - 1}.attn_output.weight"):
+    last_norm = "token_embd_norm.weight" if architecture == "lfm2" else "output_norm.weight"
+    down = "ffn_down_exps" if "blk.0.ffn_down_exps.weight" in outline else "ffn_down"
+    for tensor in ("token_embd.weight", last_norm, f"blk.{config.num_hidden_layers - 1}.{down}.weight"):
         if tensor not in outline:
             raise ConvertError("not_found", f"the checkpoint holds nothing that becomes {tensor}; files are missing")
     rows = outline["token_embd.weight"].shape[0]
