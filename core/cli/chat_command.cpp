@@ -77,11 +77,14 @@ int Chat::loop() {
       print(coloured("> ", "36"));
     }
     std::string line;
-    const LineStatus status = read_line(line);
-    if (status == LineStatus::kEnd) {
+    const Result<LineStatus> status = read_line(line);
+    if (!status) {
+      return fail(status.error());
+    }
+    if (status.value() == LineStatus::kEnd) {
       return 0;
     }
-    if (status == LineStatus::kInterrupted) {
+    if (status.value() == LineStatus::kInterrupted) {
       take_interrupt();
       if (leaving) {
         print("\n");

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "nlohmann/json.hpp"
 
@@ -23,6 +24,8 @@ bool wants_colours(int descriptor) {
   const char* terminal = std::getenv("TERM");
   return isatty(descriptor) != 0 && std::getenv("NO_COLOR") == nullptr && terminal != nullptr && std::string_view(terminal) != "dumb";
 }
+
+Error unreadable_input() { return {ErrorCode::kIo, std::string("cannot read standard input: ") + std::strerror(errno), ""}; }
 
 }  // namespace
 
@@ -54,23 +57,34 @@ std::string coloured(std::string_view text, std::string_view code) {
   return "\033[" + std::string(code) + "m" + std::string(text) + "\033[0m";
 }
 
-std::string read_stdin() {
+int finish_output(int code) {
+  std::fflush(stdout);
+  if (code != 0 || std::ferror(stdout) == 0) {
+    return code;
+  }
+  return fail({ErrorCode::kIo, "cannot write all of the output", "is the disk full, or standard output closed?"});
+}
+
+Result<std::string> read_stdin() {
   std::string text;
   std::array<char, 65536> buffer;
   for (size_t count = 0; (count = std::fread(buffer.data(), 1, buffer.size(), stdin)) > 0;) {
     text.append(buffer.data(), count);
   }
-  return text;
+  return std::ferror(stdin) == 0 ? Result<std::string>(std::move(text)) : unreadable_input();
 }
 
-LineStatus read_line(std::string& line) {
+Result<LineStatus> read_line(std::string& line) {
   line.clear();
   for (char byte = 0;;) {
     const ssize_t count = read(STDIN_FILENO, &byte, 1);
     if (count < 0 && errno == EINTR) {
       return LineStatus::kInterrupted;
     }
-    if (count <= 0) {
+    if (count < 0) {
+      return unreadable_input();
+    }
+    if (count == 0) {
       return line.empty() ? LineStatus::kEnd : LineStatus::kLine;
     }
     if (byte == '\n') {

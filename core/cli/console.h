@@ -23,13 +23,16 @@ void print(std::string_view text);
 /// `text` in the terminal's colour `code` ("1" bold, "2" faint, "36" cyan) when stdout is a terminal that wants colours.
 std::string coloured(std::string_view text, std::string_view code);
 
-/// All of stdin as bytes.
-std::string read_stdin();
+/// The exit code of a command that ended with `code`: 1, and an error, when not all it printed arrived.
+int finish_output(int code);
+
+/// All of stdin as bytes. kIo.
+Result<std::string> read_stdin();
 
 /// What reading a line gave.
 enum class LineStatus { kLine, kEnd, kInterrupted };
-/// One line of stdin without its newline. kInterrupted when the interrupt key was pressed while waiting.
-LineStatus read_line(std::string& line);
+/// One line of stdin without its newline. kInterrupted when the interrupt key was pressed while waiting. kIo.
+Result<LineStatus> read_line(std::string& line);
 
 /// From now on the interrupt key (Ctrl-C) only sets a flag.
 void catch_interrupts();

@@ -38,10 +38,10 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& wanted) {  // --help, --version
-    return app.exit(wanted);
+    return finish_output(app.exit(wanted));
   } catch (const CLI::ParseError& error) {
     std::fprintf(stderr, "usage: %s\nhint: run `tessera --help` or `tessera COMMAND --help`\n", error.what());
     return 2;
   }
-  return action();
+  return finish_output(action());
 }

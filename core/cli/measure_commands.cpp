@@ -90,10 +90,12 @@ int logits(LogitsCommand& command) {
     return dump == nullptr || std::fwrite(row.data(), sizeof(float), row.size(), dump.get()) == row.size();
   };
   const Result<LogitsReport> report = report_logits(*loaded.value().session, ids.value(), command.logits);
+  const bool written = dump == nullptr || std::fclose(dump.release()) == 0;  // what was buffered until now may fail, too
+  if (!written || (!report && report.error().code == ErrorCode::kAborted)) {
+    return fail({ErrorCode::kIo, "cannot write all of " + command.dump, "is the disk full?"});
+  }
   if (!report) {
-    return fail(report.error().code == ErrorCode::kAborted
-                    ? Error{ErrorCode::kIo, "cannot write all of " + command.dump, "is the disk full?"}
-                    : report.error());
+    return fail(report.error());
   }
   if (command.model.json) {
     return print_json(as_json(report.value()));

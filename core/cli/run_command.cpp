@@ -41,11 +41,14 @@ Json as_json(const Generation& answer, bool split_reasoning, double load_ms, uin
 }
 
 Result<std::string> prompt_text(const RunOptions& options) {
-  std::string text = options.prompt_given ? options.prompt : read_stdin();
-  if (!options.prompt_given && text.ends_with('\n')) {
-    text.pop_back();
+  Result<std::string> text = options.prompt_given ? options.prompt : read_stdin();
+  if (!text) {
+    return text;
   }
-  if (text.empty()) {
+  if (!options.prompt_given && text->ends_with('\n')) {
+    text->pop_back();
+  }
+  if (text->empty()) {
     return Error{ErrorCode::kInvalidArgument, "the prompt is empty", "give one with -p TEXT or on stdin"};
   }
   return text;

@@ -48,7 +48,11 @@ int show_text(const Result<std::string>& text, bool json) {
 }
 
 int decode(const TextModel& text, const TokenizeOptions& options) {
-  const Result<std::vector<int32_t>> ids = parse_ids(read_stdin());
+  const Result<std::string> list = read_stdin();
+  if (!list) {
+    return fail(list.error());
+  }
+  const Result<std::vector<int32_t>> ids = parse_ids(list.value());
   if (!ids) {
     return fail(ids.error());
   }
@@ -63,7 +67,11 @@ int tokenize(const TokenizeOptions& options) {
   if (options.decode) {
     return decode(*text.value(), options);
   }
-  const std::vector<int32_t> ids = text.value()->tokenize(read_stdin(), options.special, options.bos);
+  const Result<std::string> input = read_stdin();
+  if (!input) {
+    return fail(input.error());
+  }
+  const std::vector<int32_t> ids = text.value()->tokenize(input.value(), options.special, options.bos);
   if (options.model.json) {
     return print_json({{"ids", ids}});
   }

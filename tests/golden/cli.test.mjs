@@ -1,11 +1,12 @@
 // Drives the command line as a user does, on the tiny models: outputs, exit codes, and one clear error for every kind of bad input.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 
-import { json, missing, modelPath, realModels, root, tessera, tinyGemma, tinyLlama } from './cli.mjs';
+import { json, missing, modelPath, program, realModels, root, tessera, tinyGemma, tinyLlama } from './cli.mjs';
 
 const skip = missing();
 const folder = mkdtempSync(path.join(tmpdir(), 'tessera-cli-'));
@@ -25,6 +26,12 @@ async function fails(args, code, message, input) {
   assert.match(result.stderr, new RegExp(`^error: ${code}: `, 'm'));
   assert.match(result.stderr, message);
   assert.equal(result.stdout, '');
+}
+
+/** Runs a line of shell, in it `tessera` is the program and $1 the tiny model. @param {string} line */
+function shell(line) {
+  const script = `tessera() { "$0" "$@"; }; ${line}`;
+  return spawnSync('sh', ['-c', script, program, tinyLlama], { cwd: folder, encoding: 'utf8', timeout: 60_000 });
 }
 
 const run = ['run', '-m', tinyLlama, '--temp', '0'];
@@ -225,4 +232,29 @@ test('bad usage ends with exit code 2, help and version with 0', { skip }, async
     assert.equal(code, 0);
     assert.ok(stdout.length > 200, command);
   }
+});
+
+test('output that does not arrive and input that cannot be read are errors', { skip: missing('/dev/full') }, () => {
+  const context = file('one.json', JSON.stringify({ messages: [{ role: 'user', content: 'Hi' }] }));
+  for (const line of [
+    'tessera run -m $1 -p hi >/dev/full',
+    'echo hi | tessera chat -m $1 >/dev/full',
+    `tessera render -m $1 --context ${context} >/dev/full`,
+    'tessera inspect -m $1 >/dev/full',
+    'tessera logits -m $1 --tokens 1 >/dev/full',
+    'tessera logits -m $1 --tokens 1 --dump /dev/full',
+    'echo x | tessera tokenize -m $1 --json >&-',
+    'tessera --help >/dev/full',
+    'tessera tokenize -m $1 </',
+    'tessera tokenize -m $1 --decode </',
+    'tessera run -m $1 </',
+    'tessera chat -m $1 </',
+  ]) {
+    const { status, stdout, stderr } = shell(line);
+    assert.equal(status, 1, line);
+    assert.match(stderr, /^error: io: cannot (write all of|read)/m, line);
+    assert.equal(stdout, '', line);
+  }
+  const piped = shell('tessera inspect -m $1 | head -n 1');
+  assert.deepEqual([piped.status, piped.stderr], [0, '']);
 });
