@@ -85,7 +85,7 @@ void add_imatrix(CLI::App& app, Action& action) {
       ->type_name("FILE")
       ->required();
   command->add_option("-o,--output", options->out, "Importance file to write")->type_name("FILE")->required();
-  command->add_option("--chunk", options->chunk, "Tokens read from an empty context at a time")->type_name("N")->capture_default_str();
+  add_number(*command, "--chunk", options->chunk, "Tokens read from an empty context at a time");
   command->callback([options, &action] { action = [options] { return imatrix(*options); }; });
 }
 

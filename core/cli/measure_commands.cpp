@@ -212,10 +212,8 @@ void add_logits(CLI::App& app, Action& action) {
   add_model_options(*command, options->model);
   add_json(*command, options->model);
   command->add_option("--tokens", options->tokens, "Ids like 1,2,3, or @FILE that holds them")->required()->type_name("IDS|@FILE");
-  command->add_option("--top", options->logits.top, "Alternatives a position")->type_name("K")->capture_default_str();
-  command->add_option("--batch", options->logits.batch, "Tokens computed at a time, 0 = automatic; does not change the result")
-      ->type_name("N")
-      ->capture_default_str();
+  add_number(*command, "--top", options->logits.top, "Alternatives a position")->type_name("K");
+  add_number(*command, "--batch", options->logits.batch, "Tokens computed at a time, 0 = automatic; does not change the result");
   command->add_option("--dump", options->dump, "Write the raw logits (f32, [positions][vocabulary]) to a file")->type_name("FILE");
   command->callback([options, &action] { action = [options] { return logits(*options); }; });
 }
@@ -231,9 +229,7 @@ void add_perplexity(CLI::App& app, Action& action) {
   add_model_options(*command, options->model);
   add_json(*command, options->model);
   command->add_option("-f,--file", options->file, "The text")->required()->type_name("TEXT");
-  command->add_option("--chunk", options->chunk, "Tokens a chunk; also the context unless -c is given")
-      ->type_name("N")
-      ->capture_default_str();
+  add_number(*command, "--chunk", options->chunk, "Tokens a chunk; also the context unless -c is given");
   command->callback([options, &action] { action = [options] { return perplexity(*options); }; });
 }
 
@@ -251,10 +247,10 @@ void add_bench(CLI::App& app, Action& action) {
   add_model_options(*command, options->model);
   add_json(*command, options->model);
   BenchOptions& bench_options = options->bench;
-  command->add_option("-p", bench_options.prompt_tokens, "Prompt tokens")->type_name("N")->capture_default_str();
-  command->add_option("-n", bench_options.generate_tokens, "Decoded tokens")->type_name("N")->capture_default_str();
-  command->add_option("-d", bench_options.depth, "Tokens in the context before decoding")->type_name("N")->capture_default_str();
-  command->add_option("-r", bench_options.repetitions, "Repetitions")->type_name("N")->capture_default_str();
+  add_number(*command, "-p", bench_options.prompt_tokens, "Prompt tokens");
+  add_number(*command, "-n", bench_options.generate_tokens, "Decoded tokens");
+  add_number(*command, "-d", bench_options.depth, "Tokens in the context before decoding");
+  add_number(*command, "-r", bench_options.repetitions, "Repetitions");
   command->add_flag("--profile", bench_options.profile, "Also show the time per kind of work");
   command->add_flag("--roofline", bench_options.roofline,
                     "Also show how fast the weights are multiplied, and read, with nothing in between (not with experts)");

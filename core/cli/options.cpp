@@ -99,9 +99,7 @@ void add_model_file(CLI::App& command, ModelOptions& options) {
 void add_json(CLI::App& command, ModelOptions& options) { command.add_flag("--json", options.json, "Print exactly one JSON object"); }
 
 void add_session_size(CLI::App& command, ModelOptions& options) {
-  command.add_option("-c,--context", options.context, "Context in tokens; 0 = what the model was trained for, at most 4096")
-      ->type_name("N")
-      ->capture_default_str();
+  add_number(command, "-c,--context", options.context, "Context in tokens; 0 = what the model was trained for, at most 4096");
   command
       .add_option("--kv", options.kv,
                   "Number format of the K and V cache: q16 (16-bit codes), f32, f16 or q8_0; auto = q16 for quantised models")
@@ -112,9 +110,7 @@ void add_session_size(CLI::App& command, ModelOptions& options) {
 
 void add_model_options(CLI::App& command, ModelOptions& options) {
   add_model_file(command, options);
-  command.add_option("-t,--threads", options.threads, "Threads, 1 to 64; 0 = as many as help, which a short trial finds out")
-      ->type_name("N")
-      ->capture_default_str();
+  add_number(command, "-t,--threads", options.threads, "Threads, 1 to 64; 0 = as many as help, which a short trial finds out");
   add_session_size(command, options);
   std::string names;
   for (const std::string& name : kernel_names()) {
@@ -127,7 +123,7 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
 void add_sampling_options(CLI::App& command, SamplingOptions& options) {
   SamplerOptions& sampler = options.sampler;
   const auto add = [&command](const char* name, auto& value, const char* help) {
-    command.add_option(name, value, help)->type_name("X")->capture_default_str()->group("Sampling");
+    add_number(command, name, value, help)->type_name("X")->group("Sampling");
   };
   add("--temp", sampler.temperature, "Temperature; 0 always takes the most likely token");
   add("--top-k", sampler.top_k, "Keep the K most likely tokens; 0 = off");
@@ -149,14 +145,13 @@ void add_sampling_options(CLI::App& command, SamplingOptions& options) {
             options.seed_given = true;
           },
           "Seed of the random draws; a random one if left out")
+      ->check(check_number<uint64_t>)
       ->type_name("N")
       ->group("Sampling");
 }
 
 void add_answer_options(CLI::App& command, AnswerOptions& options) {
-  command.add_option("-n,--max-tokens", options.max_tokens, "New tokens at most; -1 = until the context is full")
-      ->type_name("N")
-      ->capture_default_str();
+  add_number(command, "-n,--max-tokens", options.max_tokens, "New tokens at most; -1 = until the context is full");
   command.add_option("--system", options.system, "System message")->type_name("TEXT");
   command.add_option("--chat-template", options.chat_template, "Jinja file or name of a built-in template, instead of the model's own")
       ->type_name("NAME|FILE");
@@ -203,10 +198,10 @@ Result<Loaded> load(const ModelOptions& options) {
 }
 
 Result<GenerateOptions> generate_options(const SamplingOptions& sampling, const AnswerOptions& answer) {
-  if (!answer.grammar.empty()) {
+  if (answer.grammar) {
     return not_yet("--grammar");
   }
-  if (!answer.json_schema.empty()) {
+  if (answer.json_schema) {
     return not_yet("--json-schema");
   }
   GenerateOptions options;

@@ -1,9 +1,12 @@
 // Owns the options that several commands share, and the way from them to a loaded model.
 #pragma once
 
+#include <charconv>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "CLI/CLI.hpp"
@@ -41,9 +44,27 @@ struct AnswerOptions {
   std::string system;
   std::string chat_template;  ///< name of a built-in one or a file; "" = the model's own
   std::vector<std::string> stop;
-  std::string grammar;
-  std::string json_schema;
+  std::optional<std::string> grammar;
+  std::optional<std::string> json_schema;
 };
+
+/// What is wrong with a number, or "": CLI11 by itself reads "0,7" as 7, "010" as 8, "true" as 1 and "" as 0.
+template <typename Number>
+std::string check_number(const std::string& text) {
+  Number number{};
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  bool plain = error == std::errc() && rest == text.data() + text.size();
+  if constexpr (std::is_integral_v<Number>) {
+    plain = plain && std::to_string(number) == text;
+  }
+  return plain ? "" : "expected a number, found \"" + text + "\"";
+}
+
+/// An option that takes one number.
+template <typename Number>
+CLI::Option* add_number(CLI::App& command, const std::string& name, Number& number, const std::string& help) {
+  return command.add_option(name, number, help)->check(check_number<Number>)->type_name("N")->capture_default_str();
+}
 
 void add_model_file(CLI::App& command, ModelOptions& options);
 void add_json(CLI::App& command, ModelOptions& options);

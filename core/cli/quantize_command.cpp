@@ -135,9 +135,7 @@ void add_quantize(CLI::App& app, Action& action) {
   command->add_option("IN", options->in, "Model to read: a GGUF, any part of a split one, or a manifest.json")->required();
   command->add_option("OUT", options->out, "GGUF to write; replaced if it exists")->required();
   command->add_option("TYPE", options->quantize.type, "Type to write, for example Q4_K_M")->required();
-  command->add_option("-t,--threads", options->quantize.threads, "Threads, 1 to 64; 0 = all processors")
-      ->type_name("N")
-      ->capture_default_str();
+  add_number(*command, "-t,--threads", options->quantize.threads, "Threads, 1 to 64; 0 = all processors");
   command->add_option("--imatrix", options->importance, "Importance of each column, by `tessera imatrix` or llama-imatrix (GGUF)")
       ->type_name("FILE");
   command->add_flag("--pure", options->quantize.pure, "Every matrix in the type's base format, no mix");

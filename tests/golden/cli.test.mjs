@@ -193,6 +193,8 @@ test('bad prompts and options get one clear error', { skip }, async () => {
 
 test('what is not supported yet is an error, never ignored', { skip }, async () => {
   await fails([...run, '-p', 'x', '--grammar', 'g'], 'unsupported', /--grammar/);
+  await fails([...run, '-p', 'x', '--grammar', ''], 'unsupported', /--grammar/);
+  await fails([...run, '-p', 'x', '--json-schema', ''], 'unsupported', /--json-schema/);
   await fails([...run, '-p', 'x', '--json-schema', 's'], 'unsupported', /--json-schema/);
 });
 
@@ -220,6 +222,15 @@ test('bad usage ends with exit code 2, help and version with 0', { skip }, async
     ['chat', '--json'],
     ['run', '--kv', 'f8'],
     ['render'],
+    ...['0,7', '1_0', '', 'true', '1.5.'].map((number) => ['run', '--temp', number]),
+    ...['010', '1,5', 'true', '', '2147483648'].map((number) => ['run', '-n', number]),
+    ...['1,6', ''].map((number) => ['bench', '-p', number]),
+    ['estimate', '-c', '2,5'],
+    ['run', '-t', ''],
+    ['run', '--seed', ''],
+    ['run', '--seed', '-1'],
+    ['logits', '--tokens', '1', '--top', '1,0'],
+    ['quantize', tinyLlama, 'none.gguf', 'Q4_0', '-t', '1,0'],
   ]) {
     const { code, stdout, stderr } = await tessera(args);
     assert.equal(code, 2, args.join(' '));
