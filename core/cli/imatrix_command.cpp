@@ -35,6 +35,11 @@ Result<ImportanceReport> collect(const CommandOptions& options, const Loaded& lo
 }
 
 int imatrix(CommandOptions& options) {
+  std::vector<std::string> inputs = files_read(options.model);
+  inputs.push_back(options.text);
+  if (Result<void> usable = check_output(options.out, inputs); !usable) {
+    return fail(usable.error());
+  }
   const Result<std::string> text = read_text_file(options.text);
   if (!text) {
     return fail(text.error());

@@ -9,6 +9,7 @@
 #include "core/cli/commands.h"
 #include "core/cli/console.h"
 #include "core/cli/model_files.h"
+#include "core/cli/output_file.h"
 #include "core/engine/bench.h"
 #include "core/engine/evaluate.h"
 #include "nlohmann/json.hpp"
@@ -61,6 +62,9 @@ void print_positions(const LogitsReport& report) {
 }
 
 int logits(LogitsCommand& command) {
+  if (Result<void> usable = check_not_read(command.dump, files_read(command.model)); !usable) {
+    return fail(usable.error());
+  }
   std::string list = command.tokens;
   if (list.starts_with('@')) {
     Result<std::string> text = read_text_file(list.substr(1));

@@ -20,12 +20,13 @@ Error bad_manifest(const std::string& path, const std::string& what) {
   return {ErrorCode::kBadFile, path + ": " + what, "write the manifest anew with `tessera split`"};
 }
 
-Result<Source> open_shards(const std::string& path) {
+/// A manifest whose list of shards is well-formed: each with bytes, offset and a path below the manifest's folder.
+Result<Json> read_manifest(const std::string& path) {
   Result<std::string> text = read_text_file(path);
   if (!text) {
     return text.error();
   }
-  const Json manifest = Json::parse(*text, nullptr, false);
+  Json manifest = Json::parse(*text, nullptr, false);
   if (!manifest.is_object() || manifest.value("format", Json()) != "tessera-shards") {
     return bad_manifest(path, "format: expected \"tessera-shards\"");
   }
@@ -36,8 +37,6 @@ Result<Source> open_shards(const std::string& path) {
   if (!shards.is_array() || shards.empty()) {
     return bad_manifest(path, "shards: expected a list with at least one entry");
   }
-  Sources parts;
-  uint64_t end = 0;
   for (size_t i = 0; i < shards.size(); ++i) {
     const Json& shard = shards[i];
     const std::string where = "shards[" + std::to_string(i) + "]";
@@ -49,14 +48,33 @@ Result<Source> open_shards(const std::string& path) {
     if (name.empty() || name.is_absolute() || name.lexically_normal().begin()->string() == "..") {
       return bad_manifest(path, where + ".path: expected a path below the manifest's folder, found \"" + name.string() + "\"");
     }
-    Result<Source> part = map_file((std::filesystem::path(path).parent_path() / name).string());
+  }
+  return manifest;
+}
+
+/// The path of a shard that a manifest names.
+std::string shard_path(const std::string& manifest_path, const Json& shard) {
+  return (std::filesystem::path(manifest_path).parent_path() / shard["path"].get<std::string>()).string();
+}
+
+Result<Source> open_shards(const std::string& path) {
+  Result<Json> manifest = read_manifest(path);
+  if (!manifest) {
+    return manifest.error();
+  }
+  const Json& shards = manifest.value()["shards"];
+  Sources parts;
+  uint64_t end = 0;
+  for (size_t i = 0; i < shards.size(); ++i) {
+    const Json& shard = shards[i];
+    Result<Source> part = map_file(shard_path(path, shard));
     if (!part) {
       return part.error();
     }
     const auto bytes = shard["bytes"].get<uint64_t>();
     if ((*part)->size() != bytes || shard["offset"].get<uint64_t>() != end) {
-      return bad_manifest(path, where + ": the file has " + std::to_string((*part)->size()) + " bytes at offset " + std::to_string(end) +
-                                    ", the manifest says " + std::to_string(bytes) + " at " + shard["offset"].dump());
+      return bad_manifest(path, "shards[" + std::to_string(i) + "]: the file has " + std::to_string((*part)->size()) + " bytes at offset " +
+                                    std::to_string(end) + ", the manifest says " + std::to_string(bytes) + " at " + shard["offset"].dump());
     }
     end += bytes;
     parts.push_back(std::move(*part));
@@ -64,9 +82,8 @@ Result<Source> open_shards(const std::string& path) {
   return Source(std::make_shared<ConcatSource>(std::move(parts)));
 }
 
-}  // namespace
-
-std::vector<std::string> model_file_names(const std::string& path) {
+/// The parts of the split model that `path` is one of, in order; else the path alone.
+std::vector<std::string> split_file_names(const std::string& path) {
   constexpr size_t kEnding = sizeof("-00001-of-00001.gguf") - 1;
   if (path.size() <= kEnding) {
     return {path};
@@ -86,11 +103,28 @@ std::vector<std::string> model_file_names(const std::string& path) {
   return names;
 }
 
+bool is_manifest(const std::vector<std::string>& paths) { return paths.size() == 1 && paths[0].ends_with(".json"); }
+
+}  // namespace
+
+std::vector<std::string> model_file_names(const std::vector<std::string>& paths) {
+  if (!is_manifest(paths)) {
+    return paths.size() == 1 ? split_file_names(paths[0]) : paths;
+  }
+  std::vector<std::string> names = paths;
+  if (Result<Json> manifest = read_manifest(paths[0])) {
+    for (const Json& shard : manifest.value()["shards"]) {
+      names.push_back(shard_path(paths[0], shard));
+    }
+  }
+  return names;
+}
+
 Result<Sources> open_model(const std::vector<std::string>& paths) {
   if (paths.empty()) {
     return Error{ErrorCode::kInvalidArgument, "no model given", "name one with -m MODEL.gguf"};
   }
-  if (paths.size() == 1 && paths[0].ends_with(".json")) {
+  if (is_manifest(paths)) {
     Result<Source> source = open_shards(paths[0]);
     if (!source) {
       return source.error();
@@ -98,7 +132,7 @@ Result<Sources> open_model(const std::vector<std::string>& paths) {
     return Sources{std::move(*source)};
   }
   Sources parts;
-  for (const std::string& name : paths.size() == 1 ? model_file_names(paths[0]) : paths) {
+  for (const std::string& name : model_file_names(paths)) {
     Result<Source> part = map_file(name);
     if (!part) {
       return part.error();

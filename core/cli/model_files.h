@@ -15,8 +15,8 @@ namespace tessera::cli {
 /// kNotFound, kIo, kBadFile (manifest), kInvalidArgument (no path).
 Result<std::vector<std::shared_ptr<const ByteSource>>> open_model(const std::vector<std::string>& paths);
 
-/// The files that `path` stands for: the parts of a split model in order, or the path alone.
-std::vector<std::string> model_file_names(const std::string& path);
+/// The files that open_model reads for `paths`: the parts of a split model in order, a manifest and its shards, or the paths alone.
+std::vector<std::string> model_file_names(const std::vector<std::string>& paths);
 
 /// The whole file as text. kNotFound, kIo.
 Result<std::string> read_text_file(const std::string& path);

@@ -160,6 +160,14 @@ void add_answer_options(CLI::App& command, AnswerOptions& options) {
   command.add_option("--json-schema", options.json_schema, "JSON schema for the answer (not supported yet: an error)")->type_name("FILE");
 }
 
+std::vector<std::string> files_read(const ModelOptions& options) {
+  std::vector<std::string> files = model_file_names(options.files);
+  for (const std::string& text : options.lora) {
+    files.push_back(parse_adapter(text).first);
+  }
+  return files;
+}
+
 Result<Loaded> load(const ModelOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   auto parts = open_model(options.files);

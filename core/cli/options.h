@@ -84,6 +84,9 @@ struct Loaded {
   double load_ms = 0;  ///< from opening the file to the session being ready
 };
 
+/// The files that load() reads: the model's and the adapters'.
+std::vector<std::string> files_read(const ModelOptions& options);
+
 /// Loads the model with a progress line. errors of open_model, Engine::load, Session::create,
 /// Engine::load_adapter.
 Result<Loaded> load(const ModelOptions& options);

@@ -10,6 +10,22 @@
 
 namespace tessera::cli {
 
+Result<void> check_not_read(const std::string& path, const std::vector<std::string>& inputs) {
+  for (const std::string& input : inputs) {
+    std::error_code absent;
+    if (std::filesystem::equivalent(input, path, absent)) {
+      return Error{ErrorCode::kInvalidArgument, "the output would be written over " + input + ", which is read",
+                   "choose another name for the output"};
+    }
+  }
+  return {};
+}
+
+Result<void> check_output(const std::string& path, const std::vector<std::string>& inputs) {
+  const Result<void> whole = check_not_read(path, inputs);
+  return whole ? check_not_read(path + ".part", inputs) : whole;
+}
+
 OutputFile::~OutputFile() {
   if (file_ == nullptr) {
     return;

@@ -5,10 +5,17 @@
 #include <cstdio>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/base/result.h"
 
 namespace tessera::cli {
+
+/// Refuses to write `path` where one of `inputs` has that name: the first byte written would destroy it. kInvalidArgument.
+Result<void> check_not_read(const std::string& path, const std::vector<std::string>& inputs);
+
+/// Refuses before long work what OutputFile would write over one of `inputs`. kInvalidArgument.
+Result<void> check_output(const std::string& path, const std::vector<std::string>& inputs);
 
 /// Writes to NAME.part; commit() gives it its name and replaces what was there. Without commit() the part is removed and NAME is untouched.
 class OutputFile {

@@ -22,20 +22,6 @@ struct CommandOptions {
   bool json = false;
 };
 
-/// Refuses an output that is one of the files being read: the first byte written would destroy it.
-Result<void> check_output(const std::string& out, const std::vector<std::string>& inputs) {
-  for (const std::string& input : inputs) {
-    for (const std::string& written : {out, out + ".part"}) {
-      std::error_code absent;
-      if (std::filesystem::equivalent(input, written, absent)) {
-        return Error{ErrorCode::kInvalidArgument, "the output would be written over " + input + ", which is read",
-                     "choose another name for the output"};
-      }
-    }
-  }
-  return {};
-}
-
 Result<QuantizeReport> write_output(const CommandOptions& options, Quantizer& quantizer) {
   OutputFile file(options.out);
   if (Result<void> done = file.open(quantizer.report().output_bytes); !done) {
@@ -51,7 +37,7 @@ Result<QuantizeReport> write_output(const CommandOptions& options, Quantizer& qu
 }
 
 Result<QuantizeReport> run(const CommandOptions& options) {
-  std::vector<std::string> inputs = model_file_names(options.in);
+  std::vector<std::string> inputs = model_file_names({options.in});
   if (!options.importance.empty()) {
     inputs.push_back(options.importance);
   }

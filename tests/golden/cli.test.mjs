@@ -157,6 +157,25 @@ test('split makes shards that run as the original', { skip }, async () => {
   await fails(['inspect', '-m', outside], 'bad_file', /below the manifest's folder/);
 });
 
+test('no command writes over a file that it reads', { skip }, async () => {
+  const model = file('read.gguf', readFileSync(tinyLlama));
+  const adapter = path.join(root, 'tests/golden/architectures/llama.lora.gguf');
+  const copied = file('adapter.gguf', readFileSync(adapter));
+  const text = file('read.txt', 'the tiny model and the '.repeat(20));
+  const imatrix = ['imatrix', '-m', model, '-f', text, '--chunk', '32', '-o'];
+  for (const name of [model, text]) await fails([...imatrix, name], 'invalid_argument', /over .*read\./);
+  const logits = ['logits', '-m', model, '--tokens', '1,2', '--lora', `${copied}:0.5`, '--dump'];
+  for (const name of [model, copied]) await fails([...logits, name], 'invalid_argument', /over .*gguf/);
+  const shards = path.join(folder, 'read-shards');
+  const { shards: list } = await json(['split', '-m', tinyLlama, '--shard-size', '100k', shards]);
+  const shard = path.join(shards, list[1].path);
+  const before = readFileSync(shard);
+  await fails(['quantize', path.join(shards, 'manifest.json'), shard, 'Q4_0'], 'invalid_argument', /over .*00002/);
+  assert.deepEqual(readFileSync(shard), before);
+  assert.deepEqual(readFileSync(model), readFileSync(tinyLlama));
+  assert.deepEqual(readFileSync(copied), readFileSync(adapter));
+});
+
 test('bad files get one clear error', { skip }, async () => {
   const bytes = readFileSync(tinyLlama);
   for (const length of [0, 3, 4, 20, 1000, 9000, Math.floor(bytes.length / 2), bytes.length - 1]) {
