@@ -22,8 +22,23 @@ Result<void> check_not_read(const std::string& path, const std::vector<std::stri
 }
 
 Result<void> check_output(const std::string& path, const std::vector<std::string>& inputs) {
-  const Result<void> whole = check_not_read(path, inputs);
-  return whole ? check_not_read(path + ".part", inputs) : whole;
+  const std::string part = path + ".part";
+  for (const std::string& written : {path, part}) {
+    if (Result<void> unread = check_not_read(written, inputs); !unread) {
+      return unread;
+    }
+  }
+  std::error_code unknown;
+  const std::filesystem::file_status status = std::filesystem::status(path, unknown);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    return Error{ErrorCode::kInvalidArgument, path + " is not a regular file, it would not be written to but replaced",
+                 "give the path of a file"};
+  }
+  if (std::filesystem::exists(std::filesystem::symlink_status(part, unknown))) {
+    return Error{ErrorCode::kInvalidArgument, part + " exists already: another run is writing it, or one was killed",
+                 "remove it if no other run is writing it, or choose another name for the output"};
+  }
+  return {};
 }
 
 OutputFile::~OutputFile() {
@@ -40,6 +55,9 @@ Error OutputFile::failure(const std::string& what) const {
 }
 
 Result<void> OutputFile::open(uint64_t bytes) {
+  if (Result<void> usable = check_output(path_, {}); !usable) {
+    return usable;
+  }
   const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
   std::error_code unknown;
   const std::filesystem::space_info space = std::filesystem::space(folder.empty() ? "." : folder, unknown);
@@ -48,7 +66,7 @@ Result<void> OutputFile::open(uint64_t bytes) {
                  path_ + " needs " + human_bytes(bytes) + ", but only " + human_bytes(space.available) + " are free on its disk",
                  "free some space, or write to another disk"};
   }
-  file_ = std::fopen(part_.c_str(), "wb");
+  file_ = std::fopen(part_.c_str(), "wbx");  // another run may have made it since
   return file_ != nullptr ? Result<void>() : failure("cannot write " + part_);
 }
 

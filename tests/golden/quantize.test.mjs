@@ -1,7 +1,7 @@
 // Drives `tessera quantize` as a user does: the file runs, keeps its quality, appears whole or not at all; refusals are clear.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -60,6 +60,32 @@ test('refusals leave what was there', { skip }, async () => {
   await fails([tinyLlama, path.join(folder, 'no', 'folder.gguf'), 'Q4_0'], 'io', /folder\.gguf/);
   assert.equal((await tessera(['quantize', tinyLlama, out])).code, 2);
   assert.equal((await tessera(['quantize', tinyLlama, out, 'Q4_0', '--fast'])).code, 2);
+});
+
+test('what is no regular file, and the part of another run, stay', { skip }, async () => {
+  const text = path.join(folder, 'words.txt');
+  writeFileSync(text, 'the tiny model and the '.repeat(20));
+  const [pipe, directory] = [path.join(folder, 'pipe'), path.join(folder, 'directory')];
+  execFileSync('mkfifo', [pipe]);
+  mkdirSync(directory);
+  const fresh = path.join(folder, 'fresh.gguf');
+  writeFileSync(`${fresh}.part`, 'of another run');
+  const refused = async (/** @type {string} */ name, /** @type {RegExp} */ message) => {
+    for (const args of [
+      ['quantize', tinyLlama, name, 'Q4_0'],
+      ['imatrix', '-m', tinyLlama, '-f', text, '--chunk', '32', '-o', name],
+    ]) {
+      const result = await tessera(args);
+      assert.equal(result.code, 1);
+      assert.match(result.stderr, message);
+    }
+  };
+  await refused(pipe, /^error: invalid_argument: .*pipe is not a regular file/);
+  await refused(directory, /^error: invalid_argument: .*directory is not a regular file/);
+  await refused(fresh, /^error: invalid_argument: .*fresh\.gguf\.part exists already[^]*remove it/);
+  assert.ok(lstatSync(pipe).isFIFO() && lstatSync(directory).isDirectory() && !existsSync(fresh));
+  assert.equal(readFileSync(`${fresh}.part`, 'utf8'), 'of another run');
+  for (const name of [pipe, directory, `${fresh}.part`, text]) rmSync(name, { recursive: true });
 });
 
 test('Ctrl-C stops it and leaves nothing', { skip: missing(smol) }, async () => {
