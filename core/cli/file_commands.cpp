@@ -8,6 +8,7 @@
 #include "core/cli/commands.h"
 #include "core/cli/console.h"
 #include "core/cli/model_files.h"
+#include "core/cli/output_file.h"
 #include "core/engine/estimate.h"
 #include "core/engine/inspect.h"
 #include "nlohmann/json.hpp"
@@ -122,9 +123,11 @@ int split(const SplitOptions& options) {
   if (options.model.files.size() != 1) {
     return fail({ErrorCode::kInvalidArgument, "split takes one model file", "name it with -m MODEL.gguf"});
   }
-  auto parts = open_model(options.model.files);
-  if (!parts) {
-    return fail(parts.error());
+  const std::string& model = options.model.files.front();
+  const Result<std::string> name = model_name(model);
+  auto parts = open_model({model});
+  if (!parts || !name) {
+    return fail(parts ? name.error() : parts.error());
   }
   if (parts->size() != 1) {
     return fail(
@@ -136,21 +139,28 @@ int split(const SplitOptions& options) {
   if (failure) {
     return fail({ErrorCode::kIo, "cannot create the folder " + options.folder + ": " + failure.message(), ""});
   }
+  const std::vector<std::string> inputs = model_file_names({model});
+  const std::string manifest_path = (folder / "manifest.json").string();
+  if (Result<void> unread = check_not_read(manifest_path, inputs); !unread) {
+    return fail(unread.error());
+  }
   Progress progress("writing", false);
   const uint64_t total = parts->front()->size();
   uint64_t written = 0;
   const auto write_shard = [&](const std::string& path, std::span<const std::byte> bytes) -> Result<void> {
+    if (Result<void> unread = check_not_read((folder / path).string(), inputs); !unread) {
+      return unread;
+    }
     written += bytes.size();
     progress.update(written, total, human_bytes(written) + " of " + human_bytes(total));
     return write_file((folder / path).string(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, true);
   };
-  const std::string name = std::filesystem::path(options.model.files.front()).filename().string();
-  const Result<Json> manifest = split_into_shards(parts->front(), name, size.value(), write_shard);
+  const Result<Json> manifest = split_into_shards(parts->front(), name.value(), size.value(), write_shard);
   if (!manifest) {
     return fail(manifest.error());
   }
   // The manifest comes last: a folder that has one is complete.
-  if (Result<void> done = write_file((folder / "manifest.json").string(), manifest.value().dump(2) + "\n", true); !done) {
+  if (Result<void> done = write_file(manifest_path, manifest.value().dump(2) + "\n", true); !done) {
     return fail(done.error());
   }
   if (options.model.json) {

@@ -142,6 +142,22 @@ Result<Sources> open_model(const std::vector<std::string>& paths) {
   return parts;
 }
 
+Result<std::string> model_name(const std::string& path) {
+  if (!is_manifest({path})) {
+    return std::filesystem::path(path).filename().string();
+  }
+  const Result<Json> manifest = read_manifest(path);
+  if (!manifest) {
+    return manifest.error();
+  }
+  const Json file = manifest.value().value("file", Json());
+  const Json name = file.is_object() ? file.value("name", Json()) : Json();
+  if (!name.is_string()) {
+    return bad_manifest(path, "file.name: expected a text");
+  }
+  return std::filesystem::path(name.get<std::string>()).filename().string();
+}
+
 Result<std::string> read_text_file(const std::string& path) {
   std::FILE* file = std::fopen(path.c_str(), "rb");
   if (file == nullptr) {

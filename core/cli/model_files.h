@@ -18,6 +18,9 @@ Result<std::vector<std::shared_ptr<const ByteSource>>> open_model(const std::vec
 /// The files that open_model reads for `paths`: the parts of a split model in order, a manifest and its shards, or the paths alone.
 std::vector<std::string> model_file_names(const std::vector<std::string>& paths);
 
+/// The name of the one GGUF that `path` stands for: file.name of a manifest, else the file's own. Errors of open_model.
+Result<std::string> model_name(const std::string& path);
+
 /// The whole file as text. kNotFound, kIo.
 Result<std::string> read_text_file(const std::string& path);
 

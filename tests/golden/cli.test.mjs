@@ -1,7 +1,7 @@
 // Drives the command line as a user does, on the tiny models: outputs, exit codes, and one clear error for every kind of bad input.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -174,6 +174,26 @@ test('no command writes over a file that it reads', { skip }, async () => {
   assert.deepEqual(readFileSync(shard), before);
   assert.deepEqual(readFileSync(model), readFileSync(tinyLlama));
   assert.deepEqual(readFileSync(copied), readFileSync(adapter));
+});
+
+test('split of a manifest keeps the name of its model, and its shards', { skip }, async () => {
+  const [first, second] = [path.join(folder, 'first'), path.join(folder, 'second')];
+  const split = (/** @type {string} */ model) => ['split', '-m', model, '--shard-size'];
+  const before = await json([...split(tinyLlama), '100k', first]);
+  const manifest = path.join(first, 'manifest.json');
+  await fails([...split(manifest), '200k', first], 'invalid_argument', /over .*manifest\.json/);
+  await fails([...split(manifest), '100k', first], 'invalid_argument', /over .*manifest\.json/);
+  const after = await json([...split(manifest), '100k', second]);
+  assert.deepEqual(after, before);
+  assert.equal(after.file.name, 'tiny-llama.gguf');
+  // A shard is not written over either, whatever its manifest is called.
+  const renamed = path.join(second, 'renamed.json');
+  renameSync(path.join(second, 'manifest.json'), renamed);
+  await fails([...split(renamed), '100k', second], 'invalid_argument', /over .*00001/);
+  assert.equal((await json(['inspect', '-m', renamed])).name, (await json(['inspect', '-m', manifest])).name);
+  const nameless = JSON.stringify({ ...before, file: {} });
+  writeFileSync(manifest, nameless);
+  await fails([...split(manifest), '100k', path.join(folder, 'third')], 'bad_file', /file\.name/);
 });
 
 test('bad files get one clear error', { skip }, async () => {
