@@ -12,7 +12,7 @@ namespace tessera::cli {
 
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 using Sources = std::vector<std::shared_ptr<const ByteSource>>;
 using Source = std::shared_ptr<const ByteSource>;
 
@@ -22,18 +22,17 @@ Error bad_manifest(const std::string& path, const std::string& what) {
 
 /// A manifest whose list of shards is well-formed: each with bytes, offset and a path below the manifest's folder.
 Result<Json> read_manifest(const std::string& path) {
-  Result<std::string> text = read_text_file(path);
-  if (!text) {
-    return text.error();
+  Result<Json> manifest = read_json_file(path);
+  if (!manifest) {
+    return manifest;
   }
-  Json manifest = Json::parse(*text, nullptr, false);
-  if (!manifest.is_object() || manifest.value("format", Json()) != "tessera-shards") {
+  if (!manifest->is_object() || manifest->value("format", Json()) != "tessera-shards") {
     return bad_manifest(path, "format: expected \"tessera-shards\"");
   }
-  if (manifest.value("version", Json()) != 1) {
+  if (manifest->value("version", Json()) != 1) {
     return Error{ErrorCode::kUnsupported, path + ": version: expected 1", "use a newer tessera"};
   }
-  const Json shards = manifest.value("shards", Json());
+  const Json shards = manifest->value("shards", Json());
   if (!shards.is_array() || shards.empty()) {
     return bad_manifest(path, "shards: expected a list with at least one entry");
   }
@@ -174,6 +173,24 @@ Result<std::string> read_text_file(const std::string& path) {
     return Error{ErrorCode::kIo, "cannot read all of " + path, "is it a file?"};
   }
   return text;
+}
+
+Result<Json> read_json_file(const std::string& path) {
+  constexpr int kMostDepth = 100;
+  const Result<std::string> text = read_text_file(path);
+  if (!text) {
+    return text.error();
+  }
+  bool too_deep = false;
+  const auto shallow = [&too_deep](int depth, Json::parse_event_t, Json&) {
+    too_deep |= depth > kMostDepth;
+    return !too_deep;
+  };
+  Json json = Json::parse(text.value(), shallow, false);
+  if (too_deep) {
+    return Error{ErrorCode::kBadFile, path + ": nested more than " + std::to_string(kMostDepth) + " deep", ""};
+  }
+  return json;
 }
 
 Result<void> write_file(const std::string& path, std::string_view bytes, bool replace) {

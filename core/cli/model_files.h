@@ -7,6 +7,7 @@
 
 #include "core/base/byte_source.h"
 #include "core/base/result.h"
+#include "nlohmann/json_fwd.hpp"
 
 namespace tessera::cli {
 
@@ -23,6 +24,10 @@ Result<std::string> model_name(const std::string& path);
 
 /// The whole file as text. kNotFound, kIo.
 Result<std::string> read_text_file(const std::string& path);
+
+/// The JSON in a file; discarded if it is none. kBadFile when it is nested deeper than templates allow: who copies or prints such a value
+/// recurses as deep. kNotFound, kIo.
+Result<nlohmann::ordered_json> read_json_file(const std::string& path);
 
 /// Writes a file; with `replace` false an existing one is an error (kInvalidArgument). kIo.
 Result<void> write_file(const std::string& path, std::string_view bytes, bool replace);

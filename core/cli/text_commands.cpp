@@ -84,20 +84,19 @@ int tokenize(const TokenizeOptions& options) {
 }
 
 Result<std::string> rendered(const RenderOptions& options) {
-  const Result<std::string> context_text = read_text_file(options.context_file);
-  if (!context_text) {
-    return context_text.error();
+  const Result<Json> context = read_json_file(options.context_file);
+  if (!context) {
+    return context.error();
   }
-  const Json context = Json::parse(context_text.value(), nullptr, false);
-  if (!context.is_object()) {
+  if (!context.value().is_object()) {
     return Error{ErrorCode::kBadFile, options.context_file + ": expected a JSON object with the template's variables", ""};
   }
   if (!options.template_file.empty()) {
     const Result<std::string> source = read_text_file(options.template_file);
-    return source ? render_template(source.value(), context, options.now) : source.error();
+    return source ? render_template(source.value(), context.value(), options.now) : source.error();
   }
   const Result<std::unique_ptr<TextModel>> text = open_text(options.model);
-  return text ? text.value()->render(context, "", options.now) : text.error();
+  return text ? text.value()->render(context.value(), "", options.now) : text.error();
 }
 
 int render(const RenderOptions& options) { return show_text(rendered(options), options.model.json); }

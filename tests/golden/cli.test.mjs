@@ -212,6 +212,11 @@ test('bad files get one clear error', { skip }, async () => {
   await fails(['run', '-m', folder, '-p', 'x'], 'io', /regular file/);
   await fails(['run', '-m', path.join(folder, 'big-00001-of-00002.gguf'), '-p', 'x'], 'not_found', /00001-of-00002/);
   await fails(['inspect', '-m', file('x.json', '{}')], 'bad_file', /format/);
+  const [open, close] = ['['.repeat(100_000), ']'.repeat(100_000)];
+  for (const text of [open, `{"format":"tessera-shards","shards":${open}${close}}`]) {
+    await fails(['inspect', '-m', file('deep.json', text)], 'bad_file', /deep\.json: nested more than 100 deep/);
+    await fails(['render', '--template', file('x', ''), '--context', file('deep.json', text)], 'bad_file', /100 deep/);
+  }
 });
 
 test('bad prompts and options get one clear error', { skip }, async () => {
