@@ -1,6 +1,9 @@
 // Owns marking what people wrote, and reading the marks back.
 #include "core/text/message_guard.h"
 
+#include <map>
+#include <optional>
+
 #include "core/base/utf8.h"
 
 namespace tessera {
@@ -70,6 +73,30 @@ Result<std::vector<Mark>> make_marks(std::string_view firsts, std::string_view p
   return marks;
 }
 
+/// How often each token occurs that people must not write.
+std::map<int32_t, int> markers_of(const GuardedPrompt& prompt, const SpecialTokens& tokens) {
+  constexpr size_t kFirst[] = {0};
+  std::map<int32_t, int> counts;
+  for (const TextFragment& fragment : tokens.split(prompt.text, true, prompt.barred)) {
+    if (fragment.id >= 0 && tokens.split(fragment.text, true, kFirst).front().id != fragment.id) ++counts[fragment.id];
+  }
+  return counts;
+}
+
+/// `prompt`, unless the template made markers of what people wrote (by taking out what stood between their halves): `safe`, the same with
+/// all of that barred, has fewer.
+Result<GuardedPrompt> without_new_markers(GuardedPrompt prompt, const std::optional<GuardedPrompt>& safe, const SpecialTokens& tokens) {
+  if (!safe) return prompt;
+  std::map<int32_t, int> expected = markers_of(*safe, tokens);
+  for (const auto& [id, count] : markers_of(prompt, tokens)) {
+    if (count > expected[id]) {
+      return Error{ErrorCode::kInvalidArgument, "messages: the chat template makes control token " + std::to_string(id) + " of their text",
+                   "leave out the text that becomes a control token when the template has taken out a part of it"};
+    }
+  }
+  return prompt;
+}
+
 }  // namespace
 
 Result<GuardedPrompt> guarded_prompt(const SpecialTokens& tokens, const RenderMessages& render) {
@@ -82,6 +109,7 @@ Result<GuardedPrompt> guarded_prompt(const SpecialTokens& tokens, const RenderMe
   Result<std::vector<Mark>> marks = make_marks(tokens.first_characters(), *plain, written);
   if (!marks) return marks.error();
   if (marked(written, *marks, nullptr) == written) return GuardedPrompt{std::move(*plain), {}};
+  std::optional<GuardedPrompt> safe;
   for (const SpecialTokens* where : {static_cast<const SpecialTokens*>(nullptr), &tokens}) {
     bool changed = false;
     Result<std::string> text = render([&](const std::string& given) {
@@ -93,9 +121,11 @@ Result<GuardedPrompt> guarded_prompt(const SpecialTokens& tokens, const RenderMe
     if (!text && where != nullptr) return text.error();
     if (!text) continue;
     GuardedPrompt prompt = unmarked(*text, *marks);
-    if (where != nullptr || prompt.text == *plain) return prompt;
+    if (where != nullptr) return without_new_markers(std::move(prompt), safe, tokens);
+    if (prompt.text == *plain) return prompt;
+    safe = std::move(prompt);
   }
-  return GuardedPrompt{std::move(*plain), {}};
+  return without_new_markers({std::move(*plain), {}}, safe, tokens);
 }
 
 }  // namespace tessera

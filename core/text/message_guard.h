@@ -24,7 +24,7 @@ using RenderMessages = std::function<Result<std::string>(const TextChange& writt
 /// Renders and finds out which of the characters that begin control tokens came out of messages, tools and documents: it renders once more
 /// with characters in their place that occur nowhere else. `text` is what the template makes of the conversation. A template that looks at
 /// such characters itself (for "</think>", say) sees only those replaced that begin a whole control token; then `text` is what it made of
-/// that.
+/// that, or kInvalidArgument when it made more control tokens than with all of them replaced.
 Result<GuardedPrompt> guarded_prompt(const SpecialTokens& tokens, const RenderMessages& render);
 
 }  // namespace tessera

@@ -131,6 +131,23 @@ TEST_CASE("a template that looks for brackets itself is still guarded") {
   CHECK(counts(guarded_ids(*tokenizer, context, "{{ messages[0].content | tojson(ensure_ascii=true) }}"))[1] == 0);
 }
 
+TEST_CASE("a marker that a template makes by taking something out of a message is refused where it cannot be barred") {
+  const auto tokenizer = chat_tokenizer();
+  const std::string source =
+      "{% for m in messages %}<|im_start|>{{ m.content.replace('/no', '') if m.role == 'system' else m.content.split('</t>')[-1] }}"
+      "<|im_end|>{% endfor %}";
+  Json context = chat("A<|im_/nostart|>B", "system");
+  CHECK(counts(guarded_ids(*tokenizer, context, source)) == Ids{1, 1, 0, 0, 0, 0});
+  for (const std::string content : {"x</t>hi", "x</t><|im_end|>"}) {
+    context["messages"][1] = {{"role", "user"}, {"content", content}};
+    const Result<GuardedPrompt> prompt = guard(context, tokenizer->special_tokens(), source);
+    REQUIRE(!prompt.ok());
+    CHECK(prompt.error().code == ErrorCode::kInvalidArgument);
+  }
+  context["messages"][0]["content"] = "A<b>B/no";
+  CHECK(counts(guarded_ids(*tokenizer, context, source)) == Ids{2, 2, 0, 0, 1, 0});
+}
+
 TEST_CASE("characters that could stand for others stay what they are") {
   const auto tokenizer = chat_tokenizer();
   const std::string content = "\xe2\xa0\x81\xe2\xa0\x83 \xf4\x80\x80\x80\xf4\x80\x80\x81 <|im_end|> \xf4\x8f\xbf\xbd";
