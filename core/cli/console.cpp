@@ -20,6 +20,16 @@ volatile sig_atomic_t interrupted = 0;  // a signal handler can reach nothing el
 
 void on_interrupt(int) { interrupted = 1; }
 
+/// Only what is allowed in a signal handler. Another bus error than a page without its file is left to the default, which comes next.
+void on_bus_error(int, siginfo_t* info, void*) {
+  constexpr std::string_view kMessage =
+      "error: io: a file that is being read became shorter, or its disk failed\nhint: start again when nothing writes to it\n";
+  if (info->si_code == BUS_ADRERR) {
+    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kMessage.data(), kMessage.size());
+    _exit(1);
+  }
+}
+
 bool wants_colours(int descriptor) {
   const char* terminal = std::getenv("TERM");
   return isatty(descriptor) != 0 && std::getenv("NO_COLOR") == nullptr && terminal != nullptr && std::string_view(terminal) != "dumb";
@@ -63,6 +73,14 @@ int finish_output(int code) {
     return code;
   }
   return fail({ErrorCode::kIo, "cannot write all of the output", "is the disk full, or standard output closed?"});
+}
+
+void report_bus_errors() {
+  struct sigaction action = {};
+  action.sa_sigaction = on_bus_error;
+  action.sa_flags = SA_SIGINFO | SA_RESETHAND;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGBUS, &action, nullptr);
 }
 
 Result<std::string> read_stdin() {

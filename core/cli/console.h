@@ -26,6 +26,9 @@ std::string coloured(std::string_view text, std::string_view code);
 /// The exit code of a command that ended with `code`: 1, and an error, when not all it printed arrived.
 int finish_output(int code);
 
+/// From now on a mapped file that becomes shorter while it is read is an error; the system would end the program without a word.
+void report_bus_errors();
+
 /// All of stdin as bytes. kIo.
 Result<std::string> read_stdin();
 

@@ -43,5 +43,6 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: %s\nhint: run `tessera --help` or `tessera COMMAND --help`\n", error.what());
     return 2;
   }
+  report_bus_errors();
   return finish_output(action());
 }

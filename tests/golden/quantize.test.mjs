@@ -1,7 +1,7 @@
 // Drives `tessera quantize` as a user does: the file runs, keeps its quality, appears whole or not at all; refusals are clear.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -95,6 +95,19 @@ test('Ctrl-C stops it and leaves nothing', { skip: missing(smol) }, async () => 
   child.kill('SIGINT');
   assert.equal(await new Promise((done) => child.on('close', done)), 1);
   assert.ok(!existsSync(target) && !existsSync(`${target}.part`));
+});
+
+test('a model that becomes shorter while it is read is an error', { skip: missing(smol) }, async () => {
+  const [model, target] = [path.join(folder, 'shrinking.gguf'), path.join(folder, 'never.gguf')];
+  copyFileSync(smol, model);
+  const child = spawn(program, ['quantize', model, target, 'Q3_K_L', '-t', '1']);
+  let stderr = '';
+  child.stderr.on('data', (text) => (stderr += text));
+  while (!existsSync(`${target}.part`) && child.exitCode === null) await new Promise((next) => setTimeout(next, 10));
+  truncateSync(model, 1000);
+  assert.equal(await new Promise((done) => child.on('close', done)), 1);
+  assert.match(stderr, /^error: io: .* became shorter/m);
+  for (const name of [model, `${target}.part`]) rmSync(name);
 });
 
 test('SmolLM2 keeps its quality', { skip: missing(smol) }, async () => {
