@@ -86,6 +86,12 @@ int estimate_model(const ModelOptions& options) {
     return print_json(estimate_json(found.value()));
   }
   const Estimate& e = found.value();
+  for (const std::string& reason : e.unsupported) {
+    print("unsupported: " + reason + "\n");
+  }
+  if (!e.unsupported.empty()) {
+    return 0;  // sizes that could not be said are 0
+  }
   // Why a model takes what it takes: its weights times the bits of each.
   std::array<char, 96> size;
   std::snprintf(size.data(), size.size(), "%.1f million weights of %.1f bits", static_cast<double>(e.parameters) / 1e6,
@@ -97,9 +103,6 @@ int estimate_model(const ModelOptions& options) {
         (e.parts == 1  ? ", fits a browser tab\n"
          : e.parts > 1 ? ", fits a browser tab in " + std::to_string(e.parts) + " parts\n"
                        : ", does not fit a browser tab\n"));
-  for (const std::string& reason : e.unsupported) {
-    print("unsupported: " + reason + "\n");
-  }
   return 0;
 }
 

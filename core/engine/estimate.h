@@ -33,7 +33,7 @@ struct Estimate {
 
   double bits_per_weight() const { return parameters == 0 ? 0 : 8.0 * static_cast<double>(tensor_bytes) / static_cast<double>(parameters); }
   uint64_t total_bytes() const { return weights_bytes + kv_bytes + workspace_bytes + other_bytes; }
-  bool fits_wasm32() const { return total_bytes() - other_bytes <= kWasm32Bytes; }  ///< in one memory
+  bool fits_wasm32() const { return unsupported.empty() && total_bytes() - other_bytes <= kWasm32Bytes; }  ///< in one memory
 };
 
 /// `parts`: a GGUF or the parts of a split one, or as much of the beginning of each as metadata and tensor directory take. `context_size`

@@ -134,6 +134,17 @@ test('logits, perplexity, bench and inspect have their documented shapes', { ski
   assert.match((await tessera(['inspect', '-m', tinyGemma])).stdout, /token_embd\.weight/);
 });
 
+test('estimate of what this version does not run gives the reasons, no sizes', { skip }, async () => {
+  const foreign = Buffer.from(readFileSync(tinyLlama));
+  const value = foreign.indexOf('general.architecture') + 'general.architecture'.length + 4 + 8;
+  assert.equal(foreign.toString('latin1', value, value + 5), 'llama');
+  foreign.write('rwkv7', value);
+  const model = file('foreign.gguf', foreign);
+  const estimate = await json(['estimate', '-m', model]);
+  assert.deepEqual([estimate.fits_wasm32, estimate.parts, estimate.unsupported.length], [false, 0, 1]);
+  assert.match((await tessera(['estimate', '-m', model])).stdout, /^unsupported: [^\n]*rwkv7[^\n]*\n$/);
+});
+
 const gemma = modelPath(realModels[1]);
 test('memory stays near the estimate: the mapped file is given back', { skip: missing(gemma) }, async () => {
   const { total_bytes: total } = await json(['estimate', '-m', gemma, '-c', '1024']);
