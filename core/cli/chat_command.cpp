@@ -23,7 +23,7 @@ constexpr const char* kHelp =
     "/save F   write the conversation to F: JSON if it ends in .json, else Markdown\n"
     "/stats    speed of the last answer, room left in the context\n"
     "/quit     leave (Ctrl-D, or Ctrl-C at an empty prompt twice, does, too)\n"
-    "Ctrl-C stops an answer; what was written of it stays in the conversation.\n";
+    "Ctrl-C stops an answer; what was written of it stays in the conversation. Before its first word, the message is taken back.\n";
 
 struct ChatOptions {
   ModelOptions model;
@@ -152,7 +152,7 @@ void Chat::regenerate() {
   }
 }
 
-/// Answers the last message and appends the answer; false, with the reason on stderr, when there is none.
+/// Answers the last message and appends the answer; false, with the reason shown, when there is none.
 bool Chat::answer() {
   const Result<std::vector<int32_t>> prompt = session_.engine().chat_prompt({{"messages", messages_}}, generate_.template_override);
   if (!prompt) {
@@ -172,6 +172,10 @@ bool Chat::answer() {
     return false;
   }
   last_ = std::move(*result);
+  if (last_.finish_reason == FinishReason::kAborted && last_.tokens.empty()) {
+    print("(stopped before the answer began: your message was not added)\n");
+    return false;
+  }
   if (last_.finish_reason == FinishReason::kContext) {
     std::fprintf(stderr,
                  "(the context of %d tokens is full: the answer ends here; /save FILE keeps the conversation, /reset starts anew)\n",

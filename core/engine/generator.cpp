@@ -69,7 +69,7 @@ std::string_view finish_reason_name(FinishReason reason) {
   return "aborted";
 }
 
-double Generation::prefill_tps() const { return per_second(prompt_tokens - reused_tokens, prefill_ms); }
+double Generation::prefill_tps() const { return per_second(prefilled_tokens, prefill_ms); }
 double Generation::decode_tps() const { return per_second(decoded_tokens, decode_ms); }
 
 Result<std::unique_ptr<Generator>> Generator::start(Session& session, std::span<const int32_t> prompt, const GenerateOptions& options) {
@@ -120,11 +120,12 @@ Result<GenerateStep> Generator::step() {
 
 Result<GenerateStep> Generator::prefill() {
   const Clock::time_point start = Clock::now();
-  const Result<int> taken = session_.extend(std::span<const int32_t>(prompt_).subspan(session_.tokens().size()), 0, kStepMilliseconds);
+  Result<int> taken = session_.extend(std::span<const int32_t>(prompt_).subspan(session_.tokens().size()), 0, kStepMilliseconds);
   generation_.prefill_ms += milliseconds_since(start);
   if (!taken) {
     return taken.error();
   }
+  generation_.prefilled_tokens += *taken;
   GenerateStep step;
   step.kind = GenerateStep::Kind::kPrefill;
   step.prompt_done = static_cast<int>(session_.tokens().size()) + static_cast<int>(session_.pending());

@@ -57,7 +57,8 @@ struct Generation {
   std::string reasoning;        ///< with split_reasoning: what the model thought before `text`
   std::vector<int32_t> tokens;  ///< drawn tokens without the end-of-generation token
   int prompt_tokens = 0;
-  int reused_tokens = 0;  ///< prompt tokens whose KV was still there
+  int reused_tokens = 0;     ///< prompt tokens whose KV was still there
+  int prefilled_tokens = 0;  ///< prompt tokens computed so far; all others but the reused ones, unless it was stopped
   FinishReason finish_reason = FinishReason::kAborted;
   int decoded_tokens = 0;  ///< drawn tokens that were computed after the prompt; the last one drawn is not
   double prefill_ms = 0;

@@ -1,6 +1,6 @@
 // Drives the command line as a user does, on the tiny models: outputs, exit codes, and one clear error for every kind of bad input.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -86,6 +86,23 @@ test('a model that thinks: run keeps its text as it is unless asked, chat tells 
   const raw = await tessera([...run, '--split-reasoning', '--raw']);
   assert.match(raw.stderr, /^error: invalid_argument: --raw does not go with .*--split-reasoning/);
   assert.equal((await tessera(['chat', '-m', thinker, '--temp', '0'], { input: 'Hi\n' })).stdout, shown);
+});
+
+const smol = modelPath(realModels[0]);
+test('chat takes a message back that was stopped before its answer began', { skip: missing(smol) }, async () => {
+  const saved = path.join(folder, 'stopped.json');
+  const child = spawn(program, ['chat', '-m', smol, '-t', '1', '-c', '4096', '--system', 'Be brief.', '-n', '1']);
+  const ended = new Promise((done) => child.on('close', done));
+  let stdout = '';
+  child.stdout.on('data', (text) => (stdout += text));
+  child.stdin.write(`/reset\n${'all work and no play '.repeat(600)}\n`);
+  while (!stdout.includes('new conversation')) await new Promise((next) => setTimeout(next, 20));
+  await new Promise((next) => setTimeout(next, 500)); // the prompt takes seconds
+  child.kill('SIGINT');
+  child.stdin.end(`/save ${saved}\n/stats\n`);
+  assert.equal(await ended, 0);
+  assert.match(stdout, /\(stopped\)\n\(stopped before the answer began: your message was not added\)\n/);
+  assert.deepEqual(JSON.parse(readFileSync(saved, 'utf8')).messages, [{ role: 'system', content: 'Be brief.' }]);
 });
 
 test('chat explains a full context and loses nothing', { skip }, async () => {

@@ -265,10 +265,15 @@ TEST_CASE("prefill comes in steps with progress; dropping the generator leaves a
     CHECK(step.value().kind == GenerateStep::Kind::kPrefill);
     CHECK(step.value().prompt_total == 200);
     CHECK(step.value().prompt_done < 200);
-    CHECK((*generator)->result().finish_reason == FinishReason::kAborted);
+    const Generation& stopped = (*generator)->result();
+    CHECK(stopped.finish_reason == FinishReason::kAborted);
+    CHECK(stopped.prefilled_tokens == static_cast<int>(session->tokens().size()));
+    CHECK(stopped.prefill_tps() * stopped.prefill_ms == doctest::Approx(1000.0 * stopped.prefilled_tokens));
   }
   CHECK(session->tokens().size() < 200);
-  CHECK(answer(*session, chat_prompt(*engine), greedy()).text == kAnswer);
+  const Generation whole = answer(*session, chat_prompt(*engine), greedy());
+  CHECK(whole.text == kAnswer);
+  CHECK(whole.prefilled_tokens == whole.prompt_tokens - whole.reused_tokens);
 }
 
 TEST_CASE("a batch that is stopped between two layers and taken up again gives the same bits; any other use forgets it") {
