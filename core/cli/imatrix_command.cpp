@@ -16,10 +16,10 @@ namespace {
 struct CommandOptions {
   ModelOptions model;
   std::string text, out;
-  int chunk = 512;
+  std::optional<int> chunk;
 };
 
-Result<ImportanceReport> collect(const CommandOptions& options, const Loaded& loaded, const std::string& text) {
+Result<ImportanceReport> collect(const CommandOptions& options, int chunk, const Loaded& loaded, const std::string& text) {
   auto parts = open_model(options.model.files);
   if (!parts) {
     return parts.error();
@@ -27,8 +27,8 @@ Result<ImportanceReport> collect(const CommandOptions& options, const Loaded& lo
   const Engine& engine = *loaded.engine;
   catch_interrupts();
   Progress progress("reading", true);
-  return collect_importance(*loaded.session, std::move(*parts), engine.tokenize(text, false, false), engine.text().prompt_bos(),
-                            options.chunk, [&progress](size_t done, size_t total) {
+  return collect_importance(*loaded.session, std::move(*parts), engine.tokenize(text, false, false), engine.text().prompt_bos(), chunk,
+                            [&progress](size_t done, size_t total) {
                               progress.update(done, total, std::to_string(done) + " of " + std::to_string(total) + " tokens");
                               return !take_interrupt();
                             });
@@ -44,18 +44,19 @@ int imatrix(CommandOptions& options) {
   if (!text) {
     return fail(text.error());
   }
-  if (options.model.context == 0) {
-    options.model.context = std::max(options.chunk, 1);
+  const Result<int> chunk = settle_chunk(options.chunk, options.model);
+  if (!chunk) {
+    return fail(chunk.error());
   }
   const Result<Loaded> loaded = load(options.model);
   if (!loaded) {
     return fail(loaded.error());
   }
-  const Result<ImportanceReport> report = collect(options, loaded.value(), text.value());
+  const Result<ImportanceReport> report = collect(options, chunk.value(), loaded.value(), text.value());
   if (!report) {
     return fail(report.error());
   }
-  const auto bytes = importance_file(report.value(), std::filesystem::path(options.text).filename().string(), options.chunk);
+  const auto bytes = importance_file(report.value(), std::filesystem::path(options.text).filename().string(), chunk.value());
   if (!bytes) {
     return fail(bytes.error());
   }
@@ -74,7 +75,7 @@ int imatrix(CommandOptions& options) {
     return print_json({{"tensors", report.value().sums.size()}, {"chunks", report.value().chunks}, {"bytes", bytes.value().size()}});
   }
   print(options.out + ": " + std::to_string(report.value().sums.size()) + " tensors, " + std::to_string(report.value().chunks) +
-        " chunks of " + std::to_string(options.chunk) + " tokens\n");
+        " chunks of " + std::to_string(chunk.value()) + " tokens\n");
   return 0;
 }
 
@@ -90,7 +91,7 @@ void add_imatrix(CLI::App& app, Action& action) {
       ->type_name("FILE")
       ->required();
   command->add_option("-o,--output", options->out, "Importance file to write")->type_name("FILE")->required();
-  add_number(*command, "--chunk", options->chunk, "Tokens read from an empty context at a time");
+  add_number(*command, "--chunk", options->chunk, "Tokens read from an empty context at a time; 512, or what the context holds");
   command->callback([options, &action] { action = [options] { return imatrix(*options); }; });
 }
 

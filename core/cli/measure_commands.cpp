@@ -30,12 +30,13 @@ struct LogitsCommand {
 struct PerplexityCommand {
   ModelOptions model;
   std::string file;
-  int chunk = 512;
+  std::optional<int> chunk;
 };
 
 struct BenchCommand {
   ModelOptions model;
   BenchOptions bench;
+  std::optional<int> prompt_tokens, generate_tokens;  ///< else the defaults of BenchOptions, or what the context holds
 };
 
 Json as_json(const LogitsReport& report) {
@@ -113,8 +114,9 @@ int perplexity(PerplexityCommand& command) {
   if (!text) {
     return fail(text.error());
   }
-  if (command.model.context == 0) {
-    command.model.context = std::max(command.chunk, 1);
+  const Result<int> chunk = settle_chunk(command.chunk, command.model);
+  if (!chunk) {
+    return fail(chunk.error());
   }
   const Result<Loaded> loaded = load(command.model);
   if (!loaded) {
@@ -127,7 +129,7 @@ int perplexity(PerplexityCommand& command) {
     progress.update(done, total, "(" + std::to_string(so_far.perplexity) + " so far)");
     return true;
   };
-  const Result<PerplexityReport> report = measure_perplexity(*loaded.value().session, ids, engine.text().prompt_bos(), command.chunk, show);
+  const Result<PerplexityReport> report = measure_perplexity(*loaded.value().session, ids, engine.text().prompt_bos(), chunk.value(), show);
   if (!report) {
     return fail(report.error());
   }
@@ -166,11 +168,33 @@ void print_profile(const char* what, const Profile& profile, int tokens) {
   std::printf("  not matrix products: %.1f %%\n", 100 * profile.overhead());
 }
 
-int bench(BenchCommand& command) {
-  const BenchOptions& wanted = command.bench;
-  if (command.model.context == 0) {
-    command.model.context = std::max({wanted.prompt_tokens, wanted.depth + wanted.generate_tokens, 1});
+/// Settles what is measured, and the context that it needs unless -c is given.
+Result<void> settle(BenchCommand& command) {
+  BenchOptions& bench = command.bench;
+  const Result<int> most = most_context(command.model);
+  if (!most) {
+    return most.error();
   }
+  const int64_t room = int64_t{most.value()} - bench.depth;
+  bench.prompt_tokens = command.prompt_tokens.value_or(std::min(bench.prompt_tokens, most.value()));
+  bench.generate_tokens = command.generate_tokens.value_or(static_cast<int>(std::clamp<int64_t>(room, 1, bench.generate_tokens)));
+  const int64_t needed = std::max({int64_t{bench.prompt_tokens}, int64_t{bench.depth} + bench.generate_tokens, int64_t{1}});
+  if (needed > most.value()) {
+    return Error{ErrorCode::kContextFull,
+                 "the benchmark needs " + std::to_string(needed) + " tokens, the context holds " + std::to_string(most.value()),
+                 "time fewer tokens"};
+  }
+  if (command.model.context == 0) {
+    command.model.context = static_cast<int>(needed);
+  }
+  return {};
+}
+
+int bench(BenchCommand& command) {
+  if (Result<void> settled = settle(command); !settled) {
+    return fail(settled.error());
+  }
+  const BenchOptions& wanted = command.bench;
   const Result<Loaded> loaded = load(command.model);
   if (!loaded) {
     return fail(loaded.error());
@@ -233,7 +257,7 @@ void add_perplexity(CLI::App& app, Action& action) {
   add_model_options(*command, options->model);
   add_json(*command, options->model);
   command->add_option("-f,--file", options->file, "The text")->required()->type_name("TEXT");
-  add_number(*command, "--chunk", options->chunk, "Tokens a chunk; also the context unless -c is given");
+  add_number(*command, "--chunk", options->chunk, "Tokens a chunk, also the context unless -c is given; 512, or what the context holds");
   command->callback([options, &action] { action = [options] { return perplexity(*options); }; });
 }
 
@@ -251,8 +275,8 @@ void add_bench(CLI::App& app, Action& action) {
   add_model_options(*command, options->model);
   add_json(*command, options->model);
   BenchOptions& bench_options = options->bench;
-  add_number(*command, "-p", bench_options.prompt_tokens, "Prompt tokens");
-  add_number(*command, "-n", bench_options.generate_tokens, "Decoded tokens");
+  add_number(*command, "-p", options->prompt_tokens, "Prompt tokens; 512, or what the context holds");
+  add_number(*command, "-n", options->generate_tokens, "Decoded tokens; 64, or what the context holds");
   add_number(*command, "-d", bench_options.depth, "Tokens in the context before decoding");
   add_number(*command, "-r", bench_options.repetitions, "Repetitions");
   command->add_flag("--profile", bench_options.profile, "Also show the time per kind of work");

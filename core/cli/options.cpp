@@ -1,12 +1,15 @@
 // Implements the shared options.
 #include "core/cli/options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <limits>
 #include <random>
 
 #include "core/cli/console.h"
 #include "core/cli/model_files.h"
+#include "core/engine/estimate.h"
 #include "core/engine/tune.h"
 
 namespace tessera::cli {
@@ -87,6 +90,10 @@ CLI::Option* add_texts(CLI::App& command, const std::string& name, std::vector<s
                     name, [&texts](const std::string& text) { texts.push_back(text); }, help)
       ->trigger_on_parse()
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+}
+
+CLI::Option* add_number(CLI::App& command, const std::string& name, std::optional<int>& number, const std::string& help) {
+  return command.add_option(name, number, help)->check(check_number<int>)->type_name("N");
 }
 
 void add_model_file(CLI::App& command, ModelOptions& options) {
@@ -203,6 +210,40 @@ Result<Loaded> load(const ModelOptions& options) {
   }
   loaded.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   return loaded;
+}
+
+Result<int> most_context(const ModelOptions& options) {
+  if (options.context > 0) {
+    return options.context;
+  }
+  auto parts = open_model(options.files);
+  if (!parts) {
+    return parts.error();
+  }
+  const Result<Estimate> found = estimate(std::move(*parts), 0, kv_type_from_name(options.kv));
+  if (!found) {
+    return found.error();
+  }
+  const int trained = found.value().trained_context;
+  return trained > 0 ? trained : std::numeric_limits<int>::max();
+}
+
+Result<int> settle_chunk(std::optional<int> asked, ModelOptions& options) {
+  constexpr int kUsual = 512;
+  const Result<int> most = most_context(options);
+  if (!most) {
+    return most.error();
+  }
+  const int chunk = asked.value_or(std::min(kUsual, most.value()));
+  if (chunk > most.value()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "--chunk is " + std::to_string(chunk) + ", the context holds " + std::to_string(most.value()) + " tokens",
+                 "give a smaller --chunk"};
+  }
+  if (options.context == 0) {
+    options.context = std::max(chunk, 1);
+  }
+  return chunk;
 }
 
 Result<GenerateOptions> generate_options(const SamplingOptions& sampling, const AnswerOptions& answer) {

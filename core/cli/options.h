@@ -66,6 +66,9 @@ CLI::Option* add_number(CLI::App& command, const std::string& name, Number& numb
   return command.add_option(name, number, help)->check(check_number<Number>)->type_name("N")->capture_default_str();
 }
 
+/// The same for one that may be left out.
+CLI::Option* add_number(CLI::App& command, const std::string& name, std::optional<int>& number, const std::string& help);
+
 void add_model_file(CLI::App& command, ModelOptions& options);
 void add_json(CLI::App& command, ModelOptions& options);
 /// -c and --kv: what the size of a session depends on.
@@ -90,6 +93,14 @@ std::vector<std::string> files_read(const ModelOptions& options);
 /// Loads the model with a progress line. errors of open_model, Engine::load, Session::create,
 /// Engine::load_adapter.
 Result<Loaded> load(const ModelOptions& options);
+
+/// The tokens that a session of the model may hold: -c, else what it was trained for, from the file's header. INT_MAX where that does
+/// not say: load() will. Errors of open_model and estimate.
+Result<int> most_context(const ModelOptions& options);
+
+/// Tokens read from an empty context at a time: `asked`, else 512 or what the context holds. Without -c the context becomes as large.
+/// kInvalidArgument when more are asked for than it holds; errors of most_context.
+Result<int> settle_chunk(std::optional<int> asked, ModelOptions& options);
 
 /// Everything Generator::start needs. kUnsupported for --grammar and --json-schema, kInvalidArgument for a malformed bias; a
 /// random seed unless one was given.

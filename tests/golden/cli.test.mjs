@@ -151,6 +151,25 @@ test('logits, perplexity, bench and inspect have their documented shapes', { ski
   assert.match((await tessera(['inspect', '-m', tinyGemma])).stdout, /token_embd\.weight/);
 });
 
+test('bench, perplexity and imatrix fit a model with a small context', { skip }, async () => {
+  const text = file('small.txt', 'the tiny model and the '.repeat(80));
+  const measured = await json(['bench', '-m', tinyLlama, '-r', '1']);
+  assert.deepEqual([measured.prefill.tokens, measured.decode.tokens], [256, 64]);
+  assert.equal((await json(['bench', '-m', tinyLlama, '-r', '1', '-c', '40'])).decode.tokens, 40);
+  assert.equal((await json(['bench', '-m', tinyLlama, '-r', '1', '-d', '200'])).decode.tokens, 56);
+  await fails(['bench', '-m', tinyLlama, '-p', '512'], 'context_full', /needs 512 tokens.* 256/);
+  const long = ['-p', '1', '-n', '10', '-d', '2147483647'];
+  await fails(['bench', '-m', tinyLlama, ...long], 'context_full', /needs 2147483657 tokens/);
+  const perplexity = ['perplexity', '-m', tinyLlama, '-f', text];
+  const small = await json([...perplexity, '-c', '32']);
+  assert.deepEqual(small, await json([...perplexity, '--chunk', '32']));
+  assert.deepEqual(await json(perplexity), await json([...perplexity, '--chunk', '256']));
+  await fails([...perplexity, '--chunk', '64', '-c', '32'], 'invalid_argument', /--chunk is 64, .* 32 tokens/);
+  await fails([...perplexity, '--chunk', '512'], 'invalid_argument', /--chunk is 512, .* 256 tokens/);
+  const out = path.join(folder, 'small.imatrix.gguf');
+  assert.ok((await json(['imatrix', '-m', tinyLlama, '-f', text, '-o', out])).chunks > 0);
+});
+
 test('estimate of what this version does not run gives the reasons, no sizes', { skip }, async () => {
   const foreign = Buffer.from(readFileSync(tinyLlama));
   const value = foreign.indexOf('general.architecture') + 'general.architecture'.length + 4 + 8;
