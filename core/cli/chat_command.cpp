@@ -230,7 +230,7 @@ std::string Chat::as_markdown() const {
 
 void Chat::show_stats() const {
   const EngineInfo& info = session_.engine().info();
-  std::printf("%s, %s, %s kernels, %d threads\n", info.name.c_str(), info.quantization.c_str(), info.kernels.c_str(), info.threads);
+  std::printf("%s, %s, %s kernels, %d threads\n", clean(info.name).c_str(), info.quantization.c_str(), info.kernels.c_str(), info.threads);
   std::printf("last answer: prompt of %d tokens, %d of them reused, %.1f tokens/s; answer of %zu tokens, %.1f tokens/s; ended by: %s\n",
               last_.prompt_tokens, last_.reused_tokens, last_.prefill_tps(), last_.tokens.size(), last_.decode_tps(),
               std::string(finish_reason_name(last_.finish_reason)).c_str());
@@ -254,7 +254,7 @@ int chat(const ChatOptions& options) {
   }
   catch_interrupts();
   if (isatty(STDIN_FILENO) != 0) {
-    print(coloured(engine.info().name + ", " + engine.info().quantization + ", " + std::to_string(engine.info().context_size) +
+    print(coloured(clean(engine.info().name) + ", " + engine.info().quantization + ", " + std::to_string(engine.info().context_size) +
                        " tokens of context. /help lists the commands.\n",
                    "2"));
   }

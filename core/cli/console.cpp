@@ -39,13 +39,27 @@ Error unreadable_input() { return {ErrorCode::kIo, std::string("cannot read stan
 
 }  // namespace
 
+std::string clean(std::string_view text) {
+  std::string cleaned(text);
+  for (size_t i = 0; i < cleaned.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(cleaned[i]);
+    const bool c1 = i > 0 && cleaned[i - 1] == '\xc2' && byte >= 0x80 && byte < 0xa0;  // U+0080 to U+009F
+    if (byte < 0x20 || byte == 0x7f || c1) {
+      cleaned[i] = '?';
+      cleaned[i - (c1 ? 1 : 0)] = '?';
+    }
+  }
+  return cleaned;
+}
+
 int fail(const Error& error) {
   const bool colours = wants_colours(STDERR_FILENO);
   const std::string code(error_code_name(error.code));
   std::fflush(stdout);
-  std::fprintf(stderr, "%serror: %s:%s %s\n", colours ? "\033[31m" : "", code.c_str(), colours ? "\033[0m" : "", error.message.c_str());
+  std::fprintf(stderr, "%serror: %s:%s %s\n", colours ? "\033[31m" : "", code.c_str(), colours ? "\033[0m" : "",
+               clean(error.message).c_str());
   if (!error.hint.empty()) {
-    std::fprintf(stderr, "hint: %s\n", error.hint.c_str());
+    std::fprintf(stderr, "hint: %s\n", clean(error.hint).c_str());
   }
   return 1;
 }

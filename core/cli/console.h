@@ -11,7 +11,10 @@
 
 namespace tessera::cli {
 
-/// Prints "error: CODE: message" and the hint to stderr; returns the exit code 1.
+/// Text from a file, made fit for a terminal: control characters, which could move the cursor or forge a line, become "?".
+std::string clean(std::string_view text);
+
+/// Prints "error: CODE: message" and the hint to stderr, clean; returns the exit code 1.
 int fail(const Error& error);
 
 /// Prints the command's one JSON object to stdout; returns the exit code 0. Invalid UTF-8 becomes U+FFFD.

@@ -31,7 +31,7 @@ std::string one_line(const Json& value) {
   if (value.is_object() && value.contains("first")) {
     return one_line(value["count"]) + " x " + one_line(value["type"]) + ", first " + one_line(value["first"]);
   }
-  const std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string text = clean(value.dump(-1, ' ', false, Json::error_handler_t::replace));
   return text.size() <= kShownValue ? text : text.substr(0, kShownValue) + " ...";
 }
 
@@ -46,10 +46,10 @@ void print_inspection(const Json& report) {
     return report[name];
   };
   for (const auto& [key, value] : section("metadata").items()) {
-    print("  " + key + "  " + one_line(value) + "\n");
+    print("  " + clean(key) + "  " + one_line(value) + "\n");
   }
   for (const Json& tensor : section("tensors")) {
-    print("  " + tensor.value("name", "") + "  " + tensor.value("dtype", "") + "  " + one_line(tensor["shape"]) + "  " +
+    print("  " + clean(tensor.value("name", "")) + "  " + tensor.value("dtype", "") + "  " + one_line(tensor["shape"]) + "  " +
           human_bytes(tensor.value("bytes", uint64_t{0})) + "\n");
   }
   for (const auto& [type, bytes] : section("bytes_per_type").items()) {
@@ -87,7 +87,7 @@ int estimate_model(const ModelOptions& options) {
   }
   const Estimate& e = found.value();
   for (const std::string& reason : e.unsupported) {
-    print("unsupported: " + reason + "\n");
+    print("unsupported: " + clean(reason) + "\n");
   }
   if (!e.unsupported.empty()) {
     return 0;  // sizes that could not be said are 0
@@ -96,7 +96,7 @@ int estimate_model(const ModelOptions& options) {
   std::array<char, 96> size;
   std::snprintf(size.data(), size.size(), "%.1f million weights of %.1f bits", static_cast<double>(e.parameters) / 1e6,
                 e.bits_per_weight());
-  print("model      " + (e.name.empty() ? e.architecture : e.name) + ", " + e.quantization + ": " + size.data() + "\nfile       " +
+  print("model      " + clean(e.name.empty() ? e.architecture : e.name) + ", " + e.quantization + ": " + size.data() + "\nfile       " +
         human_bytes(e.tensor_bytes) + " of weights, context of " + std::to_string(e.context_size) + " tokens\n");
   print("weights    " + human_bytes(e.weights_bytes) + "\nkv cache   " + human_bytes(e.kv_bytes) + "\nworkspace  " +
         human_bytes(e.workspace_bytes) + "\nthe rest   " + human_bytes(e.other_bytes) + "\ntotal      " + human_bytes(e.total_bytes()) +

@@ -266,6 +266,27 @@ test('bad files get one clear error', { skip }, async () => {
   }
 });
 
+test('control characters of a file do not reach the terminal', { skip }, async () => {
+  const hostile = Buffer.from(readFileSync(tinyLlama));
+  const replace = (/** @type {string} */ old, /** @type {string} */ text, from = 0) => {
+    assert.equal(Buffer.byteLength(text), old.length);
+    hostile.write(text, hostile.indexOf(old, from));
+  };
+  const kept = hostile.indexOf('general.name') + 'general.name'.length + 12;
+  const name = hostile.toString('latin1', kept, kept + 4);
+  replace(name, '\x1b[H\x7f', kept);
+  replace('llama.rope.freq_base', 'llama.rope\n\u009bfreq_ba');
+  const model = file('hostile.gguf', hostile);
+  const chat = await tessera(['chat', '-m', model], { input: '/stats\n' });
+  assert.match(chat.stdout, /^\?\[H\?/);
+  const inspected = await tessera(['inspect', '-m', model]);
+  assert.match(inspected.stdout, /^ {2}llama\.rope\?\?\?freq_ba /m);
+  replace('llama', 'l\n\x1b[m', hostile.indexOf('general.architecture'));
+  const shown = await tessera(['run', '-m', file('hostile.gguf', hostile), '-p', 'x']);
+  assert.match(shown.stderr, /^error: \w+: .*l\?\?\[m/);
+  for (const text of [chat.stdout, inspected.stdout, shown.stderr]) assert.doesNotMatch(text, /[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
+});
+
 test('bad prompts and options get one clear error', { skip }, async () => {
   await fails(run, 'invalid_argument', /prompt is empty/);
   await fails([...run, '-p', ''], 'invalid_argument', /prompt is empty/);
