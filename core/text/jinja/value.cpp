@@ -187,7 +187,7 @@ Value convert_json(Budget& budget, const nlohmann::ordered_json& json, const Tex
   switch (json.type()) {
     case nlohmann::ordered_json::value_t::boolean: return Value::boolean(*json.get_ptr<const bool*>());
     case nlohmann::ordered_json::value_t::number_unsigned:
-      if (json.get<uint64_t>() > INT64_MAX) return Value::real(json.get<double>());
+      if (json.get<uint64_t>() > INT64_MAX) budget.exhaust("an integer beyond 2^63 - 1 in the variables");
       return Value::integer(json.get<int64_t>());
     case nlohmann::ordered_json::value_t::number_integer: return Value::integer(json.get<int64_t>());
     case nlohmann::ordered_json::value_t::number_float: return Value::real(json.get<double>());

@@ -1,4 +1,5 @@
 // Owns the checks that a hostile template ends in an error, soon and without a crash.
+#include <cstdint>
 #include <string>
 
 #include "core/text/jinja/template.h"
@@ -53,6 +54,11 @@ TEST_CASE("hostile templates reach a limit") {
     const std::string message = message_of(source);
     CHECK_MESSAGE(is_limit(message), message);
   }
+}
+
+TEST_CASE("an integer that does not fit is refused, not rounded") {
+  CHECK(message_of("{{ n }}", {{"n", uint64_t{INT64_MAX}}}) == "no error, 19 bytes");
+  CHECK(message_of("{{ n }}", {{"n", uint64_t{INT64_MAX} + 1}}).find("limit reached: an integer beyond 2^63 - 1") != std::string::npos);
 }
 
 TEST_CASE("deep sources are refused") {
