@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/base/utf8.h"
+#include "core/text/reasoning.h"
 
 namespace tessera {
 namespace {
@@ -73,12 +74,14 @@ Result<std::vector<Mark>> make_marks(std::string_view firsts, std::string_view p
   return marks;
 }
 
-/// How often each token occurs that people must not write.
+/// How often each token occurs that people must not write. Not the tags of reasoning: where a template looks for them in what it is given,
+/// it writes them anew, and where they are barred it finds none.
 std::map<int32_t, int> markers_of(const GuardedPrompt& prompt, const SpecialTokens& tokens) {
   constexpr size_t kFirst[] = {0};
   std::map<int32_t, int> counts;
   for (const TextFragment& fragment : tokens.split(prompt.text, true, prompt.barred)) {
-    if (fragment.id >= 0 && tokens.split(fragment.text, true, kFirst).front().id != fragment.id) ++counts[fragment.id];
+    if (fragment.id < 0 || is_reasoning_tag(fragment.text)) continue;
+    if (tokens.split(fragment.text, true, kFirst).front().id != fragment.id) ++counts[fragment.id];
   }
   return counts;
 }

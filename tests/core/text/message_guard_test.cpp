@@ -22,9 +22,9 @@ const std::string kChatMl =
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 /// Control: <|im_start|> 0, <|im_end|> 1, <s> 2; user-defined: <think> 3, <b> 4, two spaces 5; then every byte but three.
-std::unique_ptr<Tokenizer> chat_tokenizer() {
+std::unique_ptr<Tokenizer> chat_tokenizer(int64_t think = 4) {
   std::vector<std::string> tokens = {"<|im_start|>", "<|im_end|>", "<s>", "<think>", "<b>", "  "};
-  std::vector<int64_t> kinds = {3, 3, 3, 4, 4, 4};
+  std::vector<int64_t> kinds = {3, 3, 3, think, 4, 4};
   for (char c = '!'; c <= '~'; ++c) tokens.emplace_back(1, c);
   tokens.push_back("\xc4\xa0");  // space
   tokens.push_back("\xc4\x8a");  // line feed
@@ -146,6 +146,14 @@ TEST_CASE("a marker that a template makes by taking something out of a message i
   }
   context["messages"][0]["content"] = "A<b>B/no";
   CHECK(counts(guarded_ids(*tokenizer, context, source)) == Ids{2, 2, 0, 0, 1, 0});
+}
+
+TEST_CASE("a template that finds reasoning in a message may write its tags anew, also where they are control tokens") {
+  const auto tokenizer = chat_tokenizer(3);
+  const std::string source =
+      "{% set parts = messages[0].content.split('</think>') %}{% if parts | length > 1 %}<think>-{{ parts[0].split('<think>')[-1] }}</think>"
+      "{% endif %}{{ parts[-1] }}<|im_end|>";
+  CHECK(counts(guarded_ids(*tokenizer, chat("<think>a</think>b"), source)) == Ids{0, 1, 0, 1, 0, 0});
 }
 
 TEST_CASE("characters that could stand for others stay what they are") {
