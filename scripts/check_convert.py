@@ -27,15 +27,16 @@ TESSERA = ROOT / "build" / "native" / "tessera"
 FIXTURE = ROOT / "tests" / "golden" / "convert"
 VOCAB, TOLERANCE = 480, 2e-3
 SHARDED = {"llama", "qwen2", "gemma3", "phi3", "mixtral", "qwen3moe"}
-# Saved with the rope fields of transformers 4: rope_theta, rope_scaling, rope_local_base_freq; LFM2 with the names of its first files.
-LEGACY = {"llama3", "llama-linear", "llama-yarn", "gemma3", "phi3-long", "qwen3", "olmo3", "hunyuan-dense", "lfm2"}
+# Saved with the rope fields of transformers 4: rope_theta, rope_scaling, rope_local_base_freq; LFM2 with the names of its first files, Gemma 4 with those of its published ones.
+LEGACY = {"llama3", "llama-linear", "llama-yarn", "gemma3", "phi3-long", "qwen3", "olmo3", "hunyuan-dense", "lfm2", "gemma4-31b"}
 SPECIAL = ["<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"]
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-# Which tokeniser a case gets: a name of tokenizer.ggml.pre, or "spm" (SentencePiece BPE with byte tokens). Others: gpt-2.
+# Which tokeniser a case gets: a name of tokenizer.ggml.pre, "spm" (SentencePiece BPE with byte tokens) or "ranked" (that by merges). Others: gpt-2.
 TOKENIZERS = {"llama3": "llama-bpe", "qwen2": "qwen2", "qwen3": "qwen2", "qwen2moe": "qwen2", "gemma": "spm", "gemma2": "spm", "gemma3": "spm",
               "llama": "spm", "mistral": "spm", "granite": "smollm", "olmo2": "dbrx", "olmo3": "dbrx", "ernie4_5": "spm", "smollm3": "llama-bpe",
               "phi3-short": "gpt-4o", "qwen3moe": "qwen35", "mixtral": "seed-coder", "llama-yarn": "tekken", "llama-linear": "deepseek-coder", "llama-bias-tied": "deepseek-v3",
-              "hunyuan-dense": "deepseek-v3", "arcee": "llama-bpe", "gpt-oss": "gpt-4o", "lfm2": "llama-bpe"}
+              "hunyuan-dense": "deepseek-v3", "arcee": "llama-bpe", "gpt-oss": "gpt-4o", "lfm2": "llama-bpe", "gemma4-e2b": "ranked",
+              "gemma4-31b": "ranked"}
 
 
 def texts():
@@ -81,8 +82,24 @@ def sentencepiece_like():
     return tokenizer
 
 
+def ranked_merges():
+    """As transformers writes Gemma 4: byte tokens, merges in the order they were found, no space before the text."""
+    trained = tokenizers.Tokenizer(models.BPE())
+    trained.normalizer = normalizers.Replace(" ", "▁")
+    trained.train_from_iterator(texts()[:25] * 3, trainers.BpeTrainer(vocab_size=200, show_progress=False))
+    model = json.loads(trained.to_str())["model"]
+    pieces = list(dict.fromkeys([*SPECIAL[:3], *(f"<0x{byte:02X}>" for byte in range(256)), *model["vocab"]]))
+    merges = [tuple(merge) for merge in model["merges"]]
+    tokenizer = tokenizers.Tokenizer(models.BPE({piece: number for number, piece in enumerate(pieces)}, merges, byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.add_special_tokens(SPECIAL)
+    return tokenizer
+
+
 def save_tokenizer(folder, name):
-    tokenizer = sentencepiece_like() if name == "spm" else byte_level(name)
+    tokenizer = {"spm": sentencepiece_like, "ranked": ranked_merges}[name]() if name in ("spm", "ranked") else byte_level(name)
     tokenizer.add_tokens(["tool_call"])
     begin = tokenizer.token_to_id("<s>")
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", begin)])
@@ -100,7 +117,8 @@ def run(*command, text=None):
 
 def save_model(folder, name, half=False, **changes):
     _, class_name, arguments, _ = golden.CASES[name]
-    config = getattr(transformers, class_name)(**{**arguments, "vocab_size": VOCAB, **changes})
+    table = {"vocab_size_per_layer_input": VOCAB} if "vocab_size_per_layer_input" in arguments else {}
+    config = getattr(transformers, class_name)(**{**arguments, "vocab_size": VOCAB, **table, **changes})
     model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
     golden.randomise(model, name)
     (model.half() if half else model).save_pretrained(folder, max_shard_size="20KB" if half else "60KB" if name in SHARDED else "1GB")
@@ -109,6 +127,11 @@ def save_model(folder, name, half=False, **changes):
 
 def make_legacy(path):
     fields = json.loads(path.read_text())
+    if "per_layer_config" in fields:
+        own = next(iter(fields.pop("per_layer_config").values()))
+        fields["global_head_dim"], fields["num_global_key_value_heads"] = own["head_dim"], own["num_key_value_heads"]
+        path.write_text(json.dumps({"model_type": "gemma4", "text_config": fields}))
+        return
     rope = fields.pop("rope_parameters")
     if "full_attention" in rope:
         fields["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]

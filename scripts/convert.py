@@ -17,14 +17,15 @@ import types
 import gguf
 import numpy as np
 
-from gguf_names import OUTER_NAMES, add_rope, add_shape, is_matrix, layer_tensors
+from gguf_names import NORMS_FROM_ZERO, OUTER_NAMES, add_rope, add_shape, is_matrix, layer_tensors
 from gguf_tokenizer import ConvertError, add_tokenizer, read_json, reading
 
 # model_type of config.json: (general.architecture, q and k rows permuted for adjacent rope pairs)
 FAMILIES = {
     "llama": ("llama", True), "mistral": ("llama", True), "mixtral": ("llama", True), "qwen2": ("qwen2", False),
     "qwen2_moe": ("qwen2moe", False), "qwen3": ("qwen3", False), "qwen3_moe": ("qwen3moe", False), "gemma": ("gemma", False),
-    "gemma2": ("gemma2", False), "gemma3": ("gemma3", False), "gemma3_text": ("gemma3", False), "phi3": ("phi3", False),
+    "gemma2": ("gemma2", False), "gemma3": ("gemma3", False), "gemma3_text": ("gemma3", False), "gemma4": ("gemma4", False),
+    "gemma4_text": ("gemma4", False), "phi3": ("phi3", False),
     "smollm3": ("smollm3", True), "granite": ("granite", True), "granitemoe": ("granitemoe", True), "granitemoeshared": ("granitemoe", True),
     "olmo2": ("olmo2", False), "olmo3": ("olmo2", False), "exaone4": ("exaone4", False), "ernie4_5": ("ernie4_5", False),
     "hunyuan_v1_dense": ("hunyuan-dense", False), "arcee": ("arcee", True), "gpt_oss": ("gpt-oss", False), "lfm2": ("lfm2", False),
@@ -36,6 +37,11 @@ DEFAULTS = {
     "gemma2": {**GEMMA, "sliding_window": 4096, "query_pre_attn_scalar": 256, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0},
     "gemma3": {**GEMMA, "num_attention_heads": 8, "num_key_value_heads": 4, "sliding_window": 4096, "query_pre_attn_scalar": 256,
                "max_position_embeddings": 131072, "rope_theta": 1e6, "rope_local_base_freq": 1e4},
+    "gemma4": {**GEMMA, "num_attention_heads": 8, "num_key_value_heads": 4, "sliding_window": 512, "max_position_embeddings": 131072, "vocab_size": 262144,
+               "global_head_dim": 512, "num_global_key_value_heads": None, "attention_k_eq_v": False, "num_kv_shared_layers": 0,
+               "hidden_size_per_layer_input": 256, "use_double_wide_mlp": False,
+               "rope_parameters": {"full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 1e6},
+                                   "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}},
     "mixtral": {"num_local_experts": 8, "num_experts_per_tok": 2, "sliding_window": None, "rope_theta": 1e6, "rms_norm_eps": 1e-5},
     "mistral": {"sliding_window": 4096, "rms_norm_eps": 1e-6},
     "ernie4_5": {"head_dim": 128, "tie_word_embeddings": True, "num_key_value_heads": 2, "rope_theta": 5e5, "rms_norm_eps": 1e-5},
@@ -51,7 +57,7 @@ DEFAULTS = {
 }
 REQUIRED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings", "vocab_size")
 # Whose window layers have a rope of their own.
-TWO_ROPES = ("gemma3", "gemma3_text", "olmo3")
+TWO_ROPES = ("gemma3", "gemma3_text", "gemma4", "gemma4_text", "olmo3")
 TYPES = {"f32": (gguf.LlamaFileType.ALL_F32, gguf.GGMLQuantizationType.F32), "f16": (gguf.LlamaFileType.MOSTLY_F16, gguf.GGMLQuantizationType.F16),
          "bf16": (gguf.LlamaFileType.MOSTLY_BF16, gguf.GGMLQuantizationType.BF16)}
 MXFP4 = gguf.GGMLQuantizationType.MXFP4
@@ -59,7 +65,7 @@ STORED = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2"
 PACKED = ("_blocks", "_scales") # ends of the names of what gpt-oss has in MXFP4, as U8
 EXPERT = re.compile(r"(?P<stem>(?:mlp|block_sparse_moe)\.experts)\.(?P<number>\d+)\.(?P<matrix>w1|w2|w3|gate_proj|down_proj|up_proj)\.weight")
 EXPERT_NAMES = {"w1": "gate", "gate_proj": "gate", "w2": "down", "down_proj": "down", "w3": "up", "up_proj": "up"}
-VISION = ("vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector.")
+OTHER_SENSES = ("vision_tower.", "multi_modal_projector.", "audio_tower.", "embed_vision.", "embed_audio.")
 
 
 class Checkpoint:
@@ -140,9 +146,10 @@ def rope_parameters(fields, model_type):
     for part in parts:
         if part["rope_type"] == "su": # the first name of longrope
             part["rope_type"] = "longrope"
+        known = ("proportional",) if model_type.startswith("gemma4") and part is parts[0] else ("default", "linear", "yarn", "llama3", "longrope")
         stretched = model_type == "hunyuan_v1_dense" and part["rope_type"] == "dynamic" and part.get("alpha")
-        if not stretched and part["rope_type"] not in ("default", "linear", "yarn", "llama3", "longrope"):
-            raise ConvertError("unsupported", f"config.json: rope_type is {part['rope_type']}, expected default, linear, yarn, llama3 or longrope")
+        if not stretched and part["rope_type"] not in known:
+            raise ConvertError("unsupported", f"config.json: rope_type is {part['rope_type']}, expected {' or '.join(known)}")
         if part["rope_type"] == "yarn" and part.get("truncate", True) != (model_type != "gpt_oss"):
             raise ConvertError("unsupported", f"config.json: truncate of YaRN is {json.dumps(part.get('truncate', True))}, which a GGUF of {model_type} cannot say")
         part.setdefault("rope_theta", fields.get("rope_theta", 10000.0))
@@ -169,7 +176,8 @@ def refuse(fields, architecture):
     need("use_bias", (False, None))
     need("use_cla", (False, None))
     need("use_qk_norm", (True,))
-    need("use_bidirectional_attention", (False, None))
+    need("use_bidirectional_attention", (False, None, "vision") if architecture == "gemma4" else (False, None)) # text is causal in both
+    need("enable_moe_block", (False, None))
     need("mlp_only_layers", ([], None))
     need("decoder_sparse_step", (1,))
     need("clip_qkv", (None,))
@@ -184,7 +192,7 @@ def refuse(fields, architecture):
         need("attn_logit_softcapping", (None,))
     kinds = fields.get("layer_types")
     period = {"gemma2": 2, "gpt-oss": 2, "gemma3": fields.get("sliding_window_pattern") or fields.get("_sliding_window_pattern") or 6}.get(architecture)
-    if architecture in ("olmo2", "exaone4") and kinds: # any period, as long as it is one
+    if architecture in ("gemma4", "olmo2", "exaone4") and kinds: # any period, as long as it is one
         period = [*kinds, "full_attention"].index("full_attention") + 1
     if kinds and period:
         for layer, kind in enumerate(kinds):
@@ -222,7 +230,7 @@ def read_config(folder):
     fields = read_json(folder / "config.json")
     outer = fields
     model_type = fields.get("model_type")
-    if model_type == "gemma3" and "text_config" in fields:
+    if model_type in ("gemma3", "gemma4") and "text_config" in fields:
         fields = fields["text_config"]
     if model_type not in FAMILIES:
         raise ConvertError("unsupported", f"config.json: model_type is {json.dumps(model_type)}, supported: {', '.join(FAMILIES)}")
@@ -233,6 +241,8 @@ def read_config(folder):
     fields = {"rms_norm_eps": 1e-6, "tie_word_embeddings": False, **DEFAULTS.get(architecture, {}), **DEFAULTS.get(model_type, {}), **fields}
     if "vocab_size" not in fields and architecture == "gemma3":
         fields["vocab_size"] = 262208
+    if architecture == "gemma4":
+        complete_gemma4(fields)
     if architecture == "lfm2":
         complete_lfm2(fields)
     for field in REQUIRED:
@@ -250,9 +260,24 @@ def read_config(folder):
     return types.SimpleNamespace(**fields), architecture, permuted
 
 
+def complete_gemma4(fields):
+    """Kinds of layers, and the global layers' heads: transformers of 2026 names them layer by layer."""
+    kinds = fields["layer_types"] = fields.get("layer_types") or [
+        "sliding_attention" if (i + 1) % 6 else "full_attention" for i in range(fields["num_hidden_layers"])]
+    kinds[-1] = "full_attention"
+    different = fields.get("per_layer_config")
+    if different is None:
+        return
+    expected = {str(i): different[str(kinds.index("full_attention"))] for i, kind in enumerate(kinds) if kind == "full_attention"}
+    if different != expected or not set(different[str(kinds.index("full_attention"))]) <= {"head_dim", "num_key_value_heads"}:
+        raise ConvertError("unsupported", "config.json: per_layer_config is no head_dim and num_key_value_heads that all full_attention layers have")
+    own = next(iter(different.values()))
+    fields["global_head_dim"], fields["num_global_key_value_heads"] = own["head_dim"], own.get("num_key_value_heads")
+
+
 def inner_name(key):
     """Without the prefixes of the text model; None = not part of it."""
-    if key.startswith(VISION) or key.endswith("rotary_emb.inv_freq"):
+    if key.removeprefix("model.").startswith(OTHER_SENSES) or key.endswith("rotary_emb.inv_freq"):
         return None
     for prefix in ("language_model.", "model.language_model.", "model."):
         if key.startswith(prefix):
@@ -262,7 +287,6 @@ def inner_name(key):
 
 def tensors_of(checkpoint, config, architecture, permuted, load):
     """(name, values) of every tensor of the GGUF; `load` gives the values of one checkpoint tensor, or their outline."""
-    gemma = architecture.startswith("gemma")
     for key in checkpoint.entries:
         name = inner_name(key)
         if name is None or (name == "lm_head.weight" and config.tie_word_embeddings):
@@ -278,7 +302,7 @@ def tensors_of(checkpoint, config, architecture, permuted, load):
         if config.mxfp4 and name.endswith(("experts.gate_up_proj", "experts.down_proj")):
             raise ConvertError("unsupported", f"{key} is not in MXFP4, which quantization_config says")
         values = mxfp4_rows(checkpoint, key, load) if name.endswith("_blocks") else load(key)
-        if gemma and name.endswith("norm.weight"):
+        if architecture in NORMS_FROM_ZERO and name.endswith("norm.weight"):
             values = values + np.float32(1)
         if parts[0] == "layers":
             try:

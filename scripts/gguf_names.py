@@ -22,18 +22,30 @@ LAYER_NAMES = {
     "mlp.shared_expert.down_proj": "ffn_down_shexp", "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
     "block_sparse_moe.gate": "ffn_gate_inp", "block_sparse_moe.router.layer": "ffn_gate_inp", "block_sparse_moe.router": "ffn_gate_inp",
     "block_sparse_moe.output_linear": "ffn_down_exps", "block_sparse_moe.experts.down_proj": "ffn_down_exps",
-    "shared_mlp.output_linear": "ffn_down_shexp", "mlp.router": "ffn_gate_inp", "self_attn.sinks": "attn_sinks",
+    "shared_mlp.output_linear": "ffn_down_shexp", "mlp.router": "ffn_gate_inp", "self_attn.sinks": "attn_sinks", "layer_scalar": "layer_output_scale",
+    "per_layer_input_gate": "inp_gate", "per_layer_projection": "proj", "post_per_layer_input_norm": "post_norm",
     "operator_norm": "attn_norm", "ffn_norm": "ffn_norm", "self_attn.out_proj": "attn_output",
     "self_attn.q_layernorm": "attn_q_norm", "self_attn.k_layernorm": "attn_k_norm", "conv.conv": "shortconv.conv",
     "conv.in_proj": "shortconv.in_proj", "conv.out_proj": "shortconv.out_proj", "feed_forward.w1": "ffn_gate", "feed_forward.w2": "ffn_down",
     "feed_forward.w3": "ffn_up",
 }
 # Names below "model." and those outside of it.
-OUTER_NAMES = {"embed_tokens": "token_embd", "norm": "output_norm", "embedding_norm": "token_embd_norm", "lm_head": "output"}
+OUTER_NAMES = {"embed_tokens": "token_embd", "norm": "output_norm", "embedding_norm": "token_embd_norm", "lm_head": "output",
+               "embed_tokens_per_layer": "per_layer_token_embd", "per_layer_model_projection": "per_layer_model_proj",
+               "per_layer_projection_norm": "per_layer_proj_norm"}
 # Tensors whose rows are gate and up, one behind the other, and stay one tensor only in Phi-3.
 GATE_UP = {"mlp.experts.gate_up_proj": "exps", "block_sparse_moe.experts.gate_up_proj": "exps", "block_sparse_moe.input_linear": "exps",
            "shared_mlp.input_linear": "shexp"}
-POST_NORMS = {"gemma2", "gemma3", "olmo2", "exaone4", "gpt-oss"}
+POST_NORMS = {"gemma2", "gemma3", "gemma4", "olmo2", "exaone4", "gpt-oss"}
+NORMS_FROM_ZERO = {"gemma", "gemma2", "gemma3"} # of checkpoints: a GGUF has 1 added
+
+
+def global_heads(config):
+    """Length and number of the KV heads of Gemma 4's global layers: config.json has them by name, transformers by layer."""
+    if hasattr(config, "global_head_dim"):
+        return config.global_head_dim, config.attention_k_eq_v and config.num_global_key_value_heads or config.num_key_value_heads
+    layer = config.per_layer_config[config.layer_types.index("full_attention")]
+    return layer.head_dim, layer.num_key_value_heads
 
 
 def permute(rows, heads):
@@ -104,27 +116,31 @@ def add_shape(writer, config, architecture):
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(feed_forward_length(config))
+    if not getattr(config, "use_double_wide_mlp", False):
+        writer.add_feed_forward_length(feed_forward_length(config))
     writer.add_head_count(config.num_attention_heads)
-    if architecture == "lfm2":
+    if architecture == "gemma4":
+        add_gemma4_shape(writer, config)
+    elif architecture == "lfm2":
         writer.add_head_count_kv([config.num_key_value_heads if kind == "full_attention" else 0 for kind in config.layer_types])
         writer.add_shortconv_l_cache(config.conv_L_cache)
     else:
         writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_key_length(head)
-    writer.add_value_length(head)
+    if architecture != "gemma4":
+        writer.add_key_length(head)
+        writer.add_value_length(head)
     writer.add_layer_norm_rms_eps(config.norm_eps if architecture == "lfm2" else config.rms_norm_eps)
     # transformers knows a window for every Gemma 3; Qwen's are off.
-    if architecture in ("llama", "phi3", "gemma2", "gemma3", "olmo2", "exaone4", "gpt-oss") and getattr(config, "sliding_window", None):
+    if architecture in ("llama", "phi3", "gemma2", "gemma3", "gemma4", "olmo2", "exaone4", "gpt-oss") and getattr(config, "sliding_window", None):
         writer.add_sliding_window(config.sliding_window)
         if architecture in ("olmo2", "exaone4"):
             writer.add_sliding_window_pattern([kind == "sliding_attention" for kind in config.layer_types])
     if architecture == "gemma2":
         writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
         writer.add_final_logit_softcapping(config.final_logit_softcapping)
+    if architecture in ("gemma3", "gemma4") and getattr(config, "final_logit_softcapping", None):
+        writer.add_final_logit_softcapping(config.final_logit_softcapping)
     if architecture == "gemma3":
-        if getattr(config, "final_logit_softcapping", None):
-            writer.add_final_logit_softcapping(config.final_logit_softcapping)
         period = getattr(config, "sliding_window_pattern", None) or getattr(config, "_sliding_window_pattern", None) or 6
         if period != 6:
             writer.add_sliding_window_pattern(period)
@@ -146,12 +162,35 @@ def add_shape(writer, config, architecture):
             writer.add_expert_shared_feed_forward_length(shared)
 
 
+def add_gemma4_shape(writer, config):
+    local = [kind == "sliding_attention" for kind in config.layer_types]
+    head, kv_heads = global_heads(config)
+    same = kv_heads == config.num_key_value_heads
+    writer.add_head_count_kv(kv_heads if same else [config.num_key_value_heads if own else kv_heads for own in local])
+    writer.add_key_length(head)
+    writer.add_value_length(head)
+    writer.add_key_length_swa(config.head_dim)
+    writer.add_value_length_swa(config.head_dim)
+    writer.add_sliding_window_pattern(local)
+    writer.add_shared_kv_layers(config.num_kv_shared_layers)
+    if config.use_double_wide_mlp:
+        first = config.num_hidden_layers - config.num_kv_shared_layers
+        writer.add_feed_forward_length([config.intermediate_size * (1 + (i >= first)) for i in range(config.num_hidden_layers)])
+    writer.add_embedding_length_per_layer_input(config.hidden_size_per_layer_input)
+
+
 def llama3_divisors(rope, dims):
     frequencies = rope["rope_theta"] ** (-np.arange(0, dims, 2) / dims)
     turns = rope["original_max_position_embeddings"] * frequencies / (2 * math.pi)
     low, high = rope["low_freq_factor"], rope["high_freq_factor"]
     smooth = np.clip((turns - low) / (high - low), 0, 1)
     return (1 / ((1 - smooth) / rope["factor"] + smooth)).astype(np.float32)
+
+
+def proportional_divisors(rope, dims):
+    """Frequencies count over the whole head; what is not turned is turned by nothing."""
+    turned = int(rope.get("partial_rotary_factor", 1.0) * dims // 2)
+    return np.array([rope.get("factor", 1.0)] * turned + [1e30] * (dims // 2 - turned), dtype=np.float32)
 
 
 def add_rope(writer, config, architecture):
@@ -161,6 +200,9 @@ def add_rope(writer, config, architecture):
         rope = rope["full_attention"]
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     dims = int(head * rope.get("partial_rotary_factor", 1.0))
+    if architecture == "gemma4":
+        dims = global_heads(config)[0]
+        writer.add_rope_dimension_count_swa(head)
     writer.add_rope_dimension_count(dims)
     kind, original = rope["rope_type"], rope.get("original_max_position_embeddings")
     # "dynamic" with an alpha (Hunyuan) is not: it stretches the base once for all.
@@ -183,6 +225,8 @@ def add_rope(writer, config, architecture):
             writer.add_attn_temperature_scale(rope["llama_4_scaling_beta"])
     elif kind == "llama3":
         writer.add_tensor("rope_freqs.weight", llama3_divisors(rope, dims))
+    elif kind == "proportional":
+        writer.add_tensor("rope_freqs.weight", proportional_divisors(rope, dims))
     elif kind == "longrope":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LONGROPE)
         writer.add_rope_scaling_orig_ctx_len(original)

@@ -11,6 +11,8 @@ import struct
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7) # tokenizer.ggml.token_type; SentencePiece numbers them alike
 UNIGRAM, BPE = 1, 2 # trainer_spec.model_type
+# Gemma 4's special tokens around reasoning and tool calls: part of the text in a GGUF, so that these can be told apart.
+SHOWN = {"<|channel>", "<channel|>", "<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>", '<|"|>'}
 
 
 class ConvertError(Exception):
@@ -143,14 +145,17 @@ def ordered(vocabulary):
     return [pieces.get(number, f"[PAD{number}]") for number in range(max(pieces, default=-1) + 1)], pieces
 
 
+def merges_of(model):
+    return [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
+
+
 def byte_level(tokenizer):
     for part in parts_of(tokenizer.get("normalizer"), "normalizers"):
         if part["type"] != "NFC": # Qwen's
             raise ConvertError("unsupported", f"tokenizer.json: normalizer {part['type']}, expected none or NFC with byte-level BPE")
     pieces, known = ordered(tokenizer["model"]["vocab"])
     kinds = [NORMAL if number in known else UNUSED for number in range(len(pieces))]
-    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in tokenizer["model"]["merges"]]
-    vocabulary = Vocabulary("gpt2", pieces, kinds, merges=merges)
+    vocabulary = Vocabulary("gpt2", pieces, kinds, merges=merges_of(tokenizer["model"]))
     vocabulary.pre = pre_tokenizer_name(tokenizer)
     vocabulary.nfc = bool(tokenizer.get("normalizer"))
     return vocabulary
@@ -177,7 +182,8 @@ def scores_of_merges(vocab, merges):
     return scores
 
 
-def sentencepiece_json(tokenizer):
+def sentencepiece_json(tokenizer, ranked):
+    """`ranked`: the pieces are merged by a list of merges (Gemma 4), not by scores."""
     model = tokenizer["model"]
     unigram = model["type"] == "Unigram"
     if not unigram and not model.get("byte_fallback"):
@@ -186,10 +192,12 @@ def sentencepiece_json(tokenizer):
         pieces, scores = [piece for piece, _ in model["vocab"]], [score for _, score in model["vocab"]]
     else:
         pieces, known = ordered(model["vocab"])
-        ranked = scores_of_merges(model["vocab"], model["merges"])
-        scores = [ranked.get(piece, 0.0) for piece in pieces]
+        of_merges = {} if ranked else scores_of_merges(model["vocab"], model["merges"])
+        scores = [of_merges.get(piece, 0.0) for piece in pieces]
     kinds = [BYTE if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">") else NORMAL for piece in pieces]
-    vocabulary = Vocabulary("t5" if unigram else "llama", pieces, kinds, scores)
+    vocabulary = Vocabulary("t5" if unigram else "gemma4" if ranked else "llama", pieces, kinds, scores)
+    if ranked:
+        vocabulary.merges = merges_of(model)
     vocabulary.unknown = model.get("unk_id") if unigram else model["vocab"].get(model.get("unk_token"))
     if vocabulary.unknown is not None:
         kinds[vocabulary.unknown] = UNKNOWN
@@ -330,18 +338,18 @@ def add_tokenizer(writer, folder, rows):
     """Writes tokenizer.* for an embedding of that many rows."""
     settings = read_json(folder / "tokenizer_config.json", {})
     tokenizer = read_json(folder / "tokenizer.json", {})
-    if (folder / "tokenizer.model").is_file():
+    if (folder / "tokenizer.model").is_file() and writer.arch != "gemma4":
         vocabulary = sentencepiece_model(folder / "tokenizer.model")
     elif not tokenizer:
         raise ConvertError("not_found", "neither tokenizer.json nor tokenizer.model is in the folder; download the whole model")
     elif any(part["type"] == "ByteLevel" for part in parts_of(tokenizer.get("pre_tokenizer"), "pretokenizers")):
         vocabulary = byte_level(tokenizer)
     else:
-        vocabulary = sentencepiece_json(tokenizer)
+        vocabulary = sentencepiece_json(tokenizer, ranked=writer.arch == "gemma4")
     for number, text, special in sorted(added_tokens(tokenizer, settings, folder)):
         if number > 2 * rows: # far beyond any padding: do not fill up to there
             raise ConvertError("bad_file", f"added token {text} has id {number}, the embedding {rows} rows")
-        vocabulary.put(number, text, CONTROL if special else USER_DEFINED)
+        vocabulary.put(number, text, CONTROL if special and text not in SHOWN else USER_DEFINED)
     vocabulary.fit(rows)
     writer.add_tokenizer_model(vocabulary.model)
     writer.add_tokenizer_pre(vocabulary.pre)

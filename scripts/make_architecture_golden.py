@@ -22,7 +22,7 @@ import numpy as np
 import torch
 import transformers
 
-from gguf_names import OUTER_NAMES, add_rope, add_shape, is_matrix, layer_tensors, permute
+from gguf_names import NORMS_FROM_ZERO, OUTER_NAMES, add_rope, add_shape, is_matrix, layer_tensors, permute
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "architectures"
 VOCAB, LENGTH = 96, 80
@@ -40,6 +40,8 @@ FRACTIONAL_YARN_ROPE = {"rope_type": "yarn", "rope_theta": 1000.0, "factor": 8.0
                         "beta_slow": 1.0, "truncate": False}
 LONG_ROPE = {"rope_type": "longrope", "rope_theta": 10000.0, "partial_rotary_factor": 0.5,
              "short_factor": [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7], "long_factor": [1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0]}
+GEMMA4_ROPE = {"full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 1000.0},
+               "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}}
 
 # name: (architecture, configuration class, its arguments, permute q and k for adjacent rope pairs)
 CASES = {
@@ -73,6 +75,15 @@ CASES = {
                {**SMALL, "num_hidden_layers": 7, "sliding_window": 16, "query_pre_attn_scalar": 16,
                 "rope_parameters": {"full_attention": {"rope_type": "linear", "rope_theta": 1000000.0, "factor": 8.0},
                                     "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}}, False),
+    "gemma4-e2b": ("gemma4", "Gemma4TextConfig",
+                   {**SMALL, "num_hidden_layers": 8, "layer_types": ["sliding_attention", "full_attention"] * 4, "sliding_window": 16,
+                    "global_head_dim": 32, "num_kv_shared_layers": 4, "intermediate_size": 32, "use_double_wide_mlp": True,
+                    "hidden_size_per_layer_input": 16, "vocab_size_per_layer_input": VOCAB, "final_logit_softcapping": 3.0,
+                    "rope_parameters": GEMMA4_ROPE}, False),
+    "gemma4-31b": ("gemma4", "Gemma4TextConfig",
+                   {**SMALL, "num_hidden_layers": 6, "layer_types": ["sliding_attention", "sliding_attention", "full_attention"] * 2,
+                    "sliding_window": 16, "global_head_dim": 32, "attention_k_eq_v": True, "num_global_key_value_heads": 1,
+                    "hidden_size_per_layer_input": 0, "final_logit_softcapping": 3.0, "rope_parameters": GEMMA4_ROPE}, False),
     "phi3": ("phi3", "Phi3Config",
              {**WIDE, "num_attention_heads": 2, "num_key_value_heads": 1, "sliding_window": 16,
               "rope_parameters": {**DEFAULT_ROPE, "partial_rotary_factor": 1.0}}, False),
@@ -124,13 +135,15 @@ def seed_of(name):
 
 
 def randomise(model, name):
-    """Norms near 1 (Gemma: 0), biases of 0.3, matrices that keep the variance, all of them values that F16 holds."""
+    """Norms near 1 (Gemma 1 to 3: 0), biases of 0.3, matrices that keep the variance, all of them values that F16 holds."""
     generator = torch.Generator().manual_seed(seed_of(name))
-    gemma = name.startswith("gemma")
+    middle = 0.0 if CASES[name][0] in NORMS_FROM_ZERO else 1.0
     for key, value in model.named_parameters():
         random = torch.randn(value.shape, generator=generator)
         if key.endswith("norm.weight"):
-            random = 0.2 * random + (0.0 if gemma else 1.0)
+            random = 0.2 * random + middle
+            if CASES[name][0] == "gemma4" and key.endswith("q_norm.weight"):
+                random = random / 4 # in place of an attention scale
         elif key.endswith("bias"):
             random = 0.3 * random
         elif name == "gpt-oss" and key.endswith("gate_up_proj"):
@@ -140,12 +153,16 @@ def randomise(model, name):
         elif model.config.tie_word_embeddings:
             random = 2.0 * random / math.sqrt(value.shape[-1])
         value.data = random.half().float()
+    for key, value in model.named_buffers():
+        if key.endswith("layer_scalar"):
+            value.data = (0.2 * torch.randn(value.shape, generator=generator) + 1.0).half().float()
 
 
 def tensors_of(model, architecture, permuted):
-    for key, parameter in model.named_parameters():
+    scalars = [(key, value) for key, value in model.named_buffers() if key.endswith("layer_scalar")]
+    for key, parameter in [*model.named_parameters(), *scalars]:
         values = parameter.detach().numpy()
-        if key.endswith("norm.weight") and architecture.startswith("gemma"):
+        if key.endswith("norm.weight") and architecture in NORMS_FROM_ZERO:
             values = values + np.float32(1)
         parts = key.removeprefix("model.").split(".", 2)
         if parts[0] == "layers":
@@ -179,6 +196,7 @@ def make(name):
         randomise(model, name)
         tokens = np.random.default_rng(seed_of(name)).integers(3, VOCAB, LENGTH)
         logits = model(torch.tensor(tokens)[None], use_cache=False).logits[0].float().numpy()
+    config.allow_global_per_layer_attribute_access = True # Gemma 4: head_dim and num_key_value_heads are those of window layers
     path = OUT / f"{name}.gguf"
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(name)

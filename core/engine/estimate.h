@@ -28,7 +28,7 @@ struct Estimate {
   uint64_t kv_bytes = 0;
   uint64_t workspace_bytes = 0;
   uint64_t other_bytes = 0;              ///< vocabulary, program, stacks of threads, what loading holds at a time
-  int parts = 0;                         ///< memories that hold it (plan_parts); 0: kMostParts are too few
+  int parts = 0;                         ///< memories that hold it (plan_parts); 0: kMostParts are too few, or it cannot be cut
   std::vector<std::string> unsupported;  ///< why this build will refuse the model; empty if it runs it. What cannot be said then is 0.
 
   double bits_per_weight() const { return parameters == 0 ? 0 : 8.0 * static_cast<double>(tensor_bytes) / static_cast<double>(parameters); }

@@ -54,6 +54,8 @@ class ColumnObserver final : public ProductObserver {
     name(layer.gate, block + "ffn_gate.weight");
     name(layer.up, block + "ffn_up.weight");
     name(layer.down, block + "ffn_down.weight");
+    name(layer.per_layer_gate, block + "inp_gate.weight");
+    name(layer.per_layer_output, block + "proj.weight");
     const ExpertWeights& experts = layer.experts;
     for (size_t e = 0; e < experts.gate.size(); ++e) {
       name(experts.gate[e], block + "ffn_gate_exps.weight", e, experts.gate.size());
@@ -65,7 +67,7 @@ class ColumnObserver final : public ProductObserver {
     name(experts.shared_down, block + "ffn_down_shexp.weight");
   }
   void name(const PackedMatrix& weights, const std::string& tensor, size_t matrix = 0, size_t matrices = 1) {
-    if (file_.find_tensor(tensor) == nullptr) return;
+    if (weights.rows == 0 || file_.find_tensor(tensor) == nullptr) return;
     places_[&weights] = {tensor, matrix};
     sums[tensor].squares.resize(matrices * static_cast<size_t>(weights.width));
     sums[tensor].counts.resize(matrices);

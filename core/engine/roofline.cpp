@@ -46,10 +46,12 @@ Result<Roofline> measure_roofline(const Engine& engine) {
     roofline.token_bytes += static_cast<uint64_t>(matrix.tiles()) * matrix.tile_bytes;
   };
   for (const LayerWeights& layer : weights.layers) {
-    for (auto matrix : {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.conv_in, &layer.conv_out, &layer.gate, &layer.up, &layer.down}) {
+    for (auto matrix : {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.conv_in, &layer.conv_out, &layer.gate, &layer.up, &layer.down,
+                        &layer.per_layer_gate, &layer.per_layer_output}) {
       add(*matrix);
     }
   }
+  add(weights.per_layer_projection);
   add(weights.output);
   auto floats = AlignedBuffer::allocate(static_cast<uint64_t>(widest + rows) * sizeof(float), "roofline");
   Result<InputBuffer> input = InputBuffer::create(static_cast<uint64_t>(widest), model.kernels->code_bytes);

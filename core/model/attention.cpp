@@ -23,7 +23,13 @@ class AttentionPass {
  public:
   AttentionPass(const KernelTable& kernels, const Config& config, const KvCache& cache, const AttentionScratch& scratch,
                 const AttentionBatch& batch)
-      : kernels_(kernels), config_(config), cache_(cache), scratch_(scratch), batch_(batch) {}
+      : kernels_(kernels),
+        config_(config),
+        kv_heads_(config.kv_heads_of(batch.layer)),
+        head_dim_(config.head_dim_of(batch.layer)),
+        cache_(cache),
+        scratch_(scratch),
+        batch_(batch) {}
 
   void run(ThreadPool& pool) {
     const int first_segment = window_start(batch_.first) / kAttentionSegment;
@@ -36,23 +42,22 @@ class AttentionPass {
   }
 
  private:
-  int head_dim() const { return config_.head_dim; }
-  int row_width() const { return config_.heads * config_.head_dim; }
+  int row_width() const { return config_.heads * head_dim_; }
   int window_start(int position) const { return batch_.window > 0 ? std::max(0, position - batch_.window + 1) : 0; }
   HeadGroup group(int kv_head) const {
-    const int heads = config_.heads / config_.kv_heads;
+    const int heads = config_.heads / kv_heads_;
     return {kv_head, heads, kv_head * heads};
   }
 
   // Few queries (decode): each segment is a task of its own, row t · segments + s of the scratch holds its result.
   void run_segments_apart(ThreadPool& pool, int first_segment, int segments) {
-    pool.run(config_.kv_heads * segments, [&](int task) {
+    pool.run(kv_heads_ * segments, [&](int task) {
       const int s = task % segments;
       attend_segment(group(task / segments), 0, batch_.tokens, first_segment + s, [=](int t) { return t * segments + s; });
     });
-    pool.run(config_.kv_heads * batch_.tokens, [&](int task) {
-      const int t = task / config_.kv_heads;
-      const HeadGroup heads = group(task % config_.kv_heads);
+    pool.run(kv_heads_ * batch_.tokens, [&](int task) {
+      const int t = task / kv_heads_;
+      const HeadGroup heads = group(task % kv_heads_);
       for (int s = 0; s < segments; ++s) merge(heads, t, first_segment + s, t * segments + s);
       divide(heads, t);
     });
@@ -61,10 +66,10 @@ class AttentionPass {
   // Many queries (prefill): a task takes some of them through all segments; row t of the scratch is used again by each segment.
   void run_segments_in_turn(ThreadPool& pool, int first_segment, int segments) {
     const int blocks = (batch_.tokens + kTokenBlock - 1) / kTokenBlock;
-    pool.run(config_.kv_heads * blocks, [&](int task) {
+    pool.run(kv_heads_ * blocks, [&](int task) {
       // Later queries see more positions: they go first, so that no long task is left for the end.
-      const int first = (blocks - 1 - task / config_.kv_heads) * kTokenBlock, end = std::min(batch_.tokens, first + kTokenBlock);
-      const HeadGroup heads = group(task % config_.kv_heads);
+      const int first = (blocks - 1 - task / kv_heads_) * kTokenBlock, end = std::min(batch_.tokens, first + kTokenBlock);
+      const HeadGroup heads = group(task % kv_heads_);
       for (int segment = first_segment; segment < first_segment + segments; ++segment) {
         attend_segment(heads, first, end, segment, [](int t) { return t; });
         for (int t = first; t < end; ++t) merge(heads, t, segment, t);
@@ -79,10 +84,10 @@ class AttentionPass {
     const int position = batch_.first + t;
     return position >= segment * kAttentionSegment && window_start(position) < (segment + 1) * kAttentionSegment;
   }
-  float* result(const HeadGroup& g, int t) const { return batch_.out + static_cast<int64_t>(t) * row_width() + g.first_head * head_dim(); }
+  float* result(const HeadGroup& g, int t) const { return batch_.out + static_cast<int64_t>(t) * row_width() + g.first_head * head_dim_; }
   AttentionState* result_states(const HeadGroup& g, int t) const { return batch_.states + t * config_.heads + g.first_head; }
   float* partial(const HeadGroup& g, int row) const {
-    return scratch_.sums + static_cast<int64_t>(row) * row_width() + g.first_head * head_dim();
+    return scratch_.sums + static_cast<int64_t>(row) * row_width() + g.first_head * head_dim_;
   }
   AttentionState* partial_states(const HeadGroup& g, int row) const { return scratch_.states + row * config_.heads + g.first_head; }
 
@@ -103,10 +108,10 @@ class AttentionPass {
       if (!sees(t, segment)) continue;
       const int position = batch_.first + t;
       const int from = std::max(start, window_start(position)) - start, to = std::min(kAttentionSegment, position + 1 - start);
-      const QuantizedQueries queries = {batch_.quantized.codes + static_cast<int64_t>(t) * row_width() + g.first_head * head_dim(),
+      const QuantizedQueries queries = {batch_.quantized.codes + static_cast<int64_t>(t) * row_width() + g.first_head * head_dim_,
                                         batch_.quantized.scales + t * config_.heads + g.first_head};
       const bool direct = is_first(t, segment);
-      kernels_.attend_segment(queries, g.heads, codes, from, to, head_dim(), config_.attention_softcap,
+      kernels_.attend_segment(queries, g.heads, codes, from, to, head_dim_, config_.attention_softcap,
                               direct ? result_states(g, t) : partial_states(g, row_of(t)), direct ? result(g, t) : partial(g, row_of(t)));
     }
   }
@@ -120,7 +125,7 @@ class AttentionPass {
       sums[t - first] = direct ? result(g, t) : partial(g, row_of(t));
       states[t - first] = direct ? result_states(g, t) : partial_states(g, row_of(t));
       if (!sees(t, segment)) continue;
-      std::fill_n(sums[t - first], g.heads * head_dim(), 0.0f);
+      std::fill_n(sums[t - first], g.heads * head_dim_, 0.0f);
       std::fill_n(states[t - first], g.heads, kNothingSeen);
     }
     alignas(64) float scratch[2 * kAttentionChunk * KvCache::kMaxWidenedHeadDim];
@@ -132,8 +137,8 @@ class AttentionPass {
         const int position = batch_.first + t;
         const int from = std::max(start, window_start(position)) - start, to = std::min(kAttentionChunk, position + 1 - start);
         if (from >= to) continue;
-        const float* queries = batch_.queries + static_cast<int64_t>(t) * row_width() + g.first_head * head_dim();
-        kernels_.attend(queries, g.heads, chunk, from, to, head_dim(), config_.attention_softcap, states[t - first], sums[t - first]);
+        const float* queries = batch_.queries + static_cast<int64_t>(t) * row_width() + g.first_head * head_dim_;
+        kernels_.attend(queries, g.heads, chunk, from, to, head_dim_, config_.attention_softcap, states[t - first], sums[t - first]);
       }
     }
   }
@@ -147,9 +152,9 @@ class AttentionPass {
       const float maximum = std::max(into.maximum, from.maximum);
       const float keep = exp_f32(into.maximum - maximum), add = exp_f32(from.maximum - maximum);
       into = {maximum, into.sum * keep + from.sum * add};
-      float* sums = result(g, t) + h * head_dim();
-      const float* more = partial(g, row) + h * head_dim();
-      for (int i = 0; i < head_dim(); ++i) sums[i] = sums[i] * keep + more[i] * add;
+      float* sums = result(g, t) + h * head_dim_;
+      const float* more = partial(g, row) + h * head_dim_;
+      for (int i = 0; i < head_dim_; ++i) sums[i] = sums[i] * keep + more[i] * add;
     }
   }
 
@@ -159,13 +164,14 @@ class AttentionPass {
       // e^88, where exp_f32 ends, outweighs all scores as well as more would.
       const float sink = batch_.sinks != nullptr ? exp_f32(batch_.sinks[g.first_head + h] - state.maximum) : 0.0f;
       const float sum = state.sum + sink;
-      float* values = result(g, t) + h * head_dim();
-      for (int i = 0; i < head_dim(); ++i) values[i] = values[i] / sum;
+      float* values = result(g, t) + h * head_dim_;
+      for (int i = 0; i < head_dim_; ++i) values[i] = values[i] / sum;
     }
   }
 
   const KernelTable& kernels_;
   const Config& config_;
+  const int kv_heads_, head_dim_;  // of the layer
   const KvCache& cache_;
   const AttentionScratch& scratch_;
   const AttentionBatch& batch_;

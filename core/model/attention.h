@@ -12,7 +12,7 @@ namespace tessera {
 /// Room for the partial results of segments, `rows` of them at a time. A view into the workspace.
 struct AttentionScratch {
   int rows = 0;
-  float* sums = nullptr;             ///< [rows][heads · head_dim]
+  float* sums = nullptr;             ///< [rows][heads · head_dim] of the longest heads
   AttentionState* states = nullptr;  ///< [rows][heads]
 };
 

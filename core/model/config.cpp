@@ -21,12 +21,22 @@ void read_kv_heads(ConfigReader& in, Config& c) {
     c.kv_heads = in.count_or(key, kMostHeads, c.heads);
     return;
   }
-  const std::vector<int> heads = in.counts(key, c.layers, kMostHeads);
-  c.kv_heads = std::max(1, std::ranges::max(heads));
-  if (std::ranges::max(heads) == 0) in.reject(key, "0 in every layer", "some layer with attention");
-  if (std::ranges::any_of(heads, [&](int own) { return own != 0 && own != c.kv_heads; })) in.refuse("layers that differ in " + key);
-  if (std::ranges::min(heads) > 0) return;
-  for (const int own : heads) c.conv_layers.push_back(own == 0);
+  c.layer_kv_heads = in.counts(key, c.layers, kMostHeads);
+  c.kv_heads = std::max(1, std::ranges::max(c.layer_kv_heads));
+  if (std::ranges::max(c.layer_kv_heads) == 0) in.reject(key, "0 in every layer", "some layer with attention");
+  if (std::ranges::min(c.layer_kv_heads) > 0) return;
+  for (const int own : c.layer_kv_heads) c.conv_layers.push_back(own == 0);
+}
+
+void read_ffn_width(ConfigReader& in, Config& c) {
+  const std::string key = "feed_forward_length";
+  if (!in.is_array(key)) {
+    c.ffn_width = in.count(key, kMaxWidth);
+    return;
+  }
+  c.layer_ffn_widths = in.counts(key, c.layers, kMaxWidth);
+  c.ffn_width = std::max(1, std::ranges::max(c.layer_ffn_widths));
+  if (std::ranges::min(c.layer_ffn_widths) == 0) in.reject(key, "0 in some layer", "a feed-forward block in each");
 }
 
 void read_shape(ConfigReader& in, Config& c) {
@@ -35,7 +45,7 @@ void read_shape(ConfigReader& in, Config& c) {
   c.heads = in.count("attention.head_count", kMostHeads);
   read_kv_heads(in, c);
   c.head_dim = in.count_or("attention.key_length", kMaxWidth, c.width / c.heads);
-  c.ffn_width = in.count("feed_forward_length", kMaxWidth);
+  read_ffn_width(in, c);
   c.trained_context = in.count("context_length", 1 << 26);
   c.norm_epsilon = static_cast<float>(in.number("attention.layer_norm_rms_epsilon"));
   if (const TensorInfo* embedding = in.file().find_tensor("token_embd.weight"); embedding != nullptr) {
@@ -43,8 +53,10 @@ void read_shape(ConfigReader& in, Config& c) {
   } else {
     in.keep({ErrorCode::kNotFound, "tensor token_embd.weight is missing", "the file holds no complete model"});
   }
-  if (c.heads % c.kv_heads != 0) {
-    in.reject("attention.head_count_kv", std::to_string(c.kv_heads), "a divisor of the " + std::to_string(c.heads) + " heads");
+  for (int layer = 0; layer < c.layers; ++layer) {
+    const int kv_heads = c.kv_heads_of(layer);
+    if (kv_heads == 0 || c.heads % kv_heads == 0) continue;
+    in.reject("attention.head_count_kv", std::to_string(kv_heads), "a divisor of the " + std::to_string(c.heads) + " heads");
   }
   if (in.count_or("attention.value_length", kMaxWidth, c.head_dim) != c.head_dim) in.refuse("heads whose keys and values differ in length");
   if (c.head_dim < 16 || c.head_dim % 16 != 0) in.refuse("heads of " + std::to_string(c.head_dim) + " values (supported: multiples of 16)");
@@ -98,6 +110,19 @@ void read_experts(ConfigReader& in, Config& config) {
   if (experts.used > experts.count) {
     in.reject("expert_used_count", std::to_string(experts.used), "at most the " + std::to_string(experts.count) + " of expert_count");
   }
+}
+
+int Config::max_kv_width() const {
+  int widest = 0;
+  for (int layer = 0; layer < layers; ++layer) widest = std::max(widest, kv_width(layer));
+  return widest;
+}
+
+int Config::kv_layer(int layer) const {
+  int own = layers - shared_kv_layers - 1;
+  if (layer <= own) return layer;
+  while (own > 0 && is_local(own) != is_local(layer)) --own;
+  return own;
 }
 
 Result<Config> Config::from_gguf(const GgufFile& file) {

@@ -34,10 +34,12 @@ struct Config {
   int layers = 0;            ///< block_count
   int width = 0;             ///< embedding_length
   int heads = 0;             ///< attention.head_count
-  int kv_heads = 0;          ///< attention.head_count_kv of the layers that have attention; divides heads (grouped-query attention)
-  int head_dim = 0;          ///< attention.key_length, else width / heads; a multiple of 16
-  int ffn_width = 0;         ///< feed_forward_length
+  int kv_heads = 0;          ///< attention.head_count_kv; divides heads (grouped-query attention); the most of a layer
+  int head_dim = 0;          ///< attention.key_length, else width / heads; a multiple of 16; of global layers
+  int local_head_dim = 0;    ///< attention.key_length_swa of sliding-window layers, ≤ head_dim; 0 = head_dim
+  int ffn_width = 0;         ///< feed_forward_length; the largest of a layer
   int vocab_size = 0;        ///< rows of token_embd
+  int per_layer_width = 0;   ///< embedding_length_per_layer_input: values that each layer gets of each token (Gemma 4 E2B, E4B); 0 = none
   int trained_context = 0;   ///< context_length
   float norm_epsilon = 0;    ///< attention.layer_norm_rms_epsilon
   ExpertConfig experts;
@@ -51,6 +53,10 @@ struct Config {
   int rope_free_period = 0;  ///< every n-th layer has no rope (SmolLM3: 4; EXAONE 4: the global ones); 0 = all have it
   int window = 0;            ///< attention.sliding_window: positions a local layer sees, itself included; 0 = none
   int window_pattern = 0;    ///< with a window, every n-th layer is global, the others local; 0 = all local
+  int shared_kv_layers = 0;  ///< attention.shared_kv_layers: so many last layers attend to the K and V of kv_layer(layer)
+
+  std::vector<int> layer_kv_heads;    ///< attention.head_count_kv of each layer, 0 without attention; empty = kv_heads everywhere
+  std::vector<int> layer_ffn_widths;  ///< feed_forward_length of each layer; empty = ffn_width everywhere
 
   float attention_scale = 0;    ///< factor of q·k
   float attention_softcap = 0;  ///< attn_logit_softcapping: scores are bent to stay within ±it; 0 = not at all
@@ -65,6 +71,8 @@ struct Config {
   QkNorm qk_norm = QkNorm::kNone;
   bool pre_norms = true;           ///< RMS norms before attention and feed-forward
   bool post_norms = false;         ///< RMS norms behind attention and feed-forward
+  bool v_norm = false;             ///< RMS norm over each head's v, without weights (Gemma 4)
+  bool v_is_k = false;             ///< layers without a matrix for v take the product for k, before its norm and rope (Gemma 4)
   bool qkv_bias = false;           ///< q, k and v must have a bias; otherwise each may have one
   bool attention_sinks = false;    ///< each head has a logit beside its scores that takes part in the softmax and has no value (gpt-oss)
   bool fused_projections = false;  ///< q, k, v are one tensor, gate and up another (Phi-3)
@@ -76,8 +84,15 @@ struct Config {
   bool is_local(int layer) const { return window > 0 && (window_pattern == 0 || (layer + 1) % window_pattern != 0); }
   bool has_rope(int layer) const { return rope_free_period == 0 || (layer + 1) % rope_free_period != 0; }
   bool has_gate() const { return activation != Activation::kSquaredRelu; }
-  int q_width() const { return heads * head_dim; }
-  int kv_width() const { return kv_heads * head_dim; }
+  int kv_heads_of(int layer) const { return layer_kv_heads.empty() ? kv_heads : layer_kv_heads[layer]; }
+  int head_dim_of(int layer) const { return local_head_dim > 0 && is_local(layer) ? local_head_dim : head_dim; }
+  int ffn_width_of(int layer) const { return layer_ffn_widths.empty() ? ffn_width : layer_ffn_widths[layer]; }
+  int q_width(int layer) const { return heads * head_dim_of(layer); }
+  int kv_width(int layer) const { return kv_heads_of(layer) * head_dim_of(layer); }
+  int max_q_width() const { return heads * head_dim; }
+  int max_kv_width() const;
+  /// Whose K and V a layer attends to: its own, or those of the last layer of its kind (window or global) that has any.
+  int kv_layer(int layer) const;
 
   /// kUnsupported names the architecture or feature that this build does not run; kNotFound / kBadFile name the key.
   static Result<Config> from_gguf(const GgufFile& file);

@@ -1,6 +1,7 @@
 #include "core/model/forward.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/base/math.h"
 #include "core/kernels/pack.h"
@@ -33,13 +34,14 @@ Activations normed_input(const Pass& p) { return p.ws.input.view(p.ws.normed, p.
 
 float* row_of(float* rows, int t, int64_t width) { return rows + t * width; }
 
-// Ends one block and begins the next: x += post_norm(normed + bias); normed = next_norm(x), quantised. Without a norm or bias that step is
-// left out; `opening` has no block to end, `closing` none to begin.
+// Ends one block and begins the next: x += post_norm(normed + bias), x *= scale; normed = next_norm(x), quantised. Without a norm, bias
+// or scale that step is left out; `opening` has no block to end, `closing` none to begin.
 struct Seam {
   bool opening = false;
   bool closing = false;
   const float* bias = nullptr;
   const float* post_norm = nullptr;
+  const float* scale = nullptr;  // [1]
   const float* next_norm = nullptr;
 };
 void cross(const Pass& p, const Seam& seam) {
@@ -54,6 +56,9 @@ void cross(const Pass& p, const Seam& seam) {
       add_bias(seam.bias, width, normed);
       if (seam.post_norm != nullptr) p.kernels.rms_norm(normed, seam.post_norm, width, epsilon, normed);
       for (int64_t i = 0; i < width; ++i) x[i] = x[i] + normed[i] * p.config.residual_scale;
+      if (seam.scale != nullptr) {
+        for (int64_t i = 0; i < width; ++i) x[i] = x[i] * *seam.scale;
+      }
     }
     if (seam.closing) return;
     if (seam.next_norm != nullptr) {
@@ -65,12 +70,12 @@ void cross(const Pass& p, const Seam& seam) {
   });
 }
 
-// products[i] is projection projections[i] of layer `index`.
+// products[i] is projection projections[i] of layer `index`, or nothing that an adapter adds to where there are no projections.
 void multiply(const Pass& p, int index, std::span<const Product> products, std::span<const Projection> projections) {
   const WorkTimer timer(p.ws.profile, Work::kProducts);
   if (p.ws.input.observer != nullptr) p.ws.input.observer->observe(products);
   linear(p.pool, p.kernels, products);
-  if (!p.ws.adapters.empty()) p.ws.adapters.add(p.pool, index, products, projections);
+  if (!projections.empty() && !p.ws.adapters.empty()) p.ws.adapters.add(p.pool, index, products, projections);
 }
 
 // The cosines and sines of the batch's positions: global layers at table 0, local ones at table 1.
@@ -81,51 +86,61 @@ void norm_parts(const Pass& p, const float* weight, int width, int part, float* 
   for (int at = 0; at < width; at += part) p.kernels.rms_norm(x + at, weight, part, p.config.norm_epsilon, x + at);
 }
 
-// The norms of one token's q and k.
-void norm_heads(const Pass& p, const LayerWeights& layer, float* q, float* k) {
-  const Config& c = p.config;
-  const bool whole = c.qk_norm == QkNorm::kWidth;
-  norm_parts(p, layer.q_norm, c.q_width(), whole ? c.q_width() : c.head_dim, q);
-  norm_parts(p, layer.k_norm, c.kv_width(), whole ? c.kv_width() : c.head_dim, k);
-}
-
 // What the query of a position is multiplied by besides the attention scale.
 float temperature(const Config& c, int position) {
   if (c.temperature_scale == 0) return 1.0f;
   return static_cast<float>(1.0 + c.temperature_scale * log_f64(1.0 + position / c.temperature_length));
 }
 
-// q, k and v of one token: optional bias and norm, rotation (which also scales q), then K and V into the cache.
-void place_token(const Pass& p, const LayerWeights& layer, int index, int t) {
+// Turns `heads` heads of token t by its position and multiplies them by `scale`.
+void rotate(const Pass& p, int index, int t, int heads, float scale, float* x) {
   const Config& c = p.config;
   const bool local = c.is_local(index);
   const RopeConfig& rope = local ? c.rope_local : c.rope;
-  const int64_t angle = static_cast<int64_t>(t) * (rope.dims / 2);
-  const float* cosines = rope_rows(p, local) + angle;
+  const float* cosines = rope_rows(p, local) + static_cast<int64_t>(t) * (rope.dims / 2);
   const float* sines = cosines + Workspace::kMaxBatch * (c.head_dim / 2);
-  float* q = row_of(p.ws.q, t, c.q_width());
-  float* k = row_of(p.ws.k, t, c.kv_width());
-  float* v = row_of(p.ws.v, t, c.kv_width());
-  add_bias(layer.q_bias, c.q_width(), q);
-  add_bias(layer.k_bias, c.kv_width(), k);
-  add_bias(layer.v_bias, c.kv_width(), v);
+  rope_apply(rope, cosines, sines, heads, c.head_dim_of(index), scale, x);
+}
+
+// Norm and rotation of the heads of q or k of token t, which are multiplied by `scale`, too.
+void norm_and_rotate(const Pass& p, int index, int t, int heads, const float* norm, float scale, float* x) {
+  const Config& c = p.config;
+  const int width = heads * c.head_dim_of(index), part = c.qk_norm == QkNorm::kWidth ? width : c.head_dim_of(index);
   const bool turned = c.has_rope(index), norm_last = c.qk_norm == QkNorm::kHeadBehindRope;
-  if (c.qk_norm != QkNorm::kNone && !norm_last) norm_heads(p, layer, q, k);
-  const float scale = c.attention_scale * temperature(c, p.first + t);
-  if (turned) {
-    rope_apply(rope, cosines, sines, c.heads, c.head_dim, norm_last ? 1.0f : scale, q);
-    rope_apply(rope, cosines, sines, c.kv_heads, c.head_dim, 1.0f, k);
-  }
-  if (norm_last) norm_heads(p, layer, q, k);
+  if (c.qk_norm != QkNorm::kNone && !norm_last) norm_parts(p, norm, width, part, x);
+  if (turned) rotate(p, index, t, heads, norm_last ? 1.0f : scale, x);
+  if (norm_last) norm_parts(p, norm, width, part, x);
   if (norm_last || !turned) {
-    for (int i = 0; i < c.q_width(); ++i) q[i] = q[i] * scale;
+    for (int i = 0; i < width; ++i) x[i] = x[i] * scale;
   }
-  p.cache.write(p.kernels, index, p.first + t, k, v);
+}
+
+// q of one token: optional bias, norm and rotation, which also scale it, and its codes for a Q16 cache.
+void place_query(const Pass& p, const LayerWeights& layer, int index, int t) {
+  const Config& c = p.config;
+  const int head_dim = c.head_dim_of(index), width = c.q_width(index);
+  float* q = row_of(p.ws.q, t, width);
+  add_bias(layer.q_bias, width, q);
+  norm_and_rotate(p, index, t, c.heads, layer.q_norm, c.attention_scale * temperature(c, p.first + t), q);
   if (p.cache.type() != KvType::kQ16) return;
   for (int h = 0; h < c.heads; ++h) {
-    const int64_t at = static_cast<int64_t>(t) * c.q_width() + h * c.head_dim;
-    p.ws.q_scales[t * c.heads + h] = p.kernels.quantize_words(p.ws.q + at, c.head_dim, p.cache.score_code(), p.ws.q_codes + at);
+    const int64_t at = static_cast<int64_t>(t) * width + h * head_dim;
+    p.ws.q_scales[t * c.heads + h] = p.kernels.quantize_words(p.ws.q + at, head_dim, p.cache.score_code(index), p.ws.q_codes + at);
   }
+}
+
+// k and v of one token: optional bias and norms, rotation of k, and into the cache.
+void place_key_value(const Pass& p, const LayerWeights& layer, int index, int t) {
+  const Config& c = p.config;
+  const int head_dim = c.head_dim_of(index), width = c.kv_width(index);
+  float* k = row_of(p.ws.k, t, width);
+  float* v = row_of(p.ws.v, t, width);
+  add_bias(layer.k_bias, width, k);
+  if (layer.wv.rows == 0) std::copy_n(k, width, v);
+  add_bias(layer.v_bias, width, v);
+  if (layer.v_norm != nullptr) norm_parts(p, layer.v_norm, width, head_dim, v);
+  norm_and_rotate(p, index, t, c.kv_heads_of(index), layer.k_norm, 1.0f, k);
+  p.cache.write(p.kernels, index, p.first + t, k, v);
 }
 
 void place_heads(const Pass& p, const LayerWeights& layer, int index) {
@@ -135,14 +150,17 @@ void place_heads(const Pass& p, const LayerWeights& layer, int index) {
   const int lead = p.first % kSpan;
   p.pool.run((lead + p.batch + kSpan - 1) / kSpan, [&](int task) {
     const int begin = std::max(0, task * kSpan - lead), end = std::min(p.batch, (task + 1) * kSpan - lead);
-    for (int t = begin; t < end; ++t) place_token(p, layer, index, t);
+    for (int t = begin; t < end; ++t) {
+      place_query(p, layer, index, t);
+      if (layer.wk.rows > 0) place_key_value(p, layer, index, t);
+    }
   });
 }
 
 // ws.attended, quantised: attention of every head over the cache.
 Activations attend(const Pass& p, const LayerWeights& layer, int index) {
   const Config& c = p.config;
-  const Activations attended = p.ws.input.view(p.ws.attended, p.batch, c.heads * c.head_dim);
+  const Activations attended = p.ws.input.view(p.ws.attended, p.batch, c.q_width(index));
   const WorkTimer timer(p.ws.profile, Work::kAttention);
   const AttentionBatch batch{.layer = index,
                              .first = p.first,
@@ -162,7 +180,8 @@ Activations attend(const Pass& p, const LayerWeights& layer, int index) {
 void attention_block(const Pass& p, const LayerWeights& layer, int index) {
   const Activations input = normed_input(p);
   const Product projections[] = {{&layer.wq, input, p.ws.q}, {&layer.wk, input, p.ws.k}, {&layer.wv, input, p.ws.v}};
-  multiply(p, index, projections, kQkv);
+  const size_t count = layer.wk.rows == 0 ? 1 : layer.wv.rows == 0 ? 2 : 3;
+  multiply(p, index, std::span(projections).first(count), std::span(kQkv).first(count));
   place_heads(p, layer, index);
   const Product output[] = {{&layer.wo, attend(p, layer, index), p.ws.normed}};
   multiply(p, index, output, kOutput);
@@ -199,12 +218,11 @@ void square_relu(float* x, int64_t n) {
 
 // gate = act(gate) ⊙ up, quantised, for values [first, end) of every token; without a gate the up projection lies there.
 void activate(const Pass& p, const Activations& hidden, int64_t first, int64_t end) {
-  const Config& c = p.config;
-  const GatedFn gated_mul = p.kernels.gated_for(c.activation);
+  const GatedFn gated_mul = p.kernels.gated_for(p.config.activation);
   for (int t = 0; t < p.batch; ++t) {
-    float* gate = row_of(p.ws.gate, t, c.ffn_width) + first;
-    if (c.has_gate()) {
-      gated_mul(gate, row_of(p.ws.up, t, c.ffn_width) + first, end - first);
+    float* gate = row_of(p.ws.gate, t, hidden.width) + first;
+    if (p.config.has_gate()) {
+      gated_mul(gate, row_of(p.ws.up, t, hidden.width) + first, end - first);
     } else {
       square_relu(gate, end - first);
     }
@@ -226,24 +244,62 @@ void multiply_gated(const Pass& p, const Product& gate, const Product& up, const
 
 // normed = down · (act(gate · normed) ⊙ up · normed), of norm(x), quantised; without a gate down · act(up · normed).
 void ffn_block(const Pass& p, const LayerWeights& layer, int index) {
-  const Config& c = p.config;
+  const int64_t width = layer.up.rows;
   const Activations input = normed_input(p);
-  const Product gated[] = {{&layer.gate, input, p.ws.gate}, {&layer.up, input, c.has_gate() ? p.ws.up : p.ws.gate}};
-  const Activations hidden = p.ws.hidden.view(p.ws.gate, p.batch, c.ffn_width);
-  if (p.ws.adapters.empty() && c.has_gate()) {
+  const Product gated[] = {{&layer.gate, input, p.ws.gate}, {&layer.up, input, p.config.has_gate() ? p.ws.up : p.ws.gate}};
+  const Activations hidden = p.ws.hidden.view(p.ws.gate, p.batch, width);
+  if (p.ws.adapters.empty() && p.config.has_gate()) {
     if (p.ws.input.observer != nullptr) p.ws.input.observer->observe(gated);
     multiply_gated(p, gated[0], gated[1], hidden);
   } else {
-    const size_t skipped = c.has_gate() ? 0 : 1;
+    const size_t skipped = p.config.has_gate() ? 0 : 1;
     multiply(p, index, std::span(gated).subspan(skipped), std::span(kGated).subspan(skipped));  // the adapters add to whole products
     const WorkTimer timer(p.ws.profile, Work::kActivation);
-    p.pool.run((c.ffn_width + kActivationBlock - 1) / kActivationBlock, [&](int block) {
+    p.pool.run(static_cast<int>((width + kActivationBlock - 1) / kActivationBlock), [&](int block) {
       const int64_t first = static_cast<int64_t>(block) * kActivationBlock;
-      activate(p, hidden, first, std::min<int64_t>(c.ffn_width, first + kActivationBlock));
+      activate(p, hidden, first, std::min<int64_t>(width, first + kActivationBlock));
     });
   }
   const Product output[] = {{&layer.down, hidden, p.ws.normed}};
   multiply(p, index, output, kDown);
+}
+
+// normed = per_layer_output · (act(per_layer_gate · x) ⊙ the layer's part of ws.per_layer), of x, quantised.
+void per_layer_block(const Pass& p, const LayerWeights& layer, int index) {
+  const int64_t width = p.config.per_layer_width;
+  const Product gate[] = {{&layer.per_layer_gate, normed_input(p), p.ws.gate}};
+  multiply(p, index, gate, {});
+  const Activations hidden = p.ws.hidden.view(p.ws.gate, p.batch, width);
+  {
+    const WorkTimer timer(p.ws.profile, Work::kActivation);
+    p.pool.run(p.batch, [&](int t) {
+      p.kernels.gated_for(p.config.activation)(row_of(p.ws.gate, t, width),
+                                               row_of(p.ws.per_layer, t, p.config.layers * width) + index * width, width);
+      p.ws.hidden.quantize(p.kernels, hidden, t);
+    });
+  }
+  const Product output[] = {{&layer.per_layer_output, hidden, p.ws.normed}};
+  multiply(p, index, output, {});
+}
+
+// ws.per_layer = (norm(per_layer_projection · x / √width) + √per_layer_width · the tokens' rows of per_layer_embedding) / √2, the norm over
+// each layer's part. x is the scaled embedding.
+void per_layer_inputs(const Pass& p, const Weights& weights, std::span<const int32_t> tokens) {
+  const int part = p.config.per_layer_width, width = p.config.layers * part;
+  cross(p, {.opening = true});
+  const Product projection[] = {{&weights.per_layer_projection, normed_input(p), p.ws.gate}};
+  multiply(p, 0, projection, {});
+  const WorkTimer timer(p.ws.profile, Work::kEmbedding);
+  const float projection_scale = 1.0f / std::sqrt(static_cast<float>(p.config.width)), row_scale = std::sqrt(static_cast<float>(part));
+  const float mean = 1.0f / std::sqrt(2.0f);
+  p.pool.run(p.batch, [&](int t) {
+    float* projected = row_of(p.ws.gate, t, width);
+    float* inputs = row_of(p.ws.per_layer, t, width);
+    unpack_row(weights.per_layer_embedding, tokens[t], inputs);
+    for (int i = 0; i < width; ++i) projected[i] = projected[i] * projection_scale;
+    norm_parts(p, weights.per_layer_norm, width, part, projected);
+    for (int i = 0; i < width; ++i) inputs[i] = (projected[i] + inputs[i] * row_scale) * mean;
+  });
 }
 
 // x [B][width] = embedding rows of the tokens, scaled.
@@ -275,11 +331,15 @@ ForwardPass::ForwardPass(const Model& model, ThreadPool& pool, std::span<const i
   const bool stretched = p.config.original_context > 0 && cache.capacity() > p.config.original_context;
   const float* divisors = stretched ? model.weights.long_rope_divisors : model.weights.rope_divisors;
   rope_table(p.config.rope, divisors, p.first, p.batch, rope_rows(p, 0), rope_rows(p, 0) + half);
-  if (p.config.window > 0) rope_table(p.config.rope_local, divisors, p.first, p.batch, rope_rows(p, 1), rope_rows(p, 1) + half);
+  if (p.config.window > 0) {
+    const float* local_divisors = p.config.rope_local.divided ? divisors : nullptr;
+    rope_table(p.config.rope_local, local_divisors, p.first, p.batch, rope_rows(p, 1), rope_rows(p, 1) + half);
+  }
   if (upstream != nullptr) {
     upstream->begin(p.first, tokens);
   } else {
     if (model.weights.range.has_embedding()) embed(p, model.weights.embedding, tokens);
+    if (p.config.per_layer_width > 0) per_layer_inputs(p, model.weights, tokens);
     enter();
   }
 }
@@ -311,8 +371,15 @@ void ForwardPass::step() {
   } else {
     ffn_block(p, layer, index);
   }
+  const float* post_norm = layer.post_ffn_norm;
+  if (p.config.per_layer_width > 0) {
+    cross(p, {.post_norm = layer.post_ffn_norm});
+    per_layer_block(p, layer, index);
+    post_norm = layer.post_per_layer_norm;
+  }
   cross(p, {.closing = done(),
-            .post_norm = layer.post_ffn_norm,
+            .post_norm = post_norm,
+            .scale = layer.output_scale,
             .next_norm = done() ? nullptr : model_.weights.layer(next_layer_).attention_norm});
   if (done()) cache_.commit(p.first + p.batch);
 }

@@ -37,9 +37,10 @@ int layer_blocks(const Config& config, int capacity, KvType type, int layer) {
 int conv_rows(const Config& config, int capacity) { return std::min(capacity, config.conv_length - 1 + KvCache::kMargin); }
 
 uint64_t layer_bytes(const Config& config, int capacity, KvType type, int layer) {
+  if (config.kv_layer(layer) != layer) return 0;
   if (!config.is_conv(layer)) {
     const uint64_t positions = uint64_t{1} * layer_blocks(config, capacity, type, layer) * block_positions(type);
-    return config.kv_heads * positions * position_size(type, config.head_dim);
+    return config.kv_heads_of(layer) * positions * position_size(type, config.head_dim_of(layer));
   }
   const uint64_t bytes = uint64_t{sizeof(float)} * conv_rows(config, capacity) * config.width, line = AlignedBuffer::kAlignment;
   return (bytes + line - 1) / line * line;
@@ -71,19 +72,17 @@ uint64_t KvCache::bytes(const Config& config, int capacity, KvType type, const L
 }
 
 KvCache::KvCache(const Config& config, int capacity, KvType type, const LayerRange& range)
-    : capacity_(capacity),
-      window_(config.window),
-      conv_length_(config.conv_length),
-      type_(type),
-      width_(config.width),
-      kv_heads_(config.kv_heads),
-      head_dim_(config.head_dim),
-      score_code_(max_score_code(config.head_dim)) {
+    : capacity_(capacity), window_(config.window), conv_length_(config.conv_length), type_(type), width_(config.width) {
   uint64_t next = 0;
   for (int layer = 0; layer < config.layers; ++layer) {
+    if (const int source = config.kv_layer(layer); source != layer) {
+      layers_.push_back(layers_[source]);
+      continue;
+    }
     const bool conv = config.is_conv(layer);
     const int blocks = conv ? conv_rows(config, capacity) : layer_blocks(config, capacity, type, layer);
-    layers_.push_back({next, blocks});
+    const int head_dim = config.head_dim_of(layer);
+    layers_.push_back({next, blocks, config.kv_heads_of(layer), head_dim, max_score_code(head_dim)});
     if (range.holds(layer)) next += layer_bytes(config, capacity, type, layer);
     if (conv) {
       conv_rows_ = blocks;
@@ -109,16 +108,13 @@ bool KvCache::holds(int size) const {
 }
 
 Result<void> KvCache::check(const Config& config, KvType type) {
-  if (type == KvType::kQ16 && (config.head_dim % kAttentionPanel != 0 || config.head_dim > kMaxQuantizedHeadDim)) {
+  if (type == KvType::kF32) return {};
+  const int step = type == KvType::kQ16 ? kAttentionPanel : 32, longest = type == KvType::kQ16 ? kMaxQuantizedHeadDim : kMaxWidenedHeadDim;
+  for (const int head_dim : {config.head_dim, config.local_head_dim}) {
+    if (head_dim % step == 0 && head_dim <= longest) continue;
     return Error{ErrorCode::kUnsupported,
-                 "a q16 KV cache needs heads of 16, 32, … " + std::to_string(kMaxQuantizedHeadDim) + " values, this model's have " +
-                     std::to_string(config.head_dim),
-                 "use an f32 cache"};
-  }
-  if (type != KvType::kQ16 && type != KvType::kF32 && (config.head_dim % 32 != 0 || config.head_dim > kMaxWidenedHeadDim)) {
-    return Error{ErrorCode::kUnsupported,
-                 "a " + std::string(kv_type_name(type)) + " KV cache needs heads of 32, 64, … " + std::to_string(kMaxWidenedHeadDim) +
-                     " values, this model's have " + std::to_string(config.head_dim),
+                 "a " + std::string(kv_type_name(type)) + " KV cache needs heads of " + std::to_string(step) + ", " +
+                     std::to_string(2 * step) + ", … " + std::to_string(longest) + " values, this model's have " + std::to_string(head_dim),
                  "use an f32 cache"};
   }
   return {};
@@ -137,20 +133,21 @@ std::byte* KvCache::block_at(int layer, Side side, int kv_head, int position) co
   const LayerRing& ring = layers_[layer];
   const uint64_t positions = block_positions(type_);
   const uint64_t block = static_cast<uint64_t>(kv_head) * ring.blocks + position / positions % ring.blocks;
-  std::byte* keys = memory_.data() + ring.at + block * positions * position_size(type_, head_dim_);
-  return side == kKeys ? keys : keys + positions * row_size(type_, head_dim_, true);
+  std::byte* keys = memory_.data() + ring.at + block * positions * position_size(type_, ring.head_dim);
+  return side == kKeys ? keys : keys + positions * row_size(type_, ring.head_dim, true);
 }
 
 void KvCache::write(const KernelTable& kernels, int layer, int position, const float* k, const float* v) {
+  const LayerRing& ring = layers_[layer];
   const int slot = position % block_positions(type_);
-  for (int head = 0; head < kv_heads_; ++head, k += head_dim_, v += head_dim_) {
+  for (int head = 0; head < ring.kv_heads; ++head, k += ring.head_dim, v += ring.head_dim) {
     std::byte* keys = block_at(layer, kKeys, head, position);
     std::byte* values = block_at(layer, kValues, head, position);
     if (type_ == KvType::kQ16) {
-      write_codes(kernels, k, v, slot, keys, values);
+      write_codes(kernels, ring, k, v, slot, keys, values);
     } else {
-      write_row(kernels, k, kKeys, slot, keys);
-      write_row(kernels, v, kValues, slot, values);
+      write_row(kernels, k, ring.head_dim, kKeys, slot, keys);
+      write_row(kernels, v, ring.head_dim, kValues, slot, values);
     }
   }
 }
@@ -160,42 +157,44 @@ float* KvCache::conv_input(int layer, int position) {
   return reinterpret_cast<float*>(memory_.data() + ring.at) + int64_t{position % ring.blocks} * width_;
 }
 
-void KvCache::write_codes(const KernelTable& kernels, const float* k, const float* v, int slot, std::byte* keys, std::byte* values) const {
+void KvCache::write_codes(const KernelTable& kernels, const LayerRing& ring, const float* k, const float* v, int slot, std::byte* keys,
+                          std::byte* values) const {
+  const int head_dim = ring.head_dim;
   int16_t codes[kMaxQuantizedHeadDim];
   const int column = slot % kAttentionPanel;
-  auto* key_scales = reinterpret_cast<float*>(keys + slot / kAttentionPanel * key_panel_bytes(head_dim_));
+  auto* key_scales = reinterpret_cast<float*>(keys + slot / kAttentionPanel * key_panel_bytes(head_dim));
   auto* key_codes = reinterpret_cast<int16_t*>(key_scales + 2 * kAttentionPanel) + 2 * column;
-  key_scales[column] = kernels.quantize_words(k, head_dim_, score_code_, codes);
-  for (int i = 0; i < head_dim_; i += 2) std::memcpy(key_codes + i * kAttentionPanel, codes + i, 2 * sizeof(int16_t));
+  key_scales[column] = kernels.quantize_words(k, head_dim, ring.score_code, codes);
+  for (int i = 0; i < head_dim; i += 2) std::memcpy(key_codes + i * kAttentionPanel, codes + i, 2 * sizeof(int16_t));
 
   auto* value_codes = reinterpret_cast<int16_t*>(values) + slot / 2 * 2 * kAttentionPanel + slot % 2;
-  key_scales[kAttentionPanel + column] = kernels.quantize_words(v, head_dim_, kMaxValueCode, codes);
-  for (int i = 0; i < head_dim_; ++i) {
+  key_scales[kAttentionPanel + column] = kernels.quantize_words(v, head_dim, kMaxValueCode, codes);
+  for (int i = 0; i < head_dim; ++i) {
     value_codes[i / kAttentionPanel * kAttentionPanel * kAttentionSegment + i % kAttentionPanel * 2] = codes[i];
   }
 }
 
-void KvCache::write_row(const KernelTable& kernels, const float* from, Side side, int slot, std::byte* chunk) const {
+void KvCache::write_row(const KernelTable& kernels, const float* from, int head_dim, Side side, int slot, std::byte* chunk) const {
   // Element of the chunk that holds dimension i of this position.
   const auto at = [&](int i) {
-    return side == kKeys ? (slot / kAttentionPanel * head_dim_ + i) * kAttentionPanel + slot % kAttentionPanel
+    return side == kKeys ? (slot / kAttentionPanel * head_dim + i) * kAttentionPanel + slot % kAttentionPanel
                          : (i / kAttentionPanel * kAttentionChunk + slot) * kAttentionPanel + i % kAttentionPanel;
   };
   switch (type_) {
     case KvType::kF32: {
       auto* to = reinterpret_cast<float*>(chunk);
-      for (int i = 0; i < head_dim_; ++i) to[at(i)] = from[i];
+      for (int i = 0; i < head_dim; ++i) to[at(i)] = from[i];
       break;
     }
     case KvType::kF16: {
       auto* to = reinterpret_cast<uint16_t*>(chunk);
-      for (int i = 0; i < head_dim_; ++i) to[at(i)] = f32_to_f16(from[i]);
+      for (int i = 0; i < head_dim; ++i) to[at(i)] = f32_to_f16(from[i]);
       break;
     }
     case KvType::kQ8_0: {
       auto* to = reinterpret_cast<int8_t*>(chunk);
-      auto* scales_to = reinterpret_cast<float*>(chunk + kAttentionChunk * head_dim_) + slot;
-      for (int first = 0; first < head_dim_; first += 32, scales_to += kAttentionChunk) {
+      auto* scales_to = reinterpret_cast<float*>(chunk + kAttentionChunk * head_dim) + slot;
+      for (int first = 0; first < head_dim; first += 32, scales_to += kAttentionChunk) {
         int16_t codes[32];
         *scales_to = kernels.quantize_words(from + first, 32, 127, codes);
         for (int i = 0; i < 32; ++i) to[at(first + i)] = static_cast<int8_t>(codes[i]);
@@ -210,9 +209,10 @@ CacheChunk KvCache::chunk(const KernelTable& kernels, int layer, int kv_head, in
   const std::byte* keys = block_at(layer, kKeys, kv_head, first);
   const std::byte* values = block_at(layer, kValues, kv_head, first);
   if (type_ == KvType::kF32) return {reinterpret_cast<const float*>(keys), reinterpret_cast<const float*>(values)};
-  float* wide_values = scratch + kAttentionChunk * head_dim_;
-  widen(kernels, keys, kKeys, scratch);
-  widen(kernels, values, kValues, wide_values);
+  const int head_dim = layers_[layer].head_dim;
+  float* wide_values = scratch + kAttentionChunk * head_dim;
+  widen(kernels, keys, head_dim, kKeys, scratch);
+  widen(kernels, values, head_dim, kValues, wide_values);
   return {scratch, wide_values};
 }
 
@@ -220,8 +220,8 @@ QuantizedSegment KvCache::segment(int layer, int kv_head, int first) const {
   return {block_at(layer, kKeys, kv_head, first), reinterpret_cast<const int16_t*>(block_at(layer, kValues, kv_head, first))};
 }
 
-void KvCache::widen(const KernelTable& kernels, const std::byte* chunk, Side side, float* out) const {
-  const int count = kAttentionChunk * head_dim_;
+void KvCache::widen(const KernelTable& kernels, const std::byte* chunk, int head_dim, Side side, float* out) const {
+  const int count = kAttentionChunk * head_dim;
   if (type_ == KvType::kF16) {
     kernels.widen_f16(reinterpret_cast<const uint16_t*>(chunk), count, out);
     return;
@@ -231,7 +231,7 @@ void KvCache::widen(const KernelTable& kernels, const std::byte* chunk, Side sid
   // Row after row of a panel: 16 codes that share a dimension (K, one scale a position) or a position (V, one scale for all).
   for (int row = 0; row < count / kAttentionPanel; ++row, codes += kAttentionPanel, out += kAttentionPanel) {
     if (side == kKeys) {
-      const int panel = row / head_dim_, dimension = row % head_dim_;
+      const int panel = row / head_dim, dimension = row % head_dim;
       const float* of_positions = scales + dimension / kActivationBlock * kAttentionChunk + panel * kAttentionPanel;
       for (int i = 0; i < kAttentionPanel; ++i) out[i] = static_cast<float>(codes[i]) * of_positions[i];
     } else {

@@ -69,9 +69,10 @@ void AdapterLoader::load_layer(int layer) {
   const auto target = [&](Projection projection, int64_t rows) {
     return Target{&adapter_.layers_[layer * kProjections + static_cast<size_t>(projection)], rows};
   };
-  const Target q = target(Projection::kQ, config_.q_width()), k = target(Projection::kK, config_.kv_width()),
-               v = target(Projection::kV, config_.kv_width());
-  const Target gate = target(Projection::kGate, config_.ffn_width), up = target(Projection::kUp, config_.ffn_width);
+  const Target q = target(Projection::kQ, config_.q_width(layer)), k = target(Projection::kK, config_.kv_width(layer)),
+               v = target(Projection::kV, config_.kv_width(layer));
+  const int ffn_width = config_.ffn_width_of(layer);
+  const Target gate = target(Projection::kGate, ffn_width), up = target(Projection::kUp, ffn_width);
   const auto matrix = [&](const char* name, int64_t width, std::initializer_list<Target> targets) {
     load_matrix(prefix + name + ".weight", width, {targets.begin(), targets.size()});
   };
@@ -82,10 +83,12 @@ void AdapterLoader::load_layer(int layer) {
     matrix("attn_qkv", config_.width, {q, k, v});
   } else {
     matrix("attn_q", config_.width, {q});
-    matrix("attn_k", config_.width, {k});
-    matrix("attn_v", config_.width, {v});
+    if (config_.kv_layer(layer) == layer) {
+      matrix("attn_k", config_.width, {k});
+      matrix("attn_v", config_.width, {v});
+    }
   }
-  if (!config_.is_conv(layer)) matrix("attn_output", config_.q_width(), {target(Projection::kOutput, config_.width)});
+  if (!config_.is_conv(layer)) matrix("attn_output", config_.q_width(layer), {target(Projection::kOutput, config_.width)});
   if (config_.experts.count > 0) return;
   if (config_.fused_projections) {
     matrix("ffn_up", config_.width, {gate, up});
@@ -93,7 +96,7 @@ void AdapterLoader::load_layer(int layer) {
     if (config_.has_gate()) matrix("ffn_gate", config_.width, {gate});
     matrix("ffn_up", config_.width, {up});
   }
-  matrix("ffn_down", config_.ffn_width, {target(Projection::kDown, config_.width)});
+  matrix("ffn_down", ffn_width, {target(Projection::kDown, config_.width)});
 }
 
 // Both halves of a pair: a [rank][width], b [rows][rank]. `rank` is 0 before the first of them is known.

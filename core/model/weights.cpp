@@ -37,6 +37,10 @@ class WeightLoader {
       : file_(file), config_(config), tile_rows_(tile_rows), range_(range) {}
 
   Result<WeightSize> measure() {
+    if (!whole() && (config_.per_layer_width > 0 || config_.shared_kv_layers > 0)) {
+      fail({ErrorCode::kUnsupported, "per-layer embeddings or layers that share K and V, in several memories",
+            "use a smaller quantisation that fits one memory"});
+    }
     walk();
     refuse_unused();
     if (!result_) return result_.error();
@@ -61,11 +65,14 @@ class WeightLoader {
   }
 
  private:
+  bool whole() const { return range_.has_embedding() && range_.has_output(config_.layers); }
+
   void walk() {
     load_outer();
+    if (config_.per_layer_width > 0) load_per_layer_inputs();
     for (int index = 0; index < config_.layers && result_; ++index) {
       held_ = range_.holds(index);
-      load_layer("blk." + std::to_string(index) + ".", config_.is_conv(index));
+      load_layer("blk." + std::to_string(index) + ".", index);
     }
   }
 
@@ -77,6 +84,7 @@ class WeightLoader {
     weights_.output_norm = vector(std::string(config_.output_norm), config_.width);
     weights_.output = tied ? weights_.embedding : matrix("output.weight", all(config_.vocab_size), config_.width);
     held_ = true;
+    if (config_.v_norm) ones_ = ones(config_.head_dim);
     if (config_.original_context > 0) {
       weights_.rope_divisors = rope_divisors("rope_factors_short.weight");
       weights_.long_rope_divisors = rope_divisors("rope_factors_long.weight");
@@ -85,49 +93,71 @@ class WeightLoader {
     }
   }
 
-  void load_layer(const std::string& prefix, bool conv) {
+  void load_per_layer_inputs() {
+    const int64_t width = static_cast<int64_t>(config_.layers) * config_.per_layer_width;
+    weights_.per_layer_embedding = matrix("per_layer_token_embd.weight", all(config_.vocab_size), width);
+    weights_.per_layer_projection = matrix("per_layer_model_proj.weight", all(width), config_.width);
+    weights_.per_layer_norm = vector("per_layer_proj_norm.weight", config_.per_layer_width);
+  }
+
+  void load_layer(const std::string& prefix, int index) {
     LayerWeights layer;
     if (config_.pre_norms) layer.attention_norm = vector(prefix + "attn_norm.weight", config_.width);
-    if (conv) {
+    if (config_.is_conv(index)) {
       load_short_conv(prefix, layer);
     } else {
-      load_attention(prefix, layer);
+      load_attention(prefix, index, layer);
     }
     if (config_.pre_norms) layer.ffn_norm = vector(prefix + std::string(config_.ffn_norm) + ".weight", config_.width);
     if (config_.experts.count > 0) {
       load_experts(prefix, layer.experts);
     } else {
-      load_ffn(prefix, layer);
+      load_ffn(prefix, config_.ffn_width_of(index), layer);
     }
     if (config_.post_norms) {
       layer.post_attention_norm = vector(prefix + "post_attention_norm.weight", config_.width);
       layer.post_ffn_norm = vector(prefix + "post_ffw_norm.weight", config_.width);
     }
+    if (config_.per_layer_width > 0) {
+      layer.per_layer_gate = matrix(prefix + "inp_gate.weight", all(config_.per_layer_width), config_.width);
+      layer.per_layer_output = matrix(prefix + "proj.weight", all(config_.width), config_.per_layer_width);
+      layer.post_per_layer_norm = vector(prefix + "post_norm.weight", config_.width);
+    }
+    layer.output_scale = bias(prefix + "layer_output_scale.weight", 1, false);
     if (held_) weights_.layers.push_back(std::move(layer));
   }
 
-  void load_attention(const std::string& prefix, LayerWeights& layer) {
-    const int64_t q = config_.q_width(), kv = config_.kv_width();
+  void load_attention(const std::string& prefix, int index, LayerWeights& layer) {
+    const int64_t q = config_.q_width(index), kv = config_.kv_width(index), head = config_.head_dim_of(index);
+    const bool own_kv = config_.kv_layer(index) == index, whole = config_.qk_norm == QkNorm::kWidth;
     if (config_.fused_projections) {
       layer.wq = matrix(prefix + "attn_qkv.weight", {0, q, q + 2 * kv}, config_.width);
       layer.wk = matrix(prefix + "attn_qkv.weight", {q, kv, q + 2 * kv}, config_.width);
       layer.wv = matrix(prefix + "attn_qkv.weight", {q + kv, kv, q + 2 * kv}, config_.width);
     } else {
       layer.wq = matrix(prefix + "attn_q.weight", all(q), config_.width);
-      layer.wk = matrix(prefix + "attn_k.weight", all(kv), config_.width);
-      layer.wv = matrix(prefix + "attn_v.weight", all(kv), config_.width);
+      if (own_kv) load_key_value(prefix, kv, layer);
     }
     layer.wo = matrix(prefix + "attn_output.weight", all(config_.width), q);
     layer.q_bias = bias(prefix + "attn_q.bias", q, config_.qkv_bias);
-    layer.k_bias = bias(prefix + "attn_k.bias", kv, config_.qkv_bias);
-    layer.v_bias = bias(prefix + "attn_v.bias", kv, config_.qkv_bias);
     layer.o_bias = bias(prefix + "attn_output.bias", config_.width, false);
     if (config_.attention_sinks) layer.sinks = vector(prefix + "attn_sinks.weight", config_.heads);
-    if (config_.qk_norm != QkNorm::kNone) {
-      const bool whole = config_.qk_norm == QkNorm::kWidth;
-      layer.q_norm = vector(prefix + "attn_q_norm.weight", whole ? q : config_.head_dim);
-      layer.k_norm = vector(prefix + "attn_k_norm.weight", whole ? kv : config_.head_dim);
+    if (config_.qk_norm != QkNorm::kNone) layer.q_norm = vector(prefix + "attn_q_norm.weight", whole ? q : head);
+    if (!own_kv) {
+      // Checkpoints before transformers 5.5.2 hold them for these layers, too; nothing reads them.
+      for (const char* name : {"attn_k.weight", "attn_v.weight", "attn_k_norm.weight"}) used_.insert(prefix + name);
+      return;
     }
+    layer.k_bias = bias(prefix + "attn_k.bias", kv, config_.qkv_bias);
+    layer.v_bias = bias(prefix + "attn_v.bias", kv, config_.qkv_bias);
+    if (config_.qk_norm != QkNorm::kNone) layer.k_norm = vector(prefix + "attn_k_norm.weight", whole ? kv : head);
+    layer.v_norm = ones_;
+  }
+
+  void load_key_value(const std::string& prefix, int64_t rows, LayerWeights& layer) {
+    layer.wk = matrix(prefix + "attn_k.weight", all(rows), config_.width);
+    const std::string v = prefix + "attn_v.weight";
+    if (!config_.v_is_k || file_.find_tensor(v) != nullptr) layer.wv = matrix(v, all(rows), config_.width);
   }
 
   void load_short_conv(const std::string& prefix, LayerWeights& layer) {
@@ -136,8 +166,7 @@ class WeightLoader {
     layer.conv_out = matrix(prefix + "shortconv.out_proj.weight", all(config_.width), config_.width);
   }
 
-  void load_ffn(const std::string& prefix, LayerWeights& layer) {
-    const int64_t ffn = config_.ffn_width;
+  void load_ffn(const std::string& prefix, int64_t ffn, LayerWeights& layer) {
     if (config_.fused_projections) {
       layer.gate = matrix(prefix + "ffn_up.weight", {0, ffn, 2 * ffn}, config_.width);
       layer.up = matrix(prefix + "ffn_up.weight", {ffn, ffn, 2 * ffn}, config_.width);
@@ -230,6 +259,12 @@ class WeightLoader {
   }
   const float* bias(const std::string& name, int64_t width, bool required) {
     return required || file_.find_tensor(name) != nullptr ? vector(name, width) : nullptr;
+  }
+  // The weights of a norm that has none in the file.
+  const float* ones(int64_t width) {
+    auto* values = reinterpret_cast<float*>(store(width * sizeof(float), 0));
+    if (!measuring()) std::fill_n(values, width, 1.0f);
+    return values;
   }
   const float* rope_divisors(const std::string& name) {
     const int64_t count = config_.rope.dims / 2;
@@ -360,6 +395,7 @@ class WeightLoader {
   Result<void> result_;
   std::unordered_set<std::string> used_;
   std::vector<Job> jobs_;
+  const float* ones_ = nullptr;
   bool held_ = true;   // whether the tensors that come now are of the range
   uint64_t done_ = 0;  // bytes of the file
   WeightSize size_;    // stored: so far

@@ -34,8 +34,8 @@ struct ExpertWeights {
 struct LayerWeights {
   const float* attention_norm = nullptr;       ///< [width]
   PackedMatrix wq;                             ///< [heads · head_dim][width]
-  PackedMatrix wk;                             ///< [kv_heads · head_dim][width]
-  PackedMatrix wv;                             ///< [kv_heads · head_dim][width]
+  PackedMatrix wk;                             ///< [kv_heads · head_dim][width]; no rows: K and V are another layer's (Config::kv_layer)
+  PackedMatrix wv;                             ///< [kv_heads · head_dim][width]; no rows: v is the product for k (Config::v_is_k)
   PackedMatrix wo;                             ///< [width][heads · head_dim]
   const float* q_bias = nullptr;               ///< [heads · head_dim]
   const float* k_bias = nullptr;               ///< [kv_heads · head_dim]
@@ -44,6 +44,7 @@ struct LayerWeights {
   const float* sinks = nullptr;                ///< [heads], Config::attention_sinks
   const float* q_norm = nullptr;               ///< [head_dim], QkNorm::kWidth: [heads · head_dim]
   const float* k_norm = nullptr;               ///< [head_dim], QkNorm::kWidth: [kv_heads · head_dim]
+  const float* v_norm = nullptr;               ///< [head_dim] of ones
   PackedMatrix conv_in;                        ///< [3 · width][width]: b, c and x of a short convolution, instead of q, k, v
   const float* conv_taps = nullptr;            ///< [conv_length][width], of the oldest position first
   PackedMatrix conv_out;                       ///< [width][width], instead of wo
@@ -54,6 +55,10 @@ struct LayerWeights {
   PackedMatrix down;                           ///< [width][ffn_width]
   ExpertWeights experts;                       ///< instead of gate, up and down in a mixture of experts
   const float* post_ffn_norm = nullptr;        ///< [width]
+  PackedMatrix per_layer_gate;                 ///< [per_layer_width][width]
+  PackedMatrix per_layer_output;               ///< [width][per_layer_width]
+  const float* post_per_layer_norm = nullptr;  ///< [width]
+  const float* output_scale = nullptr;         ///< [1]: what the residual stream is multiplied by behind the layer (Gemma 4)
 };
 
 /// The weights of a model, or of a range of its layers. Matrices and norms point into `storage`: one block, so that large pages serve all
@@ -63,6 +68,9 @@ struct Weights {
   PackedMatrix embedding;                     ///< [vocab][width]; in the range with the first layers
   PackedMatrix output;                        ///< [vocab][width], in the range with the last layers; the embedding if the file has none
   const float* output_norm = nullptr;         ///< [width], beside `output`
+  PackedMatrix per_layer_embedding;           ///< [vocab][layers · per_layer_width], rows looked up like the embedding's
+  PackedMatrix per_layer_projection;          ///< [layers · per_layer_width][width]
+  const float* per_layer_norm = nullptr;      ///< [per_layer_width]
   const float* rope_divisors = nullptr;       ///< [rope.dims / 2], > 0: what the frequencies are divided by; null = 1
   const float* long_rope_divisors = nullptr;  ///< [rope.dims / 2], the same for sessions longer than Config::original_context
   std::vector<LayerWeights> layers;           ///< those of the range

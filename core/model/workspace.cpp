@@ -6,11 +6,12 @@
 namespace tessera {
 namespace {
 
-constexpr size_t kBuffers = 16;
+constexpr size_t kBuffers = 17;
 constexpr uint64_t kStateFloats = sizeof(AttentionState) / sizeof(float);
 
-int dense_width(const Config& c) { return c.experts.count > 0 ? 0 : c.ffn_width; }
+int64_t dense_width(const Config& c) { return c.experts.count > 0 ? 0 : c.ffn_width; }
 int conv_width(const Config& c) { return c.conv_layers.empty() ? 0 : c.width; }
+int64_t per_layer_width(const Config& c) { return static_cast<int64_t>(c.layers) * c.per_layer_width; }
 
 // Floats of each buffer, in the order of the pointers in Workspace, each rounded up to a cache line.
 std::array<uint64_t, kBuffers> buffer_floats(const Config& c) {
@@ -18,13 +19,14 @@ std::array<uint64_t, kBuffers> buffer_floats(const Config& c) {
   std::array<uint64_t, kBuffers> sizes = {batch * c.width,
                                           batch * c.width,
                                           batch * c.heads * c.head_dim,
-                                          batch * c.kv_heads * c.head_dim,
-                                          batch * c.kv_heads * c.head_dim,
+                                          batch * c.max_kv_width(),
+                                          batch * c.max_kv_width(),
                                           batch * c.heads * c.head_dim,
                                           3 * batch * conv_width(c),
                                           batch * conv_width(c),
+                                          batch * std::max(dense_width(c), per_layer_width(c)),
                                           batch * dense_width(c),
-                                          batch * dense_width(c),
+                                          batch * per_layer_width(c),
                                           batch * 2 * c.head_dim,
                                           static_cast<uint64_t>(Workspace::kMaxLogits) * c.vocab_size,
                                           batch * c.heads * c.head_dim,
@@ -36,11 +38,11 @@ std::array<uint64_t, kBuffers> buffer_floats(const Config& c) {
 }
 
 uint64_t input_values(const Config& c) {
-  const uint64_t widest = std::max(c.width, c.q_width());
+  const uint64_t widest = std::max(c.width, c.max_q_width());
   return std::max(Workspace::kMaxBatch * widest, ExpertBuffers::input_values(c));
 }
 
-uint64_t hidden_values(const Config& c) { return static_cast<uint64_t>(Workspace::kMaxBatch) * dense_width(c); }
+uint64_t hidden_values(const Config& c) { return Workspace::kMaxBatch * std::max<int64_t>(dense_width(c), c.per_layer_width); }
 
 }  // namespace
 
@@ -71,9 +73,9 @@ Result<Workspace> Workspace::create(const Config& config, int code_bytes) {
 
   float* next = workspace.memory_.as<float>();
   size_t i = 0;
-  for (float** buffer :
-       {&workspace.x, &workspace.normed, &workspace.q, &workspace.k, &workspace.v, &workspace.attended, &workspace.mixed,
-        &workspace.convolved, &workspace.gate, &workspace.up, &workspace.rope, &workspace.logits, &workspace.attention_scratch.sums}) {
+  for (float** buffer : {&workspace.x, &workspace.normed, &workspace.q, &workspace.k, &workspace.v, &workspace.attended, &workspace.mixed,
+                         &workspace.convolved, &workspace.gate, &workspace.up, &workspace.per_layer, &workspace.rope, &workspace.logits,
+                         &workspace.attention_scratch.sums}) {
     *buffer = next;
     next += sizes[i++];
   }

@@ -33,8 +33,9 @@ class Workspace {
   float* attended = nullptr;                   ///< [B][heads · head_dim]
   float* mixed = nullptr;                      ///< [B][3 · width] b, c and x of a short convolution; none without one
   float* convolved = nullptr;                  ///< [B][width]; none without one
-  float* gate = nullptr;                       ///< [B][ffn_width]; none with experts
+  float* gate = nullptr;                       ///< [B][ffn_width]; none with experts; [B][layers · per_layer_width] before the layers
   float* up = nullptr;                         ///< [B][ffn_width]; none with experts
+  float* per_layer = nullptr;                  ///< [B][layers][per_layer_width]
   float* rope = nullptr;                       ///< [global, local][cos, sin][B][head_dim/2]
   float* logits = nullptr;                     ///< [kMaxLogits][vocab]
   AttentionScratch attention_scratch;          ///< kMaxBatch rows

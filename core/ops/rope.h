@@ -11,6 +11,7 @@ struct RopeConfig {
   double base = 10000.0;      ///< rope.freq_base
   double scale = 1.0;         ///< factor of every position: 1 / rope.scaling.factor for linear scaling and YaRN
   double magnitude = 1.0;     ///< factor of cosines and sines: YaRN's and LongRoPE's attention factor
+  bool divided = true;        ///< the model's divisors, where it has any, are for this rope, too
   bool split_halves = false;  ///< pairs are (i, i + dims/2) as in GPT-NeoX instead of (2i, 2i + 1)
   /// YaRN (Peng et al. 2023): pairs up to ramp_low keep their frequency, from ramp_high on they have it times `scale`, between them a
   /// mixture. Without YaRN all pairs have it times `scale`.

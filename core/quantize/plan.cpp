@@ -47,8 +47,9 @@ Role role_of(std::string_view name) {
 /// Matrices that stay as they are: small, and wrong in a way that everything after them feels.
 bool is_kept(const TensorInfo& tensor) {
   if (tensor.shape.size() < 2 || !tensor.name.ends_with("weight")) return true;
-  constexpr std::string_view kKept[] = {"_norm.weight",      "ffn_gate_inp.weight",   "position_embd.weight", "token_types.weight",
-                                        "ssm_conv1d.weight", "shortconv.conv.weight", "attn_rel_b.weight"};
+  constexpr std::string_view kKept[] = {"_norm.weight",       "ffn_gate_inp.weight",        "position_embd.weight",
+                                        "token_types.weight", "ssm_conv1d.weight",          "shortconv.conv.weight",
+                                        "attn_rel_b.weight",  "per_layer_model_proj.weight"};
   return std::any_of(std::begin(kKept), std::end(kKept),
                      [&](std::string_view part) { return tensor.name.find(part) != std::string::npos; });
 }

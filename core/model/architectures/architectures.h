@@ -32,6 +32,7 @@ void read_qwen3_moe(ConfigReader& in, Config& config);
 void read_gemma(ConfigReader& in, Config& config);
 void read_gemma2(ConfigReader& in, Config& config);
 void read_gemma3(ConfigReader& in, Config& config);
+void read_gemma4(ConfigReader& in, Config& config);
 void read_phi3(ConfigReader& in, Config& config);
 void read_olmo2(ConfigReader& in, Config& config);
 void read_exaone4(ConfigReader& in, Config& config);
@@ -55,6 +56,7 @@ inline constexpr Architecture kArchitectures[] = {
     {"gemma", read_gemma},
     {"gemma2", read_gemma2},
     {"gemma3", read_gemma3},
+    {"gemma4", read_gemma4},
     {"phi3", read_phi3},
     {"olmo2", read_olmo2},
     {"exaone4", read_exaone4},

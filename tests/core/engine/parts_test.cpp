@@ -166,6 +166,19 @@ TEST_CASE("plan_parts: each part fits, together they are the model, and one that
   CHECK(refused.error().code == ErrorCode::kOutOfMemory);
 }
 
+TEST_CASE("plan_parts: layers that need what others computed are not cut apart") {
+  const std::string path = "tests/golden/architectures/gemma4-e2b.gguf";
+  const uint64_t all = plan_parts(open(path), 0, {}, UINT64_MAX).value()[0].bytes();
+  const auto refused = plan_parts(open(path), 0, {}, all - 1);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().code == ErrorCode::kUnsupported);
+  CHECK(refused.error().message.find("in several memories") != std::string::npos);
+  CHECK(estimate(open(path), 0, {}, all - 1).value().parts == 0);
+  EngineOptions options;
+  options.layers = {0, 2};
+  CHECK(Engine::load(open(path), options).error().code == ErrorCode::kUnsupported);
+}
+
 TEST_CASE("a memory that is too small is refused before anything is read; parts cannot be joined in the wrong order") {
   const std::string path = "tests/data/tiny-llama.gguf";
   EngineOptions options;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/gguf/writer.h"
 #include "tests/core/model/loaded.h"
 
 namespace tessera {
@@ -16,12 +17,11 @@ using namespace testing;
 
 constexpr double kTolerance = 1e-4;  // found: 4e-5 at most; every mistake of the third test is 10 times the tolerance
 
-constexpr const char* kGoldenModels[] = {"llama",          "llama-bias-tied", "llama3",        "llama-linear", "llama-yarn", "mistral",
-                                         "mixtral",        "mistral3",        "qwen2",         "qwen2moe",     "qwen3",      "qwen3moe",
-                                         "gemma",          "gemma2",          "gemma3",        "phi3",         "phi3-short", "phi3-long",
-                                         "smollm3",        "granite",         "granitemoe",    "olmo2",        "olmo3",      "exaone4",
-                                         "exaone4-window", "ernie4_5",        "hunyuan-dense", "arcee",        "gpt-oss",    "lfm2",
-                                         "lfm2-long"};
+constexpr const char* kGoldenModels[] = {
+    "llama",      "llama-bias-tied", "llama3",   "llama-linear", "llama-yarn", "mistral",  "mixtral",    "mistral3",   "qwen2",
+    "qwen2moe",   "qwen3",           "qwen3moe", "gemma",        "gemma2",     "gemma3",   "gemma4-31b", "gemma4-e2b", "phi3",
+    "phi3-short", "phi3-long",       "smollm3",  "granite",      "granitemoe", "olmo2",    "olmo3",      "exaone4",    "exaone4-window",
+    "ernie4_5",   "hunyuan-dense",   "arcee",    "gpt-oss",      "lfm2",       "lfm2-long"};
 
 }  // namespace
 
@@ -86,6 +86,12 @@ TEST_CASE("every part that an architecture adds shows in the logits") {
       {"gemma2", [](Config& c) { c.window_pattern = 3; }},
       {"gemma3", [](Config& c) { c.rope.scale = 1; }},
       {"gemma3", [](Config& c) { c.rope_local.base = c.rope.base; }},
+      {"gemma4-31b", [](Config& c) { c.attention_scale = 0.25f; }},
+      {"gemma4-31b", [](Config& c) { c.logit_softcap = 0; }},
+      {"gemma4-31b", [](Config& c) { c.rope_local.base = c.rope.base; }},
+      {"gemma4-31b", [](Config& c) { c.rope_local.dims /= 2; }},
+      {"gemma4-31b", [](Config& c) { c.rope_local.divided = true; }},
+      {"gemma4-e2b", [](Config& c) { c.per_layer_width = 0; }},
       {"phi3", [](Config& c) { c.window = 0; }},
       {"phi3-short", [](Config& c) { c.rope.dims = 14; }},
       {"phi3-long", [](Config& c) { c.rope.magnitude = 1; }},
@@ -122,6 +128,40 @@ TEST_CASE("every part that an architecture adds shows in the logits") {
     const GgufFile file = open_golden(name);
     Loaded loaded(file, *find_kernels(""), 2);
     mistake.make(loaded.model.config);
+    const auto logits = all_logits(loaded, golden_tokens(file), {80}, KvType::kF32);
+    CHECK(largest_difference(file, logits, loaded.model.config.vocab_size) > 10 * kTolerance);
+  }
+}
+
+TEST_CASE("K and V that a file holds for layers that share those of earlier ones are not read") {
+  const GgufFile file = open_golden("gemma4-e2b");
+  GgufWriter writer;
+  for (const auto& [key, value] : file.metadata()) writer.set(key, value);
+  for (const TensorInfo& tensor : file.tensors()) {
+    const auto bytes = file.view(tensor);
+    REQUIRE(writer.add_tensor(tensor.name, tensor.dtype, tensor.shape, {bytes.begin(), bytes.end()}));
+  }
+  for (const char* name : {"blk.7.attn_k.weight", "blk.7.attn_v.weight", "blk.5.attn_k_norm.weight"}) {
+    REQUIRE(writer.add_tensor(name, DType::kF32, {32}, std::vector<std::byte>(32 * 4)));
+  }
+  auto longer = GgufFile::open(std::make_shared<MemorySource>(writer.to_bytes().value()));
+  REQUIRE(longer);
+  Loaded plain(file, *find_kernels(""), 1), loaded(*longer, *find_kernels(""), 1);
+  CHECK(same_bits(all_logits(plain, golden_tokens(file), {80}), all_logits(loaded, golden_tokens(file), {80})));
+}
+
+TEST_CASE("every vector that Gemma 4 adds shows in the logits") {
+  void (*const mistakes[])(Weights& weights) = {
+      [](Weights& w) { w.layers[1].v_norm = nullptr; },
+      [](Weights& w) { w.layers[1].output_scale = nullptr; },
+      [](Weights& w) { w.per_layer_norm = w.layers[0].v_norm; },
+      [](Weights& w) { w.layers[1].post_per_layer_norm = w.layers[1].post_ffn_norm; },
+      [](Weights& w) { w.rope_divisors = nullptr; },
+  };
+  const GgufFile file = open_golden("gemma4-e2b");
+  for (const auto make : mistakes) {
+    Loaded loaded(file, *find_kernels(""), 2);
+    make(loaded.model.weights);
     const auto logits = all_logits(loaded, golden_tokens(file), {80}, KvType::kF32);
     CHECK(largest_difference(file, logits, loaded.model.config.vocab_size) > 10 * kTolerance);
   }

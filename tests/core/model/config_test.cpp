@@ -29,6 +29,7 @@ Result<Config> read_with(const std::string& architecture, const std::vector<std:
   }
   for (const auto& [key, value] : changes) writer.set(prefix + key, value);
   REQUIRE(writer.add_tensor("token_embd.weight", DType::kF32, {64, 8}, std::vector<std::byte>(64 * 8 * 4)));
+  if (architecture == "gemma4") REQUIRE(writer.add_tensor("rope_freqs.weight", DType::kF32, {8}, std::vector<std::byte>(8 * 4)));
   auto file = GgufFile::open(std::make_shared<MemorySource>(writer.to_bytes().value()));
   REQUIRE(file);
   return Config::from_gguf(*file);
@@ -119,6 +120,40 @@ TEST_CASE("experts: more used than there are, none, in an architecture without t
   CHECK(mixtral.value().experts.width == 96);
 }
 
+TEST_CASE("numbers of each layer: one for all or an array as long as there are layers") {
+  const auto pattern = [](std::vector<std::pair<std::string, MetadataValue>> more) {
+    more.insert(more.begin(),
+                {{"attention.sliding_window", uint64_t{4}}, {"attention.sliding_window_pattern", std::vector<int64_t>{1, 0}}});
+    return read_with("gemma4", more);
+  };
+  const auto arrays = pattern({{"attention.head_count_kv", std::vector<int64_t>{4, 1}},
+                               {"feed_forward_length", std::vector<int64_t>{32, 64}},
+                               {"attention.key_length", uint64_t{32}},
+                               {"attention.value_length", uint64_t{32}},
+                               {"attention.key_length_swa", uint64_t{16}},
+                               {"attention.value_length_swa", uint64_t{16}}});
+  REQUIRE(arrays);
+  const Config& c = arrays.value();
+  CHECK(c.kv_width(0) == 4 * 16);
+  CHECK(c.kv_width(1) == 1 * 32);
+  CHECK(c.max_kv_width() == 64);
+  CHECK(c.q_width(0) == 64);
+  CHECK(c.max_q_width() == 128);
+  CHECK(c.ffn_width_of(0) == 32);
+  CHECK(c.ffn_width == 64);
+  const auto bad = ErrorCode::kBadFile, unsupported = ErrorCode::kUnsupported;
+  check_refused(pattern({{"attention.head_count_kv", std::vector<int64_t>{4, 3}}}), bad, "head_count_kv is 3");
+  check_refused(pattern({{"attention.head_count_kv", std::vector<int64_t>{4, -1}}}), bad, "head_count_kv");
+  check_refused(pattern({{"feed_forward_length", std::vector<int64_t>{32}}}), bad, "feed_forward_length is an array of 1");
+  check_refused(pattern({{"feed_forward_length", std::vector<int64_t>{32, 0}}}), bad, "feed_forward_length is 0");
+  check_refused(pattern({{"attention.key_length_swa", uint64_t{32}}}), bad, "key_length_swa is 32, expected 1 to 16");
+  check_refused(pattern({{"attention.value_length_swa", uint64_t{8}}}), unsupported, "keys and values differ");
+  check_refused(pattern({{"attention.shared_kv_layers", uint64_t{2}}}), bad, "shared_kv_layers is 2, expected 0 to 1");
+  check_refused(pattern({{"attention.shared_kv_layers", uint64_t{1}}}), bad, "an earlier layer whose K and V layer 1 can take");
+  check_refused(pattern({{"embedding_length_per_layer_input", kHuge}}), bad, "embedding_length_per_layer_input");
+  check_refused(pattern({{"expert_count", uint64_t{128}}}), unsupported, "mixture of experts in the architecture gemma4");
+}
+
 TEST_CASE("gpt-oss: what is read, and the keys that would change what is computed") {
   std::vector<std::pair<std::string, MetadataValue>> keys = {
       {"attention.sliding_window", uint64_t{128}}, {"expert_count", uint64_t{4}}, {"expert_used_count", uint64_t{2}}};
@@ -146,7 +181,7 @@ TEST_CASE("layers without attention: which they are, and only where the architec
   CHECK(read("llama", {2, 2}).value().kv_heads == 2);
   check_refused(read("llama", {0, 2}), unsupported, "layers without attention in the architecture llama");
   check_refused(read("lfm2", {0, 0}), bad, "head_count_kv is 0 in every layer");
-  check_refused(read("lfm2", {1, 2}), unsupported, "layers that differ in attention.head_count_kv");
+  CHECK(read("lfm2", {1, 2}).value().kv_heads_of(0) == 1);
   check_refused(read("lfm2", {0, 2, 0}), bad, "head_count_kv is an array of 3, expected one of 2");
   check_refused(read("lfm2", {}), bad, "head_count_kv is an array of 0");
   check_refused(read("lfm2", {-1, 2}), bad, "head_count_kv[0] is -1");

@@ -111,14 +111,14 @@ TEST_CASE("a term of a fused matrix goes to each of its parts") {
   const GgufFile base = open_golden("phi3");
   Loaded loaded(base, *find_kernels(""), 1);
   const Config& c = loaded.model.config;
-  const uint64_t width = c.width, qkv = c.q_width() + 2 * c.kv_width(), gate_up = 2 * c.ffn_width;
+  const uint64_t width = c.width, qkv = c.q_width(0) + 2 * c.kv_width(0), gate_up = 2 * c.ffn_width;
   const auto adapter = adapter_for(random_adapter("phi3", {{"blk.0.attn_qkv.weight.lora_a", width, 2},
                                                            {"blk.0.attn_qkv.weight.lora_b", 2, qkv},
                                                            {"blk.0.ffn_up.weight.lora_a", width, 3},
                                                            {"blk.0.ffn_up.weight.lora_b", 3, gate_up}}),
                                    c);
-  CHECK(adapter->term(0, Projection::kQ).rows == c.q_width());
-  CHECK(adapter->term(0, Projection::kV).rows == c.kv_width());
+  CHECK(adapter->term(0, Projection::kQ).rows == c.q_width(0));
+  CHECK(adapter->term(0, Projection::kV).rows == c.kv_width(0));
   CHECK(adapter->term(0, Projection::kUp).rank == 3);
   CHECK(adapter->term(0, Projection::kDown).rank == 0);
   CHECK(adapter->term(1, Projection::kQ).rank == 0);
