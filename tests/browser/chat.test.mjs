@@ -122,6 +122,32 @@ test('stopping, and what a reload keeps', { skip: skipReason(), timeout: 240_000
   });
 });
 
+test('the list of chats while an answer is written', { skip: skipReason(), timeout: 240_000 }, async (t) => {
+  const { page } = await openSite(t, { settings: { temperature: 0, max_tokens: 1500 } });
+  await startModel(page);
+  await sendMessage(page, 'Write a very long story about a ship, with many chapters.');
+  /** @param {number} length that the answer grows beyond; resolves with its length then */
+  const grown = async (length) => {
+    const text = () => document.querySelector('.message-answer .prose')?.textContent ?? '';
+    await page.waitForFunction(`(${text})().length > ${length}`);
+    return (await page.evaluate(text)).length;
+  };
+  const openList = async () => {
+    await page.click('#open-history');
+    await page.waitForSelector('.history-open');
+  };
+
+  await t.test('choosing the chat that is open changes nothing', async () => {
+    await grown(40);
+    await openList();
+    const before = await grown((await grown(0)) + 40); // the list has been read by now
+    await page.click('.history-open');
+    await page.waitForSelector('#history-dialog[open]', { hidden: true });
+    await grown(before + 40);
+    assert.equal((await page.$$('#stop:not([hidden])')).length, 1, 'the answer was ended');
+  });
+});
+
 for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
   test(
     `a reload just after sending keeps the message in ${browser}`,

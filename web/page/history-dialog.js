@@ -14,12 +14,15 @@ const kDate = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyl
 
 /**
  * @param {ConversationStore} store
- * @param {string} currentId
+ * @param {Conversation} current the one on screen, whose answer may still be growing
  * @param {{open: (conversation: Conversation) => void, deleted: (id: string) => void}} actions
  */
-export async function openHistory(store, currentId, actions) {
+export async function openHistory(store, current, actions) {
   await store.flush();
-  const conversations = await store.list();
+  // A copy would stand still from here on; a stored one that is newer was written by another tab.
+  const fresh = (/** @type {Conversation} */ one) =>
+    one.id === current.id && one.updated <= current.updated ? current : one;
+  const conversations = (await store.list()).map(fresh);
   const list = h('ul.history-list', {}, ...conversations.map((conversation) => row(conversation)));
   const empty = h('p.hint', {}, 'No chats yet. They are kept in this browser only and never leave this device.');
   const dialog = openDialog('history', 'Chats', [conversations.length > 0 ? list : empty]);
@@ -27,13 +30,13 @@ export async function openHistory(store, currentId, actions) {
   /** @param {Conversation} conversation */
   function row(conversation) {
     const title = titleOf(conversation);
-    const current = conversation.id === currentId;
+    const shown = conversation.id === current.id;
     const count = conversation.messages.length;
     const open = h(
       'button.history-open',
       {
         type: 'button',
-        'aria-current': current && 'true',
+        'aria-current': shown && 'true',
         onclick: () => {
           dialog.close();
           actions.open(conversation);
@@ -47,7 +50,7 @@ export async function openHistory(store, currentId, actions) {
       ),
     );
     const item = h(
-      `li.history-row${current ? '.current' : ''}`,
+      `li.history-row${shown ? '.current' : ''}`,
       {},
       open,
       small('export', '.md', `Export “${title}” as .md`, () =>

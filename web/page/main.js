@@ -123,9 +123,9 @@ function shrinkFiles(files) {
   if (files.length > 0) void copies.open(localModel(files));
 }
 
-/** @param {import('./conversation.js').Conversation} conversation */
+/** @param {import('./conversation.js').Conversation} conversation the one that is open stays as it is: its answer goes on */
 function openConversation(conversation) {
-  void chat.open(conversation);
+  if (conversation !== chat.conversation) void chat.open(conversation);
   if (chat.engine) composer.focus();
   else showResumeHint(conversation);
 }
@@ -140,13 +140,13 @@ function showResumeHint(conversation) {
 byId('new-chat').addEventListener('click', () => void chat.newChat());
 byId('open-settings').addEventListener('click', () => openSettings(settings, (changed) => (settings = changed)));
 byId('open-history').addEventListener('click', () => {
-  const { id } = chat.conversation;
+  const current = chat.conversation;
   const deleted = (/** @type {string} */ gone) => {
-    if (gone !== id) return;
+    if (gone !== current.id) return;
     void chat.newChat();
     byId('resume-hint').hidden = true;
   };
-  void openHistory(store, id, { open: openConversation, deleted });
+  void openHistory(store, current, { open: openConversation, deleted });
 });
 byId('open-engine').addEventListener('click', showEngine);
 
