@@ -13,6 +13,7 @@ import {
   kQuestion,
   openSite,
   readManifest,
+  savedConversation,
   skipReason,
   startButton,
   startModel,
@@ -94,6 +95,25 @@ for (const name of /** @type {const} */ (['chrome', 'firefox'])) {
     await takeOver(second);
     await noticed(first, /Another tab has taken over/);
     for (const { errors } of [watch, watchSecond]) assert.deepEqual(errors, []);
+  });
+
+  test(`a chat that two tabs went on with has the messages of both in ${name}`, options, async (t) => {
+    const { browser, site, page: first } = await openSite(t, { browser: name, settings: kSettings });
+    await startModel(first);
+    await ask(first, 'One');
+    const second = await browser.newPage();
+    await second.goto(site.url);
+    await takeOver(second);
+    await ask(second, 'Two');
+    await takeOver(first);
+    await ask(first, 'Three');
+    const { messages } = await savedConversation(first);
+    const questions = messages.filter((/** @type {any} */ message) => message.role === 'user');
+    assert.deepEqual(
+      questions.map((/** @type {any} */ message) => message.content),
+      ['One', 'Two', 'Three'],
+    );
+    assert.equal(messages.length, 6);
   });
 
   test(`the tab that has the model dies while another one waits in ${name}`, options, async (t) => {

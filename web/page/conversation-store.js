@@ -70,6 +70,21 @@ export class ConversationStore {
     return (await this.list()).find((conversation) => conversation.id === id) ?? null;
   }
 
+  /**
+   * A conversation as another tab has stored it since, or else as it is.
+   * @param {Conversation} conversation
+   * @returns {Promise<Conversation>}
+   */
+  async newest(conversation) {
+    try {
+      const objects = this.#objects('readonly');
+      const stored = objects && (await finished(objects.get(conversation.id)));
+      return stored?.updated > conversation.updated ? stored : conversation;
+    } catch {
+      return conversation; // the browser has closed the database: this tab's is all there is
+    }
+  }
+
   /** @param {Conversation} conversation */
   setCurrent(conversation) {
     localStorage.setItem(kCurrent, conversation.id);

@@ -56,6 +56,7 @@ async function loadModel({ model, name, takeOver, signal, onProgress }) {
     releaseEngine();
     throw error;
   });
+  const conversation = await store.newest(chat.conversation); // the tab that had the engine may have gone on with it
   const format = new PromptFormat(engine.info, model);
   const adapters = new Adapters(engine);
   const changed = () => {
@@ -72,7 +73,7 @@ async function loadModel({ model, name, takeOver, signal, onProgress }) {
   const small = engine.info.parameters < 1e9 ? ' It is small: good with words and simple tasks, weak on facts.' : '';
   view.setHint(`${name} is ready.${small}`);
   view.setNotices(chatNotices(engine.info));
-  await chat.open(chat.conversation);
+  await chat.open(conversation);
   announce(`${name} is ready.`);
   composer.focus();
 }
