@@ -146,6 +146,21 @@ test('the list of chats while an answer is written', { skip: skipReason(), timeo
     await grown(before + 40);
     assert.equal((await page.$$('#stop:not([hidden])')).length, 1, 'the answer was ended');
   });
+
+  await t.test('a chat that is deleted stays deleted, until Undo brings all of it back', async () => {
+    await openList();
+    const before = await grown((await grown(0)) + 40);
+    await page.click('.history-row .tool[aria-label^="Delete"]');
+    await page.waitForSelector('.history-deleted');
+    await page.waitForSelector('#stop', { hidden: true });
+    assert.equal(await page.$('.message-user'), null, 'a new chat is on screen');
+    assert.equal(await savedConversation(page), undefined);
+    await page.click('.history-deleted + button');
+    await page.waitForSelector('.history-open');
+    const { messages } = await savedConversation(page);
+    assert.equal(messages[1].finish, 'stopped');
+    assert.ok(messages[1].content.length >= before, `${messages[1].content.length} of ${before} characters`);
+  });
 });
 
 for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {

@@ -15,7 +15,7 @@ const kDate = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyl
 /**
  * @param {ConversationStore} store
  * @param {Conversation} current the one on screen, whose answer may still be growing
- * @param {{open: (conversation: Conversation) => void, deleted: (id: string) => void}} actions
+ * @param {{open: (conversation: Conversation) => void, leave: () => Promise<void>}} actions leave: the current one is about to be deleted
  */
 export async function openHistory(store, current, actions) {
   await store.flush();
@@ -69,8 +69,8 @@ export async function openHistory(store, current, actions) {
    * @param {HTMLElement} item
    */
   async function remove(conversation, item) {
+    if (conversation.id === current.id) await actions.leave(); // the end of an answer would store it once more
     await store.remove(conversation.id);
-    actions.deleted(conversation.id);
     const undo = h('button.button.button-plain', { type: 'button' }, 'Undo');
     undo.addEventListener('click', async () => {
       await store.save(conversation);

@@ -141,13 +141,11 @@ function showResumeHint(conversation) {
 byId('new-chat').addEventListener('click', () => void chat.newChat());
 byId('open-settings').addEventListener('click', () => openSettings(settings, (changed) => (settings = changed)));
 byId('open-history').addEventListener('click', () => {
-  const current = chat.conversation;
-  const deleted = (/** @type {string} */ gone) => {
-    if (gone !== current.id) return;
-    void chat.newChat();
+  const leave = async () => {
     byId('resume-hint').hidden = true;
+    await chat.newChat();
   };
-  void openHistory(store, current, { open: openConversation, deleted });
+  void openHistory(store, chat.conversation, { open: openConversation, leave });
 });
 byId('open-engine').addEventListener('click', showEngine);
 
