@@ -181,6 +181,28 @@ for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
   );
 }
 
+for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
+  test(
+    `regenerating keeps the old answer until there is a new one in ${browser}`,
+    { skip: skipReason({ browser }), timeout: 240_000 },
+    async (t) => {
+      const { page } = await openSite(t, { browser, settings: kGreedy });
+      await startModel(page);
+      const answer = await ask(page, kQuestion);
+      await page.click('#open-settings');
+      // Reading it takes seconds, in which there is no first word.
+      await page.locator('#setting-system').fill('The quick brown fox jumps over the lazy dog again. '.repeat(250));
+      await page.click('#settings-dialog [type=submit]');
+      await page.click('.message-tools button:last-of-type');
+      await page.waitForFunction(() => /Reading [1-9]/.test(document.querySelector('.thinking')?.textContent ?? ''));
+      await page.reload();
+      await startModel(page);
+      const shown = await page.$$eval('.message-answer .prose', (all) => all.map((node) => node.textContent?.trim()));
+      assert.deepEqual(shown, [answer]);
+    },
+  );
+}
+
 test('a full context is explained and the chat goes on', { skip: skipReason(), timeout: 240_000 }, async (t) => {
   const { page } = await openSite(t, { settings: { temperature: 0, max_tokens: 16 } });
   await startModel(page);

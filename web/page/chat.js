@@ -113,7 +113,7 @@ export class Chat {
     await this.#idle;
   }
 
-  /** @param {Message} [before] the answer that comes back if there is no new one */
+  /** @param {Message} [before] the answer that comes back if there is no new one; stored until that has a word */
   async #answer(before) {
     if (this.#abort) return;
     const abort = new AbortController();
@@ -133,7 +133,7 @@ export class Chat {
     view.beginAnswer(message);
     composer.setBusy(true);
     store.setCurrent(conversation);
-    void store.save(conversation); // at once: what the reader wrote is not written twice
+    if (!before) void store.save(conversation); // at once: what the reader wrote is not written twice
     /** @type {unknown} */
     let failure = null;
     try {
