@@ -263,6 +263,33 @@ test('a model at another address is downloaded, and listed from then on', kOptio
   await noticed(page, /connection broke off.*owner/);
 });
 
+test('what is being found out about an address ends when something else is chosen', kOptions, async (t) => {
+  const { site, page } = await openSite(t, { settings: kSettings });
+  await page.waitForSelector('.model-needs'); // another estimate would have a worker, too
+  site.faults.hold = (path) => path.startsWith('silent');
+  await page.locator('.other-models summary').click(); // waits until it has its place
+  /** @param {() => boolean} holds soon @param {string} what */
+  const until = async (holds, what) => {
+    for (let tries = 0; !holds(); tries++) {
+      assert.ok(tries < 400, what);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
+  const oneWorker = () => page.workers().filter((worker) => worker.url().endsWith('tessera-worker.js')).length === 1;
+  const submit = async (/** @type {string} */ name) => {
+    await page.locator('#address').fill(`${site.url}${name}`);
+    await page.click('#address-form button');
+    await until(() => site.requests.includes(name), `${name} was not read`);
+  };
+  await submit('silent-one.gguf');
+  await submit('silent-two.gguf');
+  await until(oneWorker, 'the first address is still being read');
+  assert.equal(await page.$('#progress-card'), null, 'the first address was started');
+  await startModel(page);
+  await until(oneWorker, 'the second address is still being read');
+  assert.match(await ask(page, kQuestion), kExpected);
+});
+
 test('storage that was cleared behind the page’s back is downloaded again', kOptions, async (t) => {
   const { site, page } = await openSite(t, { settings: kSettings });
   await startModel(page);

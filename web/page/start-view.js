@@ -32,6 +32,8 @@ export class StartView {
   #running = null;
   /** Ends what is being found out about the models. */
   #estimating = new AbortController();
+  /** Ends what is being found out about an address that was given. */
+  #asking = new AbortController();
   /** Of the last loading. @type {Promise<void>} */
   #ended = Promise.resolve();
 
@@ -148,15 +150,20 @@ export class StartView {
 
   /**
    * A model that this device cannot be expected to run is not downloaded unasked. Whatever else may be wrong with it, starting says.
+   * A server may take its time: what is chosen meanwhile ends the reading.
    * @param {string} model
    */
   async #openAddress(model) {
     const start = () => void this.start({ model, name: model.split('/').pop() || model, bytes: 0 });
     if (this.#running) return;
+    this.#asking.abort();
+    this.#asking = new AbortController();
+    const { signal } = this.#asking;
     this.say(
       notice({ kind: 'info', title: 'Reading the beginning of the file.', text: 'It says what the model needs.' }),
     );
-    const estimate = await estimateOf(model, 0).catch(() => null);
+    const estimate = await estimateOf(model, 0, signal).catch(() => null);
+    if (signal.aborted) return;
     if (!estimate || estimate.fits) return start();
     const title = 'This device can probably not run this model.';
     const actions = [{ label: 'Download and try', run: start }];
@@ -185,6 +192,7 @@ export class StartView {
     const running = new AbortController();
     this.#running = running;
     this.#estimating.abort();
+    this.#asking.abort();
     this.say();
     const local = typeof model !== 'string';
     if (!local) void askToKeep();
