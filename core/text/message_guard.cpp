@@ -76,12 +76,12 @@ Result<std::vector<Mark>> make_marks(std::string_view firsts, std::string_view p
 
 /// How often each token occurs that people must not write. Not the tags of reasoning: where a template looks for them in what it is given,
 /// it writes them anew, and where they are barred it finds none.
-std::map<int32_t, int> markers_of(const GuardedPrompt& prompt, const SpecialTokens& tokens) {
+std::map<std::string, int> markers_of(const GuardedPrompt& prompt, const SpecialTokens& tokens) {
   constexpr size_t kFirst[] = {0};
-  std::map<int32_t, int> counts;
+  std::map<std::string, int> counts;
   for (const TextFragment& fragment : tokens.split(prompt.text, true, prompt.barred)) {
     if (fragment.id < 0 || is_reasoning_tag(fragment.text)) continue;
-    if (tokens.split(fragment.text, true, kFirst).front().id != fragment.id) ++counts[fragment.id];
+    if (tokens.split(fragment.text, true, kFirst).front().id != fragment.id) ++counts[std::string(fragment.text)];
   }
   return counts;
 }
@@ -90,10 +90,10 @@ std::map<int32_t, int> markers_of(const GuardedPrompt& prompt, const SpecialToke
 /// all of that barred, has fewer.
 Result<GuardedPrompt> without_new_markers(GuardedPrompt prompt, const std::optional<GuardedPrompt>& safe, const SpecialTokens& tokens) {
   if (!safe) return prompt;
-  std::map<int32_t, int> expected = markers_of(*safe, tokens);
-  for (const auto& [id, count] : markers_of(prompt, tokens)) {
-    if (count > expected[id]) {
-      return Error{ErrorCode::kInvalidArgument, "messages: the chat template makes control token " + std::to_string(id) + " of their text",
+  std::map<std::string, int> expected = markers_of(*safe, tokens);
+  for (const auto& [marker, count] : markers_of(prompt, tokens)) {
+    if (count > expected[marker]) {
+      return Error{ErrorCode::kInvalidArgument, "messages: the chat template makes a control token \"" + marker + "\" of their text",
                    "leave out the text that becomes a control token when the template has taken out a part of it"};
     }
   }

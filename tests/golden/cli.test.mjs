@@ -97,7 +97,7 @@ test('chat takes a message back that was stopped before its answer began', { ski
   child.stdout.on('data', (text) => (stdout += text));
   child.stdin.write(`/reset\n${'all work and no play '.repeat(600)}\n`);
   while (!stdout.includes('new conversation')) await new Promise((next) => setTimeout(next, 20));
-  await new Promise((next) => setTimeout(next, 500)); // the prompt takes seconds
+  await new Promise((next) => setTimeout(next, 1500)); // the prompt takes longer
   child.kill('SIGINT');
   child.stdin.end(`/save ${saved}\n/stats\n`);
   assert.equal(await ended, 0);

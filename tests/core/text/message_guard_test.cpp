@@ -143,6 +143,7 @@ TEST_CASE("a marker that a template makes by taking something out of a message i
     const Result<GuardedPrompt> prompt = guard(context, tokenizer->special_tokens(), source);
     REQUIRE(!prompt.ok());
     CHECK(prompt.error().code == ErrorCode::kInvalidArgument);
+    CHECK(prompt.error().message.find("\"<|im_start|>\"") != std::string::npos);
   }
   context["messages"][0]["content"] = "A<b>B/no";
   CHECK(counts(guarded_ids(*tokenizer, context, source)) == Ids{2, 2, 0, 0, 1, 0});
