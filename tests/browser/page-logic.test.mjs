@@ -1,6 +1,7 @@
 /** The parts of the page that need no browser: what is sent to the model, what is exported, what is said and how figures look. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Chat } from '../../web/page/chat.js';
 import {
   markLost,
   newConversation,
@@ -100,6 +101,29 @@ test('a full context: what can still be sent, or null when the last message alon
   assert.equal(await shorterStart(engine, conversation(`u:${'x'.repeat(90)}`)), null);
   const cut = { ...conversation('u:a a:b u:c'), sentFrom: 2 };
   assert.equal(await shorterStart(engine, cut), null, 'nothing is left to drop');
+});
+
+test('whatever fails at the end of an answer, the chat can be used', async () => {
+  const nothing = () => {};
+  /** @type {boolean[]} */
+  const busy = [];
+  const endAnswer = () => {
+    throw new RangeError('too deep');
+  };
+  const chat = new Chat(
+    /** @type {any} */ ({
+      view: { setProblem: nothing, show: nothing, beginAnswer: nothing, grew: nothing, endAnswer },
+      composer: { setBusy: (/** @type {boolean} */ now) => busy.push(now) },
+      store: { setCurrent: nothing, save: nothing, saveSoon: nothing, flush: nothing },
+      status: { show: nothing },
+      settings: () => kDefaults,
+    }),
+  );
+  const create = async () => [{ choices: [{ delta: { content: 'Hello' }, finish_reason: 'stop' }] }];
+  chat.setEngine(/** @type {any} */ ({ chat: { completions: { create } } }), 'Tiny', /** @type {any} */ ({}));
+  await assert.rejects(chat.send('Hi'), RangeError);
+  await chat.stop();
+  assert.deepEqual(busy, [true, false]);
 });
 
 test('exports hold every message', () => {

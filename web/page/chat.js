@@ -2,7 +2,7 @@
 
 import { announce } from './dom.js';
 import { markLost, newConversation } from './conversation.js';
-import { fullContextNotice, shorterStart } from './full-context.js';
+import { offerShorter } from './full-context.js';
 import { failedAnswerNotice, isAbort, unansweredNotice } from './notices.js';
 import { noFigures } from './status-line.js';
 import { streamAnswer } from './stream-answer.js';
@@ -92,10 +92,10 @@ export class Chat {
     this.#parts.composer.focus();
   }
 
-  /** @param {string} text */
-  send(text) {
+  /** Resolves with the end of the answer. @param {string} text */
+  async send(text) {
     this.#conversation.messages.push({ role: 'user', content: text });
-    void this.#answer();
+    await this.#answer();
   }
 
   /** Replaces the last answer by a new one. @param {number} [sentFrom] the first message that the model still sees */
@@ -121,6 +121,21 @@ export class Chat {
     /** @type {() => void} */
     let done = () => {};
     this.#idle = new Promise((resolve) => (done = resolve));
+    try {
+      await this.#write(abort.signal, before);
+    } finally {
+      // Whatever went wrong: the reader can stop, write, and begin a new chat.
+      this.#abort = null;
+      this.#parts.composer.setBusy(false);
+      done();
+    }
+  }
+
+  /**
+   * @param {AbortSignal} signal
+   * @param {Message} [before]
+   */
+  async #write(signal, before) {
     const conversation = this.#conversation;
     /** @type {Message} */
     const message = { role: 'assistant', content: '' };
@@ -137,16 +152,13 @@ export class Chat {
     /** @type {unknown} */
     let failure = null;
     try {
-      await this.#stream(conversation, message, abort.signal);
+      await this.#stream(conversation, message, signal);
     } catch (error) {
       if (isAbort(error)) message.finish = 'stopped';
       else failure = error;
     }
     this.#finish(conversation, message, { before, failure });
     await store.flush();
-    this.#abort = null;
-    composer.setBusy(false);
-    done();
   }
 
   /**
@@ -224,26 +236,10 @@ export class Chat {
   }
 
   async #offerShorter() {
-    const engine = /** @type {Engine} */ (this.#engine);
-    const start = await shorterStart(engine, this.#conversation);
-    const actions = {
-      goOn: start === null ? null : () => this.regenerate(start),
-      takeBack: () => this.#takeBack(),
+    await offerShorter(/** @type {Engine} */ (this.#engine), this.#conversation, {
+      ...this.#parts,
+      regenerate: (start) => this.regenerate(start),
       newChat: () => void this.newChat(),
-    };
-    this.#parts.view.setProblem(fullContextNotice(engine.info.contextSize, actions));
-  }
-
-  /** The last message goes back into the message box. */
-  #takeBack() {
-    const { view, composer, store } = this.#parts;
-    const { messages } = this.#conversation;
-    if (messages.at(-1)?.role === 'assistant') messages.pop();
-    const last = messages.pop();
-    store.saveSoon(this.#conversation);
-    view.setProblem(null);
-    view.show(this.#conversation);
-    composer.setText(last?.content ?? '');
-    composer.focus();
+    });
   }
 }

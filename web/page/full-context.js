@@ -23,10 +23,49 @@ export async function shorterStart(engine, { messages, sentFrom }) {
 }
 
 /**
+ * Says below the conversation that the context is full, with the ways on.
+ * @param {import('./status-line.js').Engine} engine
+ * @param {import('./conversation.js').Conversation} conversation
+ * @param {Ways} ways
+ *
+ * @typedef {object} Ways
+ * @property {import('./chat-view.js').ChatView} view
+ * @property {import('./composer.js').Composer} composer
+ * @property {import('./conversation-store.js').ConversationStore} store
+ * @property {(sentFrom: number) => void} regenerate
+ * @property {() => void} newChat
+ */
+export async function offerShorter(engine, conversation, { regenerate, newChat, ...parts }) {
+  const start = await shorterStart(engine, conversation);
+  const actions = {
+    goOn: start === null ? null : () => regenerate(start),
+    takeBack: () => takeBack(conversation, parts),
+    newChat,
+  };
+  parts.view.setProblem(fullContextNotice(engine.info.contextSize, actions));
+}
+
+/**
+ * The last message goes back into the message box.
+ * @param {import('./conversation.js').Conversation} conversation
+ * @param {Pick<Ways, 'view' | 'composer' | 'store'>} parts
+ */
+function takeBack(conversation, { view, composer, store }) {
+  const { messages } = conversation;
+  if (messages.at(-1)?.role === 'assistant') messages.pop();
+  const last = messages.pop();
+  store.saveSoon(conversation);
+  view.setProblem(null);
+  view.show(conversation);
+  composer.setText(last?.content ?? '');
+  composer.focus();
+}
+
+/**
  * @param {number} contextSize tokens
  * @param {{goOn: (() => void) | null, takeBack: () => void, newChat: () => void}} actions goOn is null when shortening cannot help
  */
-export function fullContextNotice(contextSize, { goOn, takeBack, newChat }) {
+function fullContextNotice(contextSize, { goOn, takeBack, newChat }) {
   const size = contextSize.toLocaleString('en');
   const main = goOn
     ? { label: 'Go on with the newest messages', main: true, run: goOn }

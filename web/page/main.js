@@ -30,8 +30,8 @@ const store = new ConversationStore(() => {
   keepsChats = false;
   if (chat.engine) view.setNotices(chatNotices(chat.engine.info));
 });
-const view = new ChatView({ suggest: (text) => chat.send(text), regenerate: () => chat.regenerate() });
-const composer = new Composer({ send: (text) => chat.send(text), stop: () => void chat.stop() });
+const view = new ChatView({ suggest: (text) => void chat.send(text), regenerate: () => chat.regenerate() });
+const composer = new Composer({ send: (text) => void chat.send(text), stop: () => void chat.stop() });
 const chat = new Chat({
   store,
   view,

@@ -73,12 +73,40 @@ function frameCode(pre) {
 }
 
 /**
+ * The top-level blocks of a text. Nesting too deep for marked's recursion is a RangeError: the text is then one block, shown as it was written.
+ * @param {string} source
+ */
+function blocksOf(source) {
+  try {
+    return marked.lexer(source);
+  } catch {
+    const asWritten = { type: 'none that marked knows', raw: source };
+    return Object.assign([asWritten], { links: {} });
+  }
+}
+
+/**
+ * @param {import('marked').Token} block
+ * @returns {ChildNode[]}
+ */
+function nodesOf(block) {
+  try {
+    const nodes = [...render([block]).childNodes];
+    return nodes.filter((node) => node.nodeType !== Node.TEXT_NODE || node.textContent?.trim());
+  } catch {
+    return [h('p.as-written', {}, block.raw)];
+  }
+}
+
+/**
  * One answer on screen. Each top-level block keeps its elements until its source changes, so that streaming touches only
  * the last block, and a selection or an opened code block further up stays as it is.
  */
 export class MarkdownView {
   /** @type {{raw: string, nodes: ChildNode[]}[]} */
   #blocks = [];
+  /** The addresses that the text has given so far. */
+  #links = '{}';
   #parent;
 
   /** @param {HTMLElement} parent */
@@ -88,16 +116,18 @@ export class MarkdownView {
 
   /** @param {string} source the whole text so far */
   update(source) {
-    const tokens = marked.lexer(source);
+    const blocks = blocksOf(source);
+    const links = JSON.stringify(blocks.links);
     let same = 0;
-    while (same < this.#blocks.length && same < tokens.length && this.#blocks[same].raw === tokens[same].raw) same++;
+    // An address given below turns the [words][1] of any block into a link.
+    if (links === this.#links)
+      while (same < this.#blocks.length && same < blocks.length && this.#blocks[same].raw === blocks[same].raw) same++;
     for (const { nodes } of this.#blocks.splice(same)) for (const node of nodes) node.remove();
-    for (const token of tokens.slice(same)) {
-      const nodes = [...render([token]).childNodes].filter(
-        (node) => node.nodeType !== Node.TEXT_NODE || node.textContent?.trim(),
-      );
+    for (const block of blocks.slice(same)) {
+      const nodes = nodesOf(block);
       this.#parent.append(...nodes);
-      this.#blocks.push({ raw: token.raw, nodes });
+      this.#blocks.push({ raw: block.raw, nodes });
     }
+    this.#links = links;
   }
 }

@@ -1,0 +1,78 @@
+/** The Markdown of an answer while it streams, in real browsers: a tiny model writes, and its words are replaced by those of a script. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openSite, savedConversation, sendMessage, skipReason } from './harness.mjs';
+
+/** @typedef {import('puppeteer-core').Page} Page */
+
+const kModel = fileURLToPath(new URL('../data/tiny-thinker.gguf', import.meta.url));
+
+/**
+ * Each token of the next answer brings the next piece, late enough for the one before to be drawn.
+ * @param {string[]} pieces
+ */
+function speak(pieces) {
+  const kStepMs = 60;
+  const listen = Worker.prototype.addEventListener;
+  let queue = Promise.resolve();
+  /** @param {any} type @param {any} listener @param {any} options */
+  Worker.prototype.addEventListener = function (type, listener, options) {
+    const scripted = (/** @type {MessageEvent} */ event) => {
+      const { data } = event;
+      if (data?.type !== 'step' && data?.type !== 'result') return listener(event);
+      if (data.step?.kind === 'token') Object.assign(data.step, { reasoning: '', text: pieces.shift() ?? '' });
+      if (data.step?.kind === 'done') Object.assign(data.step, { reasoning: '', text: pieces.splice(0).join('') });
+      queue = queue.then(() => new Promise((resolve) => setTimeout(resolve, kStepMs))).then(() => listener(event));
+    };
+    listen.call(this, type, type === 'message' ? scripted : listener, options);
+  };
+}
+
+/** @param {Page} page */
+async function openModel(page) {
+  const input = await page.$('#file-input');
+  await /** @type {import('puppeteer-core').ElementHandle<HTMLInputElement>} */ (input).uploadFile(kModel);
+  await page.waitForSelector('#chat:not([hidden])');
+}
+
+for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
+  /** @param {import('node:test').TestContext} t @param {string[]} pieces */
+  async function answerOf(t, pieces) {
+    const opened = await openSite(t, { browser, settings: { temperature: 0, max_tokens: 40 } });
+    await opened.page.evaluateOnNewDocument(speak, pieces);
+    await opened.page.reload();
+    await openModel(opened.page);
+    await sendMessage(opened.page, 'Hi');
+    return opened;
+  }
+  const options = { skip: skipReason({ browser }), timeout: 120_000 };
+
+  test(`an answer nested beyond any depth does not block the chat in ${browser}`, options, async (t) => {
+    const deep = `Before\n\n${'- '.repeat(5_000)}x\n`;
+    const { page, watch } = await answerOf(t, ['Before', deep.slice(6), '\nAfter']);
+    await page.waitForSelector('.message-tools');
+    const shown = () => page.$eval('.message-answer .prose', (node) => node.textContent);
+    assert.equal(await shown(), `${deep}\nAfter`);
+    assert.equal((await savedConversation(page)).messages[1].finish, 'stop');
+    await page.waitForSelector('#stop', { hidden: true });
+
+    await page.reload();
+    await openModel(page);
+    await page.waitForSelector('.message-tools');
+    assert.equal(await shown(), `${deep}\nAfter`);
+    await page.click('#new-chat');
+    await page.waitForSelector('#chat-empty:not([hidden])');
+    assert.deepEqual(watch.errors, []);
+  });
+
+  test(`an address at the end of an answer makes its links in ${browser}`, options, async (t) => {
+    const { page } = await answerOf(t, ['See [the docs][1].\n\n', 'More.\n\n', '[1]: https://example.org/docs']);
+    await page.waitForSelector('.message-tools');
+    const links = await page.$$eval('.prose a', (all) =>
+      all.map((node) => [node.textContent, node.getAttribute('href')]),
+    );
+    assert.deepEqual(links, [['the docs', 'https://example.org/docs']]);
+    assert.equal(await page.$eval('.prose', (node) => node.textContent), 'See the docs.More.');
+  });
+}
