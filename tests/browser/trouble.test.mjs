@@ -1,6 +1,6 @@
 /** What can go wrong around the page: each time one clear message, and what the reader has is kept. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -10,11 +10,14 @@ import {
   kModelFile,
   kModelId,
   kQuestion,
+  launch,
   openSite,
   readManifest,
+  serveSite,
   skipReason,
   startButton,
   startModel,
+  watchPage,
 } from './harness.mjs';
 
 /**
@@ -149,4 +152,61 @@ test('cancelling a download', { skip: skipReason(), timeout: 240_000 }, async (t
   site.faults.hold = () => false;
   await startModel(page);
   assert.equal(storeWorkers(), 1);
+});
+
+/**
+ * The page in a browser whose settings forbid all site data.
+ * @param {import('node:test').TestContext} t
+ * @param {'chrome' | 'firefox'} browser
+ */
+async function openBlocked(t, browser) {
+  const site = await serveSite();
+  t.after(site.close);
+  const profile = await mkdtemp(join(tmpdir(), 'tessera-blocked-'));
+  await mkdir(join(profile, 'Default'));
+  const preferences = { profile: { default_content_setting_values: { cookies: 2 } } };
+  await writeFile(join(profile, 'Default', 'Preferences'), JSON.stringify(preferences));
+  const blocked = {
+    chrome: { userDataDir: profile },
+    firefox: { extraPrefsFirefox: { 'network.cookie.cookieBehavior': 2 } },
+  };
+  const page = await (await launch(t, browser, blocked[browser])).newPage();
+  t.after(() => rm(profile, { recursive: true }));
+  const watch = watchPage(page, site.url);
+  await page.goto(site.url);
+  return { page, watch };
+}
+
+for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
+  test(
+    `where the browser keeps nothing, ${browser} chats all the same`,
+    { skip: skipReason({ browser }), timeout: 240_000 },
+    async (t) => {
+      const { page, watch } = await openBlocked(t, browser);
+      await assert.rejects(page.evaluate(() => localStorage.length));
+      await startModel(page);
+      assert.match(await page.$eval('#chat-notices', (node) => node.textContent ?? ''), /Chats are not kept\./);
+      await page.click('#open-settings');
+      await page.locator('#setting-temperature').fill('0');
+      await page.click('#settings-dialog [type=submit]');
+      await page.waitForSelector('#settings-dialog[open]', { hidden: true });
+      assert.match(await ask(page, kQuestion), kExpected);
+      await page.click('#toggle-theme');
+      await page.click('#new-chat');
+      await page.click('#open-history');
+      await page.waitForSelector('.history-title');
+      const own = watch.errors.filter((text) => !text.includes('ServiceWorker')); // Firefox says that it is refused
+      assert.deepEqual(own, []);
+    },
+  );
+}
+
+test('a text beyond what the browser keeps can be sent', { skip: skipReason(), timeout: 120_000 }, async (t) => {
+  const { page } = await openSite(t);
+  await startModel(page);
+  await page.$eval('#prompt', (node) => {
+    /** @type {HTMLTextAreaElement} */ (node).value = 'x'.repeat(5_500_000);
+    node.dispatchEvent(new Event('input'));
+  });
+  await page.waitForSelector('#send:not([disabled])');
 });

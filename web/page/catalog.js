@@ -2,6 +2,9 @@
 
 import { Tessera } from '../tessera.js';
 import { saveBlob } from './dom.js';
+import { keep, kept } from './kept.js';
+
+const kList = 'tessera.models';
 
 /**
  * @typedef {object} CatalogModel
@@ -30,15 +33,14 @@ function text(value, field) {
  * @returns {Promise<CatalogModel[]>}
  */
 export async function loadCatalog() {
-  const kept = 'tessera.models';
   let source;
   try {
     const response = await fetch('models.json', { cache: 'no-cache' });
     if (!response.ok) throw new Error(`models.json: the server answered ${response.status}`);
     source = await response.text();
-    localStorage.setItem(kept, source);
+    keep(kList, source);
   } catch (error) {
-    source = localStorage.getItem(kept);
+    source = kept(kList);
     if (source === null) throw error;
   }
   const { models } = JSON.parse(source);

@@ -1,6 +1,7 @@
 /** Owns how what is written becomes a prompt: by the model's own chat template, by a built-in one, or not at all. The choice is kept per model. */
 
 import { h } from './dom.js';
+import { keep, keptObject } from './kept.js';
 import { notice } from './notices.js';
 
 /** @typedef {import('../tessera.js').EngineInfo} EngineInfo */
@@ -36,15 +37,6 @@ function keyOf(model) {
   return `file:${first.name}:${others.reduce((sum, { size }) => sum + size, first.size)}`;
 }
 
-/** @returns {Record<string, string>} */
-function keptChoices() {
-  try {
-    return JSON.parse(localStorage.getItem(kKept) ?? '{}') ?? {};
-  } catch {
-    return {}; // a damaged entry is the same as none
-  }
-}
-
 /** How messages reach one model. */
 export class PromptFormat {
   #key;
@@ -58,7 +50,7 @@ export class PromptFormat {
   constructor(info, model) {
     this.#info = info;
     this.#key = keyOf(model);
-    const kept = keptChoices()[this.#key];
+    const kept = keptObject(kKept)[this.#key];
     this.#choice = kept === kContinue || kBuiltIn.some(([name]) => name === kept) ? kept : kOwn;
   }
 
@@ -84,10 +76,10 @@ export class PromptFormat {
   /** @param {string} choice */
   choose(choice) {
     this.#choice = choice;
-    const kept = keptChoices();
+    const kept = keptObject(kKept);
     if (choice === kOwn) delete kept[this.#key];
     else kept[this.#key] = choice;
-    localStorage.setItem(kKept, JSON.stringify(kept));
+    keep(kKept, JSON.stringify(kept));
   }
 
   /** A list to choose from. @param {() => void} onChange after the choice has changed */

@@ -1,6 +1,7 @@
 /** Owns the message box: growing with its text, sending, stopping, and a draft that survives a reload. */
 
 import { byId } from './dom.js';
+import { keep, kept } from './kept.js';
 
 const kDraft = 'tessera.draft';
 
@@ -14,7 +15,7 @@ export class Composer {
   /** @param {{send: (text: string) => void, stop: () => void}} actions */
   constructor({ send, stop }) {
     this.#onSend = send;
-    this.#input.value = localStorage.getItem(kDraft) ?? '';
+    this.#input.value = kept(kDraft) ?? '';
     this.#input.addEventListener('input', () => this.#changed());
     this.#input.addEventListener('keydown', (event) => {
       // While an input method is composing (keyCode 229 in Safari), Enter takes a candidate.
@@ -43,7 +44,7 @@ export class Composer {
   }
 
   #changed() {
-    localStorage.setItem(kDraft, this.#input.value);
+    keep(kDraft, this.#input.value);
     this.#send.disabled = this.#input.value.trim() === '';
     this.#fit();
   }

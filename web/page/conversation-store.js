@@ -1,5 +1,7 @@
 /** Owns keeping conversations in IndexedDB, so that a reload or a crash loses nothing. */
 
+import { keep, kept } from './kept.js';
+
 /** @typedef {import('./conversation.js').Conversation} Conversation */
 
 const kStore = 'conversations';
@@ -66,7 +68,7 @@ export class ConversationStore {
 
   /** @returns {Promise<Conversation | null>} the one that was open last */
   async current() {
-    const id = localStorage.getItem(kCurrent);
+    const id = kept(kCurrent);
     return (await this.list()).find((conversation) => conversation.id === id) ?? null;
   }
 
@@ -87,7 +89,7 @@ export class ConversationStore {
 
   /** @param {Conversation} conversation */
   setCurrent(conversation) {
-    localStorage.setItem(kCurrent, conversation.id);
+    keep(kCurrent, conversation.id);
   }
 
   /**

@@ -19,21 +19,24 @@ let channel = null;
  */
 export async function takeEngine(takeOver, onLost) {
   if (release || !navigator.locks) return;
-  const own = new BroadcastChannel(kName);
-  if (takeOver) own.postMessage('yield');
-  const polite = takeOver ? { signal: AbortSignal.timeout(kYieldMs) } : { ifAvailable: true };
+  /** @type {BroadcastChannel | undefined} */
+  let own;
   try {
+    own = new BroadcastChannel(kName);
+    if (takeOver) own.postMessage('yield');
+    const polite = takeOver ? { signal: AbortSignal.timeout(kYieldMs) } : { ifAvailable: true };
     const got = (await hold(polite, onLost)) || (takeOver && (await hold({ steal: true }, onLost)));
     if (!got) throw new EngineElsewhere();
     channel = own;
     channel.onmessage = async () => {
-      own.close(); // one such message is enough
+      channel?.close(); // one such message is enough
       await onLost();
       releaseEngine();
     };
   } catch (error) {
-    own.close();
-    throw error;
+    own?.close();
+    // A browser that keeps nothing of a site tells its tabs nothing of each other either.
+    if (/** @type {any} */ (error)?.name !== 'SecurityError') throw error;
   }
 }
 
@@ -48,16 +51,17 @@ export function releaseEngine() {
 /**
  * @param {LockOptions} options
  * @param {() => Promise<void>} onLost
- * @returns {Promise<boolean>} false when the lock could not be had
+ * @returns {Promise<boolean>} false when the lock could not be had; rejects where the browser refuses locks
  */
 function hold(options, onLost) {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     navigator.locks
       .request(kName, options, (lock) => {
         resolve(lock !== null);
         return lock && new Promise((done) => (release = () => done(undefined)));
       })
-      .catch(() => {
+      .catch((error) => {
+        if (error?.name === 'SecurityError') return reject(error);
         // Either it never came within its time, or a tab that did not want to wait has stolen it.
         if (release) void onLost();
         releaseEngine();

@@ -3,19 +3,11 @@
 import { Tessera } from '../tessera.js';
 import { h } from './dom.js';
 import { formatBytes, formatCount } from './format.js';
+import { keep, keptObject } from './kept.js';
 
 /** @typedef {import('../tessera.js').ModelEstimate} ModelEstimate */
 
 const kKept = 'tessera.estimates';
-
-/** @returns {Record<string, ModelEstimate>} */
-function keptEstimates() {
-  try {
-    return JSON.parse(localStorage.getItem(kKept) ?? '{}') ?? {};
-  } catch {
-    return {}; // a damaged entry is the same as none
-  }
-}
 
 /**
  * What a model would take. It is found out once: a file that changes has another size.
@@ -27,12 +19,12 @@ function keptEstimates() {
  */
 export async function estimateOf(url, bytes, signal, ask = Tessera.estimate) {
   const key = (/** @type {number | null} */ size) => `${url}#${size}`;
-  const known = keptEstimates()[key(bytes)];
+  const known = keptObject(kKept)[key(bytes)];
   // What older versions kept says less, and what they could not run this one may.
   if (known && 'other_bytes' in known && known.unsupported.length === 0) return known;
   const estimate = await ask(url, { signal });
-  const kept = { ...keptEstimates(), [key(bytes || estimate.fileBytes)]: estimate };
-  localStorage.setItem(kKept, JSON.stringify(kept));
+  const kept = { ...keptObject(kKept), [key(bytes || estimate.fileBytes)]: estimate };
+  keep(kKept, JSON.stringify(kept));
   return estimate;
 }
 

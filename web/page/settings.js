@@ -1,5 +1,7 @@
 /** Owns the reader's settings: their ranges, their defaults, and keeping them in this browser. */
 
+import { keep, keptObject } from './kept.js';
+
 const kKey = 'tessera.settings';
 
 /**
@@ -68,13 +70,7 @@ export function checkField(field, value) {
  * @returns {Settings}
  */
 export function loadSettings() {
-  /** @type {any} */
-  let kept = {};
-  try {
-    kept = JSON.parse(localStorage.getItem(kKey) ?? '{}') ?? {};
-  } catch {
-    // A damaged entry is the same as none.
-  }
+  const kept = keptObject(kKey);
   /** @type {any} */
   const settings = { ...kDefaults };
   if (typeof kept.system === 'string') settings.system = kept.system;
@@ -86,7 +82,7 @@ export function loadSettings() {
 
 /** @param {Settings} settings */
 export function saveSettings(settings) {
-  localStorage.setItem(kKey, JSON.stringify(settings));
+  keep(kKey, JSON.stringify(settings));
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Owns the choice of colours: as the system, light, dark; kept in this browser. */
 
 import { byId, announce } from './dom.js';
+import { keep, kept } from './kept.js';
 
 const kKey = 'tessera.theme';
 const kThemes = ['system', 'light', 'dark'];
@@ -9,7 +10,7 @@ const kNames = { system: 'as the system', light: 'light', dark: 'dark' };
 /** Applies the kept choice and makes the button walk through the three. */
 export function initTheme() {
   const button = byId('toggle-theme');
-  let theme = localStorage.getItem(kKey) ?? 'system';
+  let theme = kept(kKey) ?? 'system';
   if (!kThemes.includes(theme)) theme = 'system';
   const apply = () => {
     if (theme === 'system') delete document.documentElement.dataset.theme;
@@ -22,7 +23,7 @@ export function initTheme() {
   apply();
   button.addEventListener('click', () => {
     theme = kThemes[(kThemes.indexOf(theme) + 1) % kThemes.length];
-    localStorage.setItem(kKey, theme);
+    keep(kKey, theme);
     announce(apply());
   });
 }
