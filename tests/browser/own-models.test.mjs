@@ -124,6 +124,27 @@ test('a model that thinks', kOptions, async (t) => {
   assert.deepEqual(watch.errors, []);
 });
 
+test('what is dropped by mistake leaves an answer alone', kOptions, async (t) => {
+  const { page, watch } = await openSite(t, { settings: kGreedy });
+  await page.evaluateOnNewDocument(slowSteps);
+  await page.reload();
+  await openModel(page, kThinker);
+  await sendMessage(page, 'Hi');
+  await page.waitForSelector('.reasoning[open]');
+  await page.evaluate(() => {
+    const empty = { value: { types: ['Files'], files: [] } };
+    dispatchEvent(Object.defineProperty(new DragEvent('drop', { cancelable: true }), 'dataTransfer', empty));
+  });
+  await dropFile(page, inTests('browser/own-models.test.mjs'));
+  assert.match(await textOf(page, '.said'), /own-models\.test\.mjs” does not end in \.gguf/);
+  await page.waitForSelector('.message-tools');
+  assert.equal(await textOf(page, '.message-answer > .prose'), 'Hello, friend!');
+  await checkView(page, 'a file that is no model');
+  await sendMessage(page, 'Hi');
+  await page.waitForSelector('.said', { hidden: true });
+  assert.deepEqual(watch.errors, []);
+});
+
 test('a model without a usable chat template', kOptions, async (t) => {
   const { page, watch } = await openSite(t, { settings: kGreedy });
   const folder = await mkdtemp(join(tmpdir(), 'tessera-'));
@@ -277,5 +298,5 @@ async function dropFile(page, path) {
     bytes,
     name,
   );
-  await page.waitForSelector('#engine-dialog[open], #start-notices .notice');
+  await page.waitForSelector('#engine-dialog[open], #start-notices .notice, .said');
 }

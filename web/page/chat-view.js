@@ -80,6 +80,7 @@ export class ChatView {
     this.#last = null;
     this.#empty.hidden = messages.length > 0;
     this.#messages.replaceChildren();
+    this.say(null);
     messages.forEach((message, index) => {
       if (index === sentFrom && index > 0) this.#messages.append(this.#cutLine());
       if (message.role === 'user') this.#messages.append(userMessage(message));
@@ -141,10 +142,27 @@ export class ChatView {
    * @param {HTMLElement | null} box
    */
   setProblem(box) {
-    this.#messages.parentElement?.querySelector('.problem')?.remove();
+    this.#below('problem', box);
+  }
+
+  /**
+   * What is said beside the conversation, until that is drawn anew.
+   * @param {HTMLElement | null} box
+   */
+  say(box) {
+    this.#below('said', box);
+  }
+
+  /**
+   * @param {'problem' | 'said'} kind there is one of each
+   * @param {HTMLElement | null} box
+   */
+  #below(kind, box) {
+    const column = this.#messages.parentElement;
+    column?.querySelector(`.${kind}`)?.remove();
     if (!box) return;
-    box.classList.add('problem');
-    this.#messages.after(box);
+    box.classList.add(kind);
+    column?.append(box);
     this.#follow.toEnd();
   }
 

@@ -3,7 +3,7 @@
 import { byId } from './dom.js';
 
 /**
- * @param {(files: File[]) => void} onFiles
+ * @param {(files: File[]) => void} onFiles some files were dropped
  * @param {(files: File[]) => void} onShrink they were dropped where smaller copies are made
  */
 export function initFileDrop(onFiles, onShrink) {
@@ -25,6 +25,7 @@ export function initFileDrop(onFiles, onShrink) {
     event.preventDefault();
     veil.hidden = true;
     const files = [...(event.dataTransfer?.files ?? [])];
+    if (files.length === 0) return;
     if (isShrink(event)) onShrink(files);
     else onFiles(files);
   });

@@ -14,7 +14,7 @@ import { openEngineDialog } from './engine-dialog.js';
 import { releaseEngine, takeEngine } from './engine-lock.js';
 import { initFileDrop } from './file-drop.js';
 import { openHistory } from './history-dialog.js';
-import { localModel, onFilesChosen } from './local-files.js';
+import { localModel, onFilesChosen, whyNoModel } from './local-files.js';
 import { notice } from './notices.js';
 import { QuantizeDialog } from './quantize-dialog.js';
 import { openSettings } from './settings-dialog.js';
@@ -121,7 +121,7 @@ async function startCopy({ url, name, bytes }) {
 
 /** @param {File[]} files of one model on the reader's device */
 function shrinkFiles(files) {
-  if (files.length > 0) void copies.open(localModel(files));
+  void copies.open(localModel(files));
 }
 
 /** @param {import('./conversation.js').Conversation} conversation the one that is open stays as it is: its answer goes on */
@@ -161,11 +161,15 @@ initTheme();
 void startShell(() => !chat.engine && !start.busy && !copies.busy);
 initFileDrop(async (files) => {
   const given = await Promise.all(files.map(isAdapter));
-  if (running && given.length > 0 && given.every(Boolean)) {
+  if (running && given.every(Boolean)) {
     showEngine();
     return void running.adapters.add(files);
   }
-  if (chat.engine) await leaveChat();
+  if (chat.engine) {
+    const problem = await whyNoModel(files);
+    if (problem) return view.say(problem);
+    await leaveChat();
+  }
   void start.openFiles(files);
 }, shrinkFiles);
 onFilesChosen(byId('shrink-file'), /** @type {HTMLInputElement} */ (byId('shrink-input')), shrinkFiles);

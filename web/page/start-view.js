@@ -1,10 +1,9 @@
 /** Owns the first view: one card a model with its one button, the progress of loading, and what went wrong. */
 
-import { isAdapter } from './adapters.js';
 import { byId } from './dom.js';
 import { loadCatalog, withStored } from './catalog.js';
 import { LoadProgress } from './load-progress.js';
-import { localModel, onFilesChosen } from './local-files.js';
+import { localModel, onFilesChosen, whyNoModel } from './local-files.js';
 import { estimateOf, headline, needsView, showNeeds } from './memory-needs.js';
 import { modelCard } from './model-card.js';
 import { Mosaic } from './mosaic.js';
@@ -88,17 +87,8 @@ export class StartView {
    */
   async openFiles(files) {
     if (this.#running) return;
-    const adapters = await Promise.all(files.map(isAdapter));
-    if (adapters.includes(true)) {
-      const text = 'It adds to a model. Start the model it was made for, then drop the adapter on the chat.';
-      return this.say(notice({ kind: 'warn', title: 'This is a LoRA adapter, not a model.', text }));
-    }
-    const wrong = files.find((file) => !file.name.toLowerCase().endsWith('.gguf'));
-    if (wrong) {
-      const text = `“${wrong.name}” does not end in .gguf. Choose a model in the GGUF format.`;
-      this.#notices.replaceChildren(notice({ kind: 'error', title: 'This is not a model file.', text }));
-      return;
-    }
+    const problem = await whyNoModel(files);
+    if (problem) return this.say(problem);
     files.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
     const bytes = files.reduce((sum, file) => sum + file.size, 0);
     this.start({ ...localModel(files), bytes });
