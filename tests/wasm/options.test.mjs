@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TesseraError } from '../../web/base/errors.js';
 import { AnswerStream } from '../../web/engine/answer-stream.js';
+import { text, tokenIds } from '../../web/engine/option-checks.js';
 import { checkGenerateOptions, checkLoadOptions, checkLoraOptions } from '../../web/engine/options.js';
 import { chooseThreads, chooseVariant } from '../../web/engine/variant.js';
 import { createMemory } from '../../web/engine/wasm-memory.js';
@@ -134,8 +135,31 @@ test('generate options that cannot be met are refused by name', () => {
   rejects(chat({ top_logprobs: 2 }), 'invalid_argument', /^top_logprobs: /);
   rejects(chat({ logit_bias: { abc: 1 } }), 'invalid_argument', /^logit_bias: /);
   rejects(chat({ response_format: { type: 'json_object' } }), 'unsupported', /^response_format: /);
+  rejects(
+    chat({ response_format: { type: 'text', foo: 1 } }),
+    'invalid_argument',
+    /^response_format: unknown option 'foo'/,
+  );
   rejects(chat({ tools: [] }), 'unsupported', /^tools: /);
+  const content = [{ type: 'text', text: 'x', cache_control: {} }];
+  rejects(
+    chat({ messages: [{ role: 'user', content }] }),
+    'invalid_argument',
+    /content\[0\]: unknown option 'cache_control'/,
+  );
+  for (const bias of [[1, 2], new Map([[1, 2]])])
+    rejects(chat({ logit_bias: bias }), 'invalid_argument', /^logit_bias: found (Array|Map), expected an object/);
   rejects(() => checkGenerateOptions('prompt', {}), 'invalid_argument', /^prompt: /);
+});
+
+test('a BigInt is named like any other value that is not expected', () => {
+  const generate = (/** @type {any} */ options) => () => checkGenerateOptions('chat', { messages, ...options });
+  rejects(generate({ max_tokens: 5n }), 'invalid_argument', /^max_tokens: found 5n, /);
+  rejects(generate({ seed: 5n }), 'invalid_argument', /^seed: found 5n, /);
+  rejects(() => checkLoadOptions({ model: 'a.gguf', threads: 2n }, base), 'invalid_argument', /^threads: found 2n, /);
+  rejects(() => checkLoadOptions({ model: 2n }, base), 'invalid_argument', /^model: found 2n, /);
+  rejects(() => tokenIds([1n], 'ids'), 'invalid_argument', /^ids\[0\]: found 1n, /);
+  rejects(() => text(5n, 'text'), 'invalid_argument', /^text: found 5n, /);
 });
 
 test('text parts are joined and lone surrogates become U+FFFD', () => {

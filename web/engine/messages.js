@@ -29,8 +29,9 @@ function contentOf(content, where) {
   if (!Array.isArray(content)) return text(content, where);
   return content
     .map((part, index) => {
-      if (part?.type === 'text') return text(part.text, `${where}[${index}].text`);
-      throw new TesseraError('unsupported', `${where}[${index}]: only parts of type 'text' are supported`);
+      const at = `${where}[${index}]`;
+      if (part?.type === 'text') return text(knownOptions(part, new Set(['type', 'text']), at).text, `${at}.text`);
+      throw new TesseraError('unsupported', `${at}: only parts of type 'text' are supported`);
     })
     .join('');
 }

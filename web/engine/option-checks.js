@@ -9,11 +9,19 @@ import { TesseraError } from '../base/errors.js';
  * @param {string} expected
  */
 export function invalid(field, found, expected) {
-  const shown =
-    typeof found === 'object' && found !== null
-      ? Object.prototype.toString.call(found).slice(8, -1)
-      : (JSON.stringify(found) ?? String(found));
+  const shown = shownValue(found);
   return new TesseraError('invalid_argument', `${field}: found ${shown.slice(0, 60)}, expected ${expected}`);
+}
+
+/** @param {unknown} found */
+function shownValue(found) {
+  if (typeof found === 'object' && found !== null) return kindOf(found);
+  return typeof found === 'bigint' ? `${found}n` : (JSON.stringify(found) ?? String(found));
+}
+
+/** @param {unknown} value @returns {string} 'Object', 'Array', 'Map', … */
+export function kindOf(value) {
+  return Object.prototype.toString.call(value).slice(8, -1);
 }
 
 /**

@@ -5,6 +5,7 @@ import {
   boolean,
   integer,
   invalid,
+  kindOf,
   knownOptions,
   oneOf,
   progressOf,
@@ -183,6 +184,7 @@ function refuseUnsupported({ response_format, tools }) {
       'Ask for the format in a message.',
     );
   }
+  knownOptions(format, new Set(['type']), 'response_format');
   if (tools !== undefined)
     throw new TesseraError('unsupported', 'tools: calling tools is not supported yet', 'Leave it out.');
 }
@@ -227,8 +229,8 @@ function randomSeed() {
  * @returns {[number, number][]}
  */
 function biasOf(bias) {
-  if (typeof bias !== 'object' || bias === null) throw invalid('logit_bias', bias, 'an object {token id: number}');
-  return Object.entries(bias).map(([key, value]) => {
+  if (kindOf(bias) !== 'Object') throw invalid('logit_bias', bias, 'an object {token id: number}');
+  return Object.entries(/** @type {object} */ (bias)).map(([key, value]) => {
     if (!/^\d{1,9}$/.test(key)) throw invalid('logit_bias', key, 'token ids as keys');
     if (typeof value !== 'number' || !Number.isFinite(value)) throw invalid(`logit_bias[${key}]`, value, 'a number');
     return [Number(key), value];
