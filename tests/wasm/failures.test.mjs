@@ -96,6 +96,15 @@ test('closing a worker that does not answer terminates it', { timeout: 10000 }, 
   assert.equal(worker.posted.at(-1).type, 'dispose');
 });
 
+test('closing twice waits for the same end', { timeout: 10000 }, async () => {
+  const worker = new FakeWorker();
+  const connection = new Connection(worker, noThreads);
+  const reason = new TesseraError('disposed', 'gone');
+  void connection.close(reason);
+  await connection.close(reason);
+  assert.ok(worker.terminated);
+});
+
 test('threads: orders reach workers of the page, their messages come back, a failure and the end stop all', async () => {
   const engineWorker = new FakeWorker();
   /** @type {{ url: string, name: string, worker: FakeWorker }[]} */

@@ -31,6 +31,8 @@ export class Connection {
   #pending = new Map();
   /** Why no more calls are possible. @type {TesseraError | undefined} */
   #ended;
+  /** Settles when everything is freed. @type {Promise<void> | undefined} */
+  #closing;
   /** Linear memory of the module when it last answered, bytes. */
   heapBytes = 0;
 
@@ -91,10 +93,15 @@ export class Connection {
   }
 
   /**
-   * Asks the worker to free everything, then terminates it; one that is busy or dead is terminated after a grace period.
+   * Asks the worker to free everything, then terminates it; one that is busy or dead is terminated after a grace period. Asked again, it waits for the same end.
    * @param {TesseraError} reason what calls that are still waiting, and later ones, are rejected with
    */
-  async close(reason) {
+  close(reason) {
+    return (this.#closing ??= this.#close(reason));
+  }
+
+  /** @param {TesseraError} reason */
+  async #close(reason) {
     if (this.#ended) return;
     const freed = this.call({ type: 'dispose' }).catch(() => {});
     this.#ended = reason;
