@@ -211,6 +211,7 @@ test('settings out of range are named, an empty seed is not sent', () => {
   assert.equal(checkField(field('temperature'), NaN), 'A number from 0 to 2.');
   assert.equal(checkField(field('top_k'), 1.5), 'A whole number from 0 to 1000.');
   assert.equal(checkField(field('seed'), null), '');
+  assert.equal(checkField(field('top_p'), 0), 'A number from 0.01 to 1.', 'the engine takes no 0');
   assert.notEqual(checkField(field('top_k'), null), '');
   assert.ok(!('seed' in samplingOptions(kDefaults)));
   assert.equal(samplingOptions({ ...kDefaults, seed: 7 }).seed, 7);

@@ -39,7 +39,7 @@ export const kDefaults = Object.freeze({
 export const kNumberFields = [
   { name: 'temperature', label: 'Temperature', hint: '0 is strict, higher is freer.', min: 0, max: 2, step: 0.05 },
   { name: 'max_tokens', label: 'Longest answer', hint: 'In tokens, about a word each.', min: 1, max: 32768, step: 1 },
-  { name: 'top_p', label: 'Top-p', hint: 'Share of likely words kept.', min: 0, max: 1, step: 0.01 },
+  { name: 'top_p', label: 'Top-p', hint: 'Share of likely words kept.', min: 0.01, max: 1, step: 0.01 },
   { name: 'top_k', label: 'Top-k', hint: 'Most words kept; 0 keeps all.', min: 0, max: 1000, step: 1 },
   { name: 'min_p', label: 'Min-p', hint: 'Least share of the best word.', min: 0, max: 1, step: 0.01 },
   {
