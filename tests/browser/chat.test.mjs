@@ -203,6 +203,41 @@ for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
   );
 }
 
+test('a message or a system prompt that is too long alone', { skip: skipReason(), timeout: 240_000 }, async (t) => {
+  const { page } = await openSite(t);
+  const long = 'The quick brown fox jumps over the lazy dog again.'.padEnd(51).repeat(450).trim();
+  const written = () => page.$eval('#prompt', (node) => /** @type {HTMLTextAreaElement} */ (node).value);
+  await startModel(page);
+
+  await t.test('the message goes back before a draft, and is nowhere else', async () => {
+    await sendMessage(page, long);
+    await page.waitForSelector('.problem');
+    await page.locator('#prompt').fill('A draft');
+    await page.click('.problem .button-main');
+    assert.equal(await written(), `${long}\n\nA draft`);
+    await page.reload();
+    await startModel(page);
+    assert.equal(await written(), `${long}\n\nA draft`);
+    assert.equal(await page.$('.message-user'), null);
+    assert.equal(await savedConversation(page), undefined);
+  });
+
+  await t.test('a system prompt leads to the settings', async () => {
+    await page.evaluate((system) => localStorage.setItem('tessera.settings', JSON.stringify({ system })), long);
+    await page.reload();
+    await startModel(page);
+    await sendMessage(page, 'Hello!');
+    const problem = await page.waitForSelector('.problem');
+    assert.match((await problem?.evaluate((node) => node.textContent)) ?? '', /system prompt in the settings/);
+    await page.click('.problem .button-main');
+    await page.locator('#setting-system').fill('');
+    await page.click('#settings-dialog [type=submit]');
+    await page.click('.problem .button-quiet');
+    await page.waitForSelector('.message-answer .message-tools');
+    assert.equal(await page.$('.problem'), null);
+  });
+});
+
 test('a full context is explained and the chat goes on', { skip: skipReason(), timeout: 240_000 }, async (t) => {
   const { page } = await openSite(t, { settings: { temperature: 0, max_tokens: 16 } });
   await startModel(page);

@@ -97,10 +97,18 @@ test('a full context: what can still be sent, or null when the last message alon
     info: { contextSize: 100 },
     tokenize: async (/** @type {string} */ text) => [...text],
   });
-  assert.equal(await shorterStart(engine, conversation('u:aaaaaaaaaaaaaaaaaaaa a:bbbbbbbbbb u:cc a:dd u:ee')), 2);
-  assert.equal(await shorterStart(engine, conversation(`u:${'x'.repeat(90)}`)), null);
+  const long = conversation('u:aaaaaaaaaaaaaaaaaaaa a:bbbbbbbbbb u:cc a:dd u:ee');
+  assert.deepEqual(await shorterStart(engine, long, ''), { start: 2, crowded: false });
+  assert.deepEqual(
+    await shorterStart(engine, long, 's'.repeat(10)),
+    { start: 4, crowded: false },
+    'the system prompt counts',
+  );
+  assert.deepEqual(await shorterStart(engine, long, 's'.repeat(41)), { start: 4, crowded: true });
+  const one = conversation(`u:${'x'.repeat(90)}`);
+  assert.deepEqual(await shorterStart(engine, one, ''), { start: null, crowded: false });
   const cut = { ...conversation('u:a a:b u:c'), sentFrom: 2 };
-  assert.equal(await shorterStart(engine, cut), null, 'nothing is left to drop');
+  assert.equal((await shorterStart(engine, cut, '')).start, null, 'nothing is left to drop');
 });
 
 test('whatever fails at the end of an answer, the chat can be used', async () => {

@@ -238,6 +238,7 @@ export class Chat {
   async #offerShorter() {
     await offerShorter(/** @type {Engine} */ (this.#engine), this.#conversation, {
       ...this.#parts,
+      system: this.#format?.continues ? '' : this.#parts.settings().system,
       regenerate: (start) => this.regenerate(start),
       newChat: () => void this.newChat(),
     });

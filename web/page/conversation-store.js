@@ -113,7 +113,8 @@ export class ConversationStore {
 
   /** @param {Conversation} conversation */
   async save(conversation) {
-    if (conversation.messages.length === 0) return;
+    // What cannot be deleted stays; nothing is lost by that.
+    if (conversation.messages.length === 0) return this.#forget(conversation.id).catch(() => {});
     const copy = structuredClone(conversation);
     try {
       const objects = this.#objects('readwrite');
@@ -130,8 +131,15 @@ export class ConversationStore {
   /** @param {string} id */
   async remove(id) {
     if (this.#pending?.id === id) this.#pending = null;
+    await this.#forget(id);
+  }
+
+  /** @param {string} id */
+  async #forget(id) {
     this.#memory.delete(id);
     const objects = this.#objects('readwrite');
-    if (objects) await finished(objects.delete(id));
+    const gone = objects?.delete(id);
+    objects?.transaction.commit();
+    if (gone) await finished(gone);
   }
 }

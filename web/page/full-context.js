@@ -1,25 +1,29 @@
 /** Owns what happens when a conversation no longer fits: how much of it can still be sent, and the ways on. */
 
 import { shortenedStart } from './conversation.js';
+import { byId } from './dom.js';
 import { notice } from './notices.js';
 
 /** Tokens a chat template adds around a message, generously. */
 const kMessageOverhead = 10;
 
 /**
- * The first message that would still be sent so that half of the context is free for what comes.
+ * What can still be sent so that half of the context is free for what comes.
  * @param {import('./status-line.js').Engine} engine
  * @param {import('./conversation.js').Conversation} conversation
- * @returns {Promise<number | null>} null when the last message alone is too long
+ * @param {string} system the system prompt, which is sent each time; '' = none
+ * @returns {Promise<{start: number | null, crowded: boolean}>} start: the first message, null when the last one alone is too long;
+ *   crowded: the system prompt takes more than that half
  */
-export async function shorterStart(engine, { messages, sentFrom }) {
+export async function shorterStart(engine, { messages, sentFrom }, system) {
   const asked = messages.at(-1)?.role === 'assistant' ? messages.slice(0, -1) : messages;
   const count = async (/** @type {string} */ text) => (await engine.tokenize(text)).length + kMessageOverhead;
   const sizes = await Promise.all(asked.map(({ content }) => count(content)));
-  const fitting = shortenedStart(asked, sizes, engine.info.contextSize / 2);
-  if (fitting > sentFrom) return fitting;
+  const budget = engine.info.contextSize / 2 - (system === '' ? 0 : await count(system));
+  const fitting = shortenedStart(asked, sizes, budget);
   const lastQuestion = asked.length - 1;
-  return lastQuestion > sentFrom ? lastQuestion : null;
+  const start = fitting > sentFrom ? fitting : lastQuestion > sentFrom ? lastQuestion : null;
+  return { start, crowded: budget < 0 };
 }
 
 /**
@@ -29,24 +33,26 @@ export async function shorterStart(engine, { messages, sentFrom }) {
  * @param {Ways} ways
  *
  * @typedef {object} Ways
+ * @property {string} system the system prompt; '' = none
  * @property {import('./chat-view.js').ChatView} view
  * @property {import('./composer.js').Composer} composer
  * @property {import('./conversation-store.js').ConversationStore} store
- * @property {(sentFrom: number) => void} regenerate
+ * @property {(sentFrom?: number) => void} regenerate
  * @property {() => void} newChat
  */
-export async function offerShorter(engine, conversation, { regenerate, newChat, ...parts }) {
-  const start = await shorterStart(engine, conversation);
+export async function offerShorter(engine, conversation, { system, regenerate, newChat, ...parts }) {
+  const { start, crowded } = await shorterStart(engine, conversation, system);
   const actions = {
     goOn: start === null ? null : () => regenerate(start),
+    again: () => regenerate(),
     takeBack: () => takeBack(conversation, parts),
     newChat,
   };
-  parts.view.setProblem(fullContextNotice(engine.info.contextSize, actions));
+  parts.view.setProblem(fullContextNotice(engine.info.contextSize, crowded, actions));
 }
 
 /**
- * The last message goes back into the message box.
+ * The last message goes back into the message box, before what has been written there since.
  * @param {import('./conversation.js').Conversation} conversation
  * @param {Pick<Ways, 'view' | 'composer' | 'store'>} parts
  */
@@ -57,26 +63,36 @@ function takeBack(conversation, { view, composer, store }) {
   store.saveSoon(conversation);
   view.setProblem(null);
   view.show(conversation);
-  composer.setText(last?.content ?? '');
+  const texts = [last?.content ?? '', composer.text];
+  composer.setText(texts.filter((text) => text.trim() !== '').join('\n\n'));
   composer.focus();
 }
 
+/** @param {() => void} run */
+const newest = (run) => ({ label: 'Go on with the newest messages', run });
+
 /**
  * @param {number} contextSize tokens
- * @param {{goOn: (() => void) | null, takeBack: () => void, newChat: () => void}} actions goOn is null when shortening cannot help
+ * @param {boolean} crowded the system prompt takes more than half of it
+ * @param {{goOn: (() => void) | null, again: () => void, takeBack: () => void, newChat: () => void}} actions goOn is null when shortening cannot help
  */
-function fullContextNotice(contextSize, { goOn, takeBack, newChat }) {
+function fullContextNotice(contextSize, crowded, { goOn, again, takeBack, newChat }) {
   const size = contextSize.toLocaleString('en');
-  const main = goOn
-    ? { label: 'Go on with the newest messages', main: true, run: goOn }
-    : { label: 'Edit the message', main: true, run: takeBack };
-  const text = goOn
-    ? `It holds ${size} tokens. Nothing you see is lost: the model can go on with the newest messages only, or you begin a new chat.`
-    : `It holds ${size} tokens, and this message with its answer needs more. Make it shorter, or split it.`;
+  let text = `It holds ${size} tokens, and this message with its answer needs more. Make it shorter, or split it.`;
+  let ways = [{ label: 'Edit the message', run: takeBack }];
+  if (crowded) {
+    text = `It holds ${size} tokens, and the system prompt in the settings takes more than half of them. Make it shorter there, then try again.`;
+    const settings = { label: 'Open the settings', run: () => byId('open-settings').click() };
+    ways = [settings, goOn ? newest(goOn) : { label: 'Try again', run: again }];
+  } else if (goOn) {
+    text = `It holds ${size} tokens. Nothing you see is lost: the model can go on with the newest messages only, or you begin a new chat.`;
+    ways = [newest(goOn)];
+  }
+  const [main, ...others] = ways;
   return notice({
     kind: 'warn',
     title: 'The model’s memory for this conversation is full.',
     text,
-    actions: [main, { label: 'New chat', run: newChat }],
+    actions: [{ ...main, main: true }, ...others, { label: 'New chat', run: newChat }],
   });
 }
