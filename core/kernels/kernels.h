@@ -136,7 +136,8 @@ struct AttentionState {
   float sum;      ///< Σ exp(score - maximum)
 };
 
-/// Of a feed-forward block's gate, which multiplies the up projection; kSquaredRelu is of the up projection itself, there is no gate (Arcee).
+/// Of a feed-forward block's gate, which multiplies the up projection; kSquaredRelu is of the up projection itself, there is no gate
+/// (Arcee).
 enum class Activation { kSilu, kGelu, kClampedSwiglu, kSquaredRelu };
 using GatedFn = void (*)(float* gate, const float* up, int64_t n);
 

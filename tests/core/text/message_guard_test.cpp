@@ -152,7 +152,8 @@ TEST_CASE("a marker that a template makes by taking something out of a message i
 TEST_CASE("a template that finds reasoning in a message may write its tags anew, also where they are control tokens") {
   const auto tokenizer = chat_tokenizer(3);
   const std::string source =
-      "{% set parts = messages[0].content.split('</think>') %}{% if parts | length > 1 %}<think>-{{ parts[0].split('<think>')[-1] }}</think>"
+      "{% set parts = messages[0].content.split('</think>') %}{% if parts | length > 1 %}<think>-{{ parts[0].split('<think>')[-1] "
+      "}}</think>"
       "{% endif %}{{ parts[-1] }}<|im_end|>";
   CHECK(counts(guarded_ids(*tokenizer, chat("<think>a</think>b"), source)) == Ids{0, 1, 0, 1, 0, 0});
 }
