@@ -21,15 +21,13 @@ Error not_yet(const std::string& option) {
 }
 
 Result<std::pair<int32_t, float>> parse_bias(const std::string& text) {
-  int32_t id = 0;
-  float bias = 0;
-  const char* end = text.data() + text.size();
-  const auto [colon, id_error] = std::from_chars(text.data(), end, id);
-  if (id_error == std::errc() && colon != end && *colon == ':') {
-    const char* number = colon + 1 + (colon + 1 != end && colon[1] == '+' ? 1 : 0);
-    const auto [rest, bias_error] = std::from_chars(number, end, bias);
-    if (bias_error == std::errc() && rest == end) {
-      return std::pair(id, bias);
+  if (const size_t colon = text.find(':'); colon != std::string::npos) {
+    const std::string_view pair = text;
+    const size_t sign = pair.substr(colon + 1).starts_with('+') ? 1 : 0;
+    const std::optional<int32_t> id = parse_number<int32_t>(pair.substr(0, colon));
+    const std::optional<float> bias = parse_number<float>(pair.substr(colon + 1 + sign));
+    if (id && bias) {
+      return std::pair(*id, *bias);
     }
   }
   return Error{ErrorCode::kInvalidArgument, "--logit-bias \"" + text + "\": expected ID:VALUE", "for example --logit-bias 198:-100"};
@@ -54,13 +52,9 @@ Result<std::string> template_source(const std::string& name_or_file) {
 
 // "FILE" or "FILE:SCALE" → the two; a colon with no number behind it belongs to the name.
 std::pair<std::string, float> parse_adapter(const std::string& text) {
-  const size_t colon = text.rfind(':');
-  float scale = 1;
-  if (colon != std::string::npos) {
-    const char* end = text.data() + text.size();
-    const auto [rest, error] = std::from_chars(text.data() + colon + 1, end, scale);
-    if (error == std::errc() && rest == end && colon + 1 < text.size()) {
-      return {text.substr(0, colon), scale};
+  if (const size_t colon = text.rfind(':'); colon != std::string::npos) {
+    if (const std::optional<float> scale = parse_number<float>(std::string_view(text).substr(colon + 1))) {
+      return {text.substr(0, colon), *scale};
     }
   }
   return {text, 1};
@@ -280,13 +274,12 @@ Result<std::vector<int32_t>> parse_ids(std::string_view text) {
   std::vector<int32_t> ids;
   for (size_t begin = text.find_first_not_of(kBetween); begin != std::string_view::npos; begin = text.find_first_not_of(kBetween, begin)) {
     const std::string_view word = text.substr(begin, text.find_first_of(kBetween, begin) - begin);
-    int32_t id = 0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
-    if (error != std::errc() || end != word.data() + word.size()) {
+    const std::optional<int32_t> id = parse_number<int32_t>(word);
+    if (!id) {
       return Error{ErrorCode::kInvalidArgument,
                    "token " + std::to_string(ids.size()) + " is \"" + std::string(word) + "\", expected a number", "give ids like 1,2,3"};
     }
-    ids.push_back(id);
+    ids.push_back(*id);
     begin += word.size();
     if (begin >= text.size()) {
       break;

@@ -48,14 +48,21 @@ struct AnswerOptions {
   std::optional<std::string> json_schema;
 };
 
+/// The number that a text is from its first character to its last; nothing else may be there.
+template <typename Number>
+std::optional<Number> parse_number(std::string_view text) {
+  Number number{};
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && rest == text.data() + text.size() ? std::optional(number) : std::nullopt;
+}
+
 /// What is wrong with a number, or "": CLI11 by itself reads "0,7" as 7, "010" as 8, "true" as 1 and "" as 0.
 template <typename Number>
 std::string check_number(const std::string& text) {
-  Number number{};
-  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  bool plain = error == std::errc() && rest == text.data() + text.size();
+  const std::optional<Number> number = parse_number<Number>(text);
+  bool plain = number.has_value();
   if constexpr (std::is_integral_v<Number>) {
-    plain = plain && std::to_string(number) == text;
+    plain = plain && std::to_string(*number) == text;
   }
   return plain ? "" : "expected a number, found \"" + text + "\"";
 }
