@@ -99,7 +99,8 @@ def ranked_merges():
 
 
 def save_tokenizer(folder, name):
-    tokenizer = {"spm": sentencepiece_like, "ranked": ranked_merges}[name]() if name in ("spm", "ranked") else byte_level(name)
+    makers = {"spm": sentencepiece_like, "ranked": ranked_merges}
+    tokenizer = makers[name]() if name in makers else byte_level(name)
     tokenizer.add_tokens(["tool_call"])
     begin = tokenizer.token_to_id("<s>")
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", begin)])

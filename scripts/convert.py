@@ -205,7 +205,7 @@ def refuse(fields, architecture):
 
 
 def layer_types(pattern, layers):
-    """A period of 4 or its letters, LLLG (local, global), written out."""
+    """A period, 4, or its letters, LLLG (local, global), written out."""
     letters = pattern if isinstance(pattern, str) else "L" * (pattern - 1) + "G"
     return ["full_attention" if letters[layer % len(letters)] == "G" else "sliding_attention" for layer in range(layers)]
 
@@ -262,16 +262,15 @@ def read_config(folder):
 
 def complete_gemma4(fields):
     """Kinds of layers, and the global layers' heads: transformers of 2026 names them layer by layer."""
-    kinds = fields["layer_types"] = fields.get("layer_types") or [
-        "sliding_attention" if (i + 1) % 6 else "full_attention" for i in range(fields["num_hidden_layers"])]
+    kinds = fields["layer_types"] = fields.get("layer_types") or layer_types(6, fields["num_hidden_layers"])
     kinds[-1] = "full_attention"
     different = fields.get("per_layer_config")
     if different is None:
         return
-    expected = {str(i): different[str(kinds.index("full_attention"))] for i, kind in enumerate(kinds) if kind == "full_attention"}
-    if different != expected or not set(different[str(kinds.index("full_attention"))]) <= {"head_dim", "num_key_value_heads"}:
+    own = different[str(kinds.index("full_attention"))]
+    expected = {str(i): own for i, kind in enumerate(kinds) if kind == "full_attention"}
+    if different != expected or not set(own) <= {"head_dim", "num_key_value_heads"}:
         raise ConvertError("unsupported", "config.json: per_layer_config is no head_dim and num_key_value_heads that all full_attention layers have")
-    own = next(iter(different.values()))
     fields["global_head_dim"], fields["num_global_key_value_heads"] = own["head_dim"], own.get("num_key_value_heads")
 
 
