@@ -160,8 +160,7 @@ function showEngine() {
 initTheme();
 void startShell(() => !chat.engine && !start.busy && !copies.busy);
 initFileDrop(async (files) => {
-  const given = await Promise.all(files.map(isAdapter));
-  if (running && given.every(Boolean)) {
+  if (running && (await Promise.all(files.map(isAdapter))).every(Boolean)) {
     showEngine();
     return void running.adapters.add(files);
   }
