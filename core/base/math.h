@@ -19,34 +19,45 @@ static inline float round_nearest(float x) { return (x + kRoundMagic) - kRoundMa
 inline constexpr float kExpLow = -87.0f, kExpHigh = 88.0f;
 inline constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
 inline constexpr float kExpTaylor[] = {1.0f / 5040.0f, 1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f, 0.5f, 1.0f, 1.0f};
-inline constexpr float kWeightExp[] = {0.00829027221f, 0.0418981612f, 0.166676387f, 0.499991477f, 0.999999702f, 1.0f};
+inline constexpr float kLn2 = 0.693147182f;
+inline constexpr float kWeightExp2[] = {0.00958285574f, 0.0559064299f, 0.240240991f, 0.693124175f, 1.0f};
+inline constexpr int kWeightBits = 13;
+inline constexpr float kWeightMagic = kRoundMagic + kWeightBits, kLeastWeightLog2 = -100.0f;
 inline constexpr float kGeluScale = 1.5957691216057308f;  ///< 2 · sqrt(2/π)
 inline constexpr float kGeluCubic = 0.044715f;
 
-/// e^x for kExpLow ≤ x ≤ kExpHigh: x = n·ln2 + r, |r| ≤ ln2/2, e^r by the polynomial (highest power first), then 2^n by the exponent bits.
+/// The polynomial with these coefficients, the highest power first.
 template <size_t kTerms>
-static inline float exp_by(const float (&polynomial)[kTerms], float x) {
-  const float shifted = x * kLog2E + kRoundMagic;
-  const float n = shifted - kRoundMagic;
-  const float r = (x - n * kLn2High) - n * kLn2Low;
-  float p = polynomial[0];
-  for (size_t i = 1; i < kTerms; ++i) p = p * r + polynomial[i];
-  return std::bit_cast<float>(std::bit_cast<uint32_t>(p) +
-                              ((std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kRoundMagic)) << 23));
+static inline float horner(const float (&coefficients)[kTerms], float x) {
+  float p = coefficients[0];
+  for (size_t i = 1; i < kTerms; ++i) p = p * x + coefficients[i];
+  return p;
+}
+
+/// x · 2^n for normal numbers, where `shifted` is n + kRoundMagic.
+static inline float add_exponent(float x, float shifted) {
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(x) + (std::bit_cast<uint32_t>(shifted) << 23));
 }
 
 /// e^x in f32; relative error < 2e-7. Below -87 it is 0, above 88 it is e^88; NaN counts as below.
-/// By the Taylor polynomial of degree 7.
+/// x = n·ln2 + r, |r| ≤ ln2/2, e^r by the Taylor polynomial of degree 7, then 2^n by the exponent bits.
 static inline float exp_f32(float x) {
-  const bool tiny = !(x >= kExpLow);
-  x = x > kExpLow ? x : kExpLow;
+  if (!(x >= kExpLow)) return 0.0f;
   x = x < kExpHigh ? x : kExpHigh;
-  return tiny ? 0.0f : exp_by(kExpTaylor, x);
+  const float shifted = x * kLog2E + kRoundMagic;
+  const float n = shifted - kRoundMagic;
+  const float r = (x - n * kLn2High) - n * kLn2Low;
+  return add_exponent(horner(kExpTaylor, r), shifted);
 }
 
-/// e^x for x ≤ 0, as the weights of a softmax are that become 13-bit codes afterwards: relative error < 3e-7, e^0 is 1. Below -87 (and for
-/// NaN) it is e^-87. By the minimax polynomial of degree 5.
-static inline float exp_weight(float x) { return exp_by(kWeightExp, x > kExpLow ? x : kExpLow); }
+/// 2^(x + kWeightBits) for x ≤ 0, as the weights of a softmax are that become codes of kWeightBits bits afterwards: relative error < 3e-6,
+/// exact for x = 0. Below -100 (and for NaN) it is that of -100. By the minimax polynomial of degree 4; n = round(x) + kWeightBits.
+static inline float exp2_weight(float x) {
+  x = x > kLeastWeightLog2 ? x : kLeastWeightLog2;
+  const float shifted = x + kWeightMagic;
+  const float r = x - (shifted - kWeightMagic);
+  return add_exponent(horner(kWeightExp2, r), shifted);
+}
 
 /// x · sigmoid(x): SiLU, also called swish.
 static inline float silu(float x) { return x / (1.0f + exp_f32(-x)); }

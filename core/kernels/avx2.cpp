@@ -117,19 +117,19 @@ struct Avx2 {
   }
   static I32 dot_pairs(I32 sum, CodePairs a, CodePairs b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
   // Adding the rounding magic leaves the integer in the low bits.
-  static I32 round(const float* x, F32 factor) {
+  static I32 round(F32 x) {
     const __m256 magic = splat_f32(kRoundMagic);
-    return _mm256_sub_epi32(_mm256_castps_si256(add(mul(load_floats(x), factor), magic)), _mm256_castps_si256(magic));
+    return _mm256_sub_epi32(_mm256_castps_si256(add(x, magic)), _mm256_castps_si256(magic));
   }
   // Packing works within 128-bit halves: the quarters come out as 0, 2, 1, 3.
   static __m256i pack_words(I32 low, I32 high) { return _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8); }
-  static void round_to_words(const float* x, F32 factor, int16_t* words) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(words), pack_words(round(x, factor), round(x + 8, factor)));
+  static void store_words(const F32 (&x)[2], int16_t* words) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(words), pack_words(round(x[0]), round(x[1])));
   }
 
   // 16 values · factor, rounded to codes; returns the sum of the codes.
   static int32_t round_to_codes(const float* x, F32 factor, int8_t* codes) {
-    const __m256i words = pack_words(round(x, factor), round(x + 8, factor));
+    const __m256i words = pack_words(round(mul(load_floats(x), factor)), round(mul(load_floats(x + 8), factor)));
     const __m128i low = _mm256_castsi256_si128(words), high = _mm256_extracti128_si256(words, 1);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), _mm_packs_epi16(low, high));
     __m128i sums = _mm_madd_epi16(_mm_add_epi16(low, high), _mm_set1_epi16(1));

@@ -110,17 +110,17 @@ struct Avx512Vnni {
   }
   static I32 dot_pairs(I32 sum, CodePairs a, CodePairs b) { return _mm512_dpwssd_epi32(sum, a, b); }
   // Adding the rounding magic leaves the integer in the low bits.
-  static I32 round(const float* x, F32 factor) {
+  static I32 round(F32 x) {
     const __m512 magic = splat_f32(kRoundMagic);
-    return _mm512_sub_epi32(_mm512_castps_si512(add(mul(load_floats(x), factor), magic)), _mm512_castps_si512(magic));
+    return _mm512_sub_epi32(_mm512_castps_si512(add(x, magic)), _mm512_castps_si512(magic));
   }
-  static void round_to_words(const float* x, F32 factor, int16_t* words) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(words), _mm512_cvtsepi32_epi16(round(x, factor)));
+  static void store_words(const F32 (&x)[1], int16_t* words) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(words), _mm512_cvtsepi32_epi16(round(x[0])));
   }
 
   // 16 values · factor, rounded to codes; returns the sum of the codes.
   static int32_t round_to_codes(const float* x, F32 factor, int8_t* codes) {
-    const __m512i rounded = round(x, factor);
+    const __m512i rounded = round(mul(load_floats(x), factor));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), _mm512_cvtsepi32_epi8(rounded));
     return _mm512_reduce_add_epi32(rounded);
   }

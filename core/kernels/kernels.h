@@ -18,11 +18,14 @@
 //      TQ1_0, TQ2_0       d · (code - 1)
 //  - F32, F16 and BF16 weights: acc = acc + w · x, element after element along the row, on the f32 activations.
 //  - Attention over f32: a score sums q[d]·k[d] and an output value sums weight · v over the positions, each one after another, in order.
-//  - Attention over 16-bit codes (a head's q, k or v: scale = max|x| / limit, code = nearest_even(x · (limit / max|x|))): a score is
-//      float(exact Σ q · k) · (q_scale · k_scale);
-//    the softmax runs over a segment with exp_weight of base/math.h; per chunk of 32 positions weight · v_scale is quantised in the same
-//    way, and
-//      out = out + float(exact Σ weight · v) · weight_scale               chunk after chunk
+//  - Attention over 16-bit codes (a head's q, k or v: scale = max|x| / limit, code = nearest_even(x · (limit / max|x|))). What a code of v
+//    is worth is part of the score, as a power of two: so a weight, rounded, is the code that v's codes are multiplied with. Over a
+//    segment, with exp2_weight of base/math.h,
+//      score  = float(exact Σ q · k) · (q_scale · log2(e) · k_scale) + log2(v_scale)
+//      weight = exp2_weight(score - largest score)
+//      out    = out + float(exact Σ nearest_even(weight) · v)             chunk of 32 positions after chunk
+//      sum    = Σ weight · (1 / v_scale)                                  what the softmax divides by, in 16 lanes as below
+//    (with a soft cap: float(exact Σ q · k) · (q_scale · k_scale), soft-capped, · log2(e)).
 //  - Other f32 reductions run in 16 lanes: lane j sums elements j, j+16, j+32, … in order; then the upper half is added to the
 //    lower half, 16 → 8 → 4 → 2 → 1.
 #pragma once
@@ -33,6 +36,7 @@
 #include <span>
 #include <string_view>
 
+#include "core/base/math.h"
 #include "core/tensor/dtype.h"
 
 namespace tessera {
@@ -86,9 +90,9 @@ struct CacheChunk {
   const float* values = nullptr;  ///< [head_dim / 16][kAttentionChunk][16 dimensions]
 };
 
-/// Largest code of values and of their weights: a chunk's sum of products stays below 2^31.
+/// Largest code of values: a chunk's sum of products with weights of up to 2^kWeightBits stays below 2^31.
 inline constexpr int kMaxValueCode = 8191;
-static_assert(int64_t{kAttentionChunk} * kMaxValueCode * kMaxValueCode < (int64_t{1} << 31));
+static_assert((int64_t{kAttentionChunk} << kWeightBits) * kMaxValueCode < (int64_t{1} << 31));
 
 /// Largest code of queries and keys, so that the dot of two heads stays below 2^31: 5792 for 64 values, 2896 for 256.
 constexpr int max_score_code(int head_dim) {
@@ -97,8 +101,8 @@ constexpr int max_score_code(int head_dim) {
   return code;
 }
 
-/// What is smaller than this counts as 0 where 16-bit codes are made: its reciprocal would not be finite.
-inline constexpr float kLeastQuantized = 1e-30f;
+/// Where 16-bit codes are made, max|x| counts as at least this: the reciprocal of a value's scale times a weight stays finite.
+inline constexpr float kLeastMagnitude = 1e-14f;
 
 /// kAttentionSegment positions of one head's K and V as 16-bit codes. A SIMD lane is a position in K and a dimension in V; two codes
 /// of it that are summed first lie together. All scales lie in the keys' stream, before what needs them: fetched alone, each line of
@@ -110,14 +114,15 @@ struct QuantizedSegment {
 
 /// A panel of keys: 16 positions of one head.
 struct KeyPanel {
-  const float* key_scales;    ///< [16]
-  const float* value_scales;  ///< [16]
-  const int16_t* codes;       ///< [head_dim / 2][16 positions][2 dimensions], ±max_score_code(head_dim)
+  const float* key_scales;      ///< [16]
+  const float* value_log2;      ///< [16] log2 of what a code of the value is worth
+  const float* value_inverses;  ///< [16] 1 / that
+  const int16_t* codes;         ///< [head_dim / 2][16 positions][2 dimensions], ±max_score_code(head_dim)
 };
-constexpr int key_panel_bytes(int head_dim) { return kAttentionPanel * (2 * 4 + 2 * head_dim); }
+constexpr int key_panel_bytes(int head_dim) { return kAttentionPanel * (3 * 4 + 2 * head_dim); }
 static inline KeyPanel key_panel(const std::byte* keys, int position, int head_dim) {
   const auto* scales = reinterpret_cast<const float*>(keys + position / kAttentionPanel * key_panel_bytes(head_dim));
-  return {scales, scales + kAttentionPanel, reinterpret_cast<const int16_t*>(scales + 2 * kAttentionPanel)};
+  return {scales, scales + kAttentionPanel, scales + 2 * kAttentionPanel, reinterpret_cast<const int16_t*>(scales + 3 * kAttentionPanel)};
 }
 
 /// Longest heads that attention over codes takes, so that it can keep its rows on the stack.
@@ -178,8 +183,8 @@ struct KernelTable {
   float (*quantize_words)(const float* x, int64_t n, int max_code, int16_t* codes);
 
   /// Attention of `heads` queries over positions [begin, end) ⊆ [0, kAttentionSegment) of a segment: states [heads] and
-  /// sums [heads][head_dim] = Σ exp(score - maximum) · v are written, not added to. head_dim is a multiple of 16; begin < end. Other
-  /// positions may hold anything, scales that are not numbers too.
+  /// sums [heads][head_dim] = Σ exp(score - maximum) · v are written, not added to; any number is a maximum that keeps the sums in range.
+  /// head_dim is a multiple of 16; begin < end. Other positions may hold anything, scales that are not numbers too.
   void (*attend_segment)(const QuantizedQueries& queries, int heads, const QuantizedSegment& segment, int begin, int end, int head_dim,
                          float softcap, AttentionState* states, float* sums);
 

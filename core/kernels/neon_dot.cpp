@@ -112,18 +112,18 @@ struct NeonDot {
     return vaddq_s32(sum, vpaddq_s32(vmull_s16(vget_low_s16(a), vget_low_s16(b)), vmull_high_s16(a, b)));
   }
   // Four values. Adding the rounding magic leaves the integer in the low bits.
-  static int16x4_t round(const float* x, F32 factor) {
+  static int16x4_t round(F32 x) {
     const F32 magic = splat_f32(kRoundMagic);
-    return vqmovn_s32(vsubq_s32(vreinterpretq_s32_f32(add(mul(load_floats(x), factor), magic)), vreinterpretq_s32_f32(magic)));
+    return vqmovn_s32(vsubq_s32(vreinterpretq_s32_f32(add(x, magic)), vreinterpretq_s32_f32(magic)));
   }
-  static void round_to_words(const float* x, F32 factor, int16_t* words) {
-    for (int i = 0; i < 16; i += 4) vst1_s16(words + i, round(x + i, factor));
+  static void store_words(const F32 (&x)[4], int16_t* words) {
+    for (int i = 0; i < 4; ++i) vst1_s16(words + 4 * i, round(x[i]));
   }
 
   // 16 values · factor, rounded to codes; returns the sum of the codes.
   static int32_t round_to_codes(const float* x, F32 factor, int8_t* codes) {
-    const int8x8_t low = vqmovn_s16(vcombine_s16(round(x, factor), round(x + 4, factor)));
-    const int8x8_t high = vqmovn_s16(vcombine_s16(round(x + 8, factor), round(x + 12, factor)));
+    const int8x8_t low = vqmovn_s16(vcombine_s16(round(mul(load_floats(x), factor)), round(mul(load_floats(x + 4), factor))));
+    const int8x8_t high = vqmovn_s16(vcombine_s16(round(mul(load_floats(x + 8), factor)), round(mul(load_floats(x + 12), factor))));
     const int8x16_t all = vcombine_s8(low, high);
     vst1q_s8(codes, all);
     return vaddlvq_s8(all);

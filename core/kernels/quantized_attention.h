@@ -1,7 +1,7 @@
 // Owns attention over a cache of 16-bit codes, written once over the Isa vocabulary of matmul_loops.h and
 //   CodePairs        two 16-bit codes per lane           load_pairs(int16_t*), splat_pair(int16_t*): the same two in each lane
 //   dot_pairs(I32 sum, CodePairs, CodePairs)                     sum + the dot of each lane's two codes, modulo 2^32
-//   round_to_words(float*, F32 factor, int16_t*)         16 values · factor, rounded to codes
+//   store_words(F32[16 / lanes], int16_t*)               16 values rounded to codes
 // Sums of codes are exact, so their order is free: what kernels.h writes down is the f32 part.
 #pragma once
 
@@ -19,18 +19,22 @@ struct QuantizedAttention {
   using I32 = typename Isa::I32;
   using Vector = VectorLoops<Isa>;
   static constexpr int kLanes = Isa::kRows;
-  static constexpr int kSegmentChunks = kAttentionSegment / kAttentionChunk;
   static constexpr int kPairWords = 2 * kAttentionPanel;  // codes of one pair of rows of a panel
 
   static float quantize_words(const float* x, int64_t n, int max_code, int16_t* codes) {
-    F32 largest = Isa::zero_f32();
+    F32 largest = Isa::splat_f32(kLeastMagnitude);
     for (int64_t i = 0; i < n; i += 16) {
 #pragma GCC unroll 4
       for (int j = 0; j < 16; j += kLanes) largest = Isa::max(Isa::abs(Isa::load_floats(x + i + j)), largest);
     }
     const float amax = Isa::largest_lane(largest);
-    const F32 factor = Isa::splat_f32(amax > kLeastQuantized ? static_cast<float>(max_code) / amax : 0.0f);
-    for (int64_t i = 0; i < n; i += 16) Isa::round_to_words(x + i, factor, codes + i);
+    const F32 factor = Isa::splat_f32(static_cast<float>(max_code) / amax);
+    for (int64_t i = 0; i < n; i += 16) {
+      F32 scaled[Vector::kVectors];
+#pragma GCC unroll 4
+      for (int j = 0; j < Vector::kVectors; ++j) scaled[j] = Isa::mul(Isa::load_floats(x + i + j * kLanes), factor);
+      Isa::store_words(scaled, codes + i);
+    }
     return amax / static_cast<float>(max_code);
   }
 
@@ -58,10 +62,15 @@ struct QuantizedAttention {
 
   // scores [kHeads][kAttentionSegment] of the panels that hold [begin, end).
   template <int kHeads>
-  static void score(const QuantizedQueries& queries, const QuantizedSegment& segment, int begin, int end, int head_dim, float* scores) {
+  static void score(const QuantizedQueries& queries, const QuantizedSegment& segment, int begin, int end, int head_dim, float softcap,
+                    float* scores) {
     constexpr int kWide = Vector::attention_width(kHeads);
     int16_t codes[kHeads * kMaxQuantizedHeadDim];
-    for (int h = 0; h < kHeads; ++h) std::memcpy(codes + h * kMaxQuantizedHeadDim, queries.codes + h * head_dim, 2 * head_dim);
+    float scales[kHeads];
+    for (int h = 0; h < kHeads; ++h) {
+      std::memcpy(codes + h * kMaxQuantizedHeadDim, queries.codes + h * head_dim, 2 * head_dim);
+      scales[h] = softcap > 0.0f ? queries.scales[h] : queries.scales[h] * kLog2E;
+    }
     for (int c = begin / kAttentionPanel * kAttentionPanel; c < end; c += kWide * kLanes) {
       I32 acc[kHeads][kWide];
       const KeyPanel panel = key_panel(segment.keys, c, head_dim);
@@ -69,64 +78,56 @@ struct QuantizedAttention {
       dot_rows<kMaxQuantizedHeadDim, kHeads, kWide>(codes, panel.codes + 2 * column, head_dim / 2, acc);
 #pragma GCC unroll 4
       for (int h = 0; h < kHeads; ++h) {
-        const F32 scale = Isa::splat_f32(queries.scales[h]);
+        const F32 scale = Isa::splat_f32(scales[h]);
 #pragma GCC unroll 4
         for (int v = 0; v < kWide; ++v) {
           const F32 key_scale = Isa::load_floats(panel.key_scales + column + v * kLanes);
-          Isa::store(scores + h * kAttentionSegment + c + v * kLanes, Isa::mul(Isa::to_float(acc[h][v]), Isa::mul(scale, key_scale)));
+          F32 score = Isa::mul(Isa::to_float(acc[h][v]), Isa::mul(scale, key_scale));
+          if (softcap > 0.0f) score = Isa::mul(Vector::cap_softly(score, Isa::splat_f32(softcap)), Isa::splat_f32(kLog2E));
+          Isa::store(scores + h * kAttentionSegment + c + v * kLanes,
+                     Isa::add(score, Isa::load_floats(panel.value_log2 + column + v * kLanes)));
         }
       }
     }
   }
 
-  // Scores of [begin, end) become exp_weight(score - maximum), all others of their chunks e^-87, which is nothing beside the maximum's 1
-  // and less than kLeastQuantized.
-  static AttentionState soften(float* scores, int begin, int end, float softcap) {
+  // Codes of the weights 2^(score - maximum) of [begin, end), 0 for all others of their chunks.
+  static AttentionState soften(const std::byte* keys, float* scores, int begin, int end, int head_dim, int16_t* codes) {
     const int first = begin / kAttentionChunk * kAttentionChunk;
     const int last = (end + kAttentionChunk - 1) / kAttentionChunk * kAttentionChunk;
-    if (softcap > 0.0f) {
-      const F32 cap = Isa::splat_f32(softcap);
-      for (int c = begin / kAttentionPanel * kAttentionPanel; c < end; c += kLanes) {
-        Isa::store(scores + c, Vector::cap_softly(Isa::load_floats(scores + c), cap));
-      }
-    }
     for (int c = first; c < begin; ++c) scores[c] = -std::numeric_limits<float>::infinity();
     for (int c = end; c < last; ++c) scores[c] = -std::numeric_limits<float>::infinity();
     F32 largest = Isa::splat_f32(-std::numeric_limits<float>::infinity());
-    for (int c = first; c < last; c += kLanes) largest = Isa::max(Isa::load_floats(scores + c), largest);
+    for (int c = first; c < last; c += 16) {
+#pragma GCC unroll 4
+      for (int j = 0; j < 16; j += kLanes) largest = Isa::max(Isa::load_floats(scores + c + j), largest);
+    }
     const float maximum = Isa::largest_lane(largest);
     const F32 all_maximum = Isa::splat_f32(maximum);
     F32 sums[Vector::kVectors];
 #pragma GCC unroll 4
     for (F32& sum : sums) sum = Isa::zero_f32();
-    for (int c = first; c < last; c += 16) {
+    for (int c = first; c < last; c += kAttentionPanel) {
+      const float* inverses = key_panel(keys, c, head_dim).value_inverses;
+      alignas(64) float seen[kAttentionPanel];
+      if (c < begin || c + kAttentionPanel > end) {
+        for (int i = 0; i < kAttentionPanel; ++i) seen[i] = c + i < begin || c + i >= end ? 0.0f : inverses[i];
+        inverses = seen;
+      }
+      F32 weights[Vector::kVectors];
 #pragma GCC unroll 4
       for (int j = 0; j < Vector::kVectors; ++j) {
-        const F32 weight = Vector::exp_weight(Isa::sub(Isa::load_floats(scores + c + j * kLanes), all_maximum));
-        Isa::store(scores + c + j * kLanes, weight);
-        sums[j] = Isa::add(sums[j], weight);
+        weights[j] = Vector::exp2_weight(Isa::sub(Isa::load_floats(scores + c + j * kLanes), all_maximum));
+        sums[j] = Isa::add(sums[j], Isa::mul(weights[j], Isa::load_floats(inverses + j * kLanes)));
       }
+      Isa::store_words(weights, codes + c);
     }
-    return {maximum, Vector::sum_lanes(sums)};
+    return {(maximum - static_cast<float>(kWeightBits)) * kLn2, Vector::sum_lanes(sums)};
   }
 
-  // The codes of one chunk's weight · value_scale; returns what a code is worth. A position without weight may hold any scale.
-  static float quantize_weights(const float* weights, const std::byte* keys, int first, int head_dim, int16_t* codes) {
-    alignas(64) float scaled[kAttentionChunk];
-#pragma GCC unroll 8
-    for (int i = 0; i < kAttentionChunk; i += kLanes) {
-      const float* scales = key_panel(keys, first + i, head_dim).value_scales + i % kAttentionPanel;
-      const F32 weight = Isa::load_floats(weights + first + i);
-      const F32 product = Isa::mul(weight, Isa::load_floats(scales));
-      Isa::store(scaled + i, Isa::zero_unless_at_least(weight, Isa::splat_f32(kLeastQuantized), product));
-    }
-    return quantize_words(scaled, kAttentionChunk, kMaxValueCode, codes + first);
-  }
-
-  // sums [kHeads][head_dim] = Σ over the chunks that hold [begin, end), one chunk after another, of factor · float(Σ code · value).
+  // sums [kHeads][head_dim] = Σ over the chunks that hold [begin, end), one chunk after another, of float(Σ code · value).
   template <int kHeads>
-  static void add_values(const int16_t* codes, const float* factors, const QuantizedSegment& segment, int begin, int end, int head_dim,
-                         float* sums) {
+  static void add_values(const int16_t* codes, const QuantizedSegment& segment, int begin, int end, int head_dim, float* sums) {
     constexpr int kWide = Vector::attention_width(kHeads);
     for (int d = 0; d < head_dim; d += kWide * kLanes) {
       F32 total[kHeads][kWide];
@@ -142,9 +143,8 @@ struct QuantizedAttention {
         dot_rows<kAttentionSegment, kHeads, kWide>(codes + first, panel + first * kAttentionPanel, (positions + 1) / 2, acc);
 #pragma GCC unroll 4
         for (int h = 0; h < kHeads; ++h) {
-          const F32 factor = Isa::splat_f32(factors[h * kSegmentChunks + chunk]);
 #pragma GCC unroll 4
-          for (int v = 0; v < kWide; ++v) total[h][v] = Isa::add(total[h][v], Isa::mul(Isa::to_float(acc[h][v]), factor));
+          for (int v = 0; v < kWide; ++v) total[h][v] = Isa::add(total[h][v], Isa::to_float(acc[h][v]));
         }
       }
 #pragma GCC unroll 4
@@ -158,19 +158,14 @@ struct QuantizedAttention {
   template <int kHeads>
   static void attend_heads(const QuantizedQueries& queries, const QuantizedSegment& segment, int begin, int end, int head_dim,
                            float softcap, AttentionState* states, float* sums) {
-    alignas(64) float weights[kHeads * kAttentionSegment];
+    alignas(64) float scores[kHeads * kAttentionSegment];
     alignas(64) int16_t codes[kHeads * kAttentionSegment];
-    float factors[kHeads * kSegmentChunks];
-    score<kHeads>(queries, segment, begin, end, head_dim, weights);
+    score<kHeads>(queries, segment, begin, end, head_dim, softcap, scores);
     for (int h = 0; h < kHeads; ++h) {
-      float* row = weights + h * kAttentionSegment;
-      states[h] = soften(row, begin, end, softcap);
-      for (int chunk = begin / kAttentionChunk; chunk * kAttentionChunk < end; ++chunk) {
-        factors[h * kSegmentChunks + chunk] =
-            quantize_weights(row, segment.keys, chunk * kAttentionChunk, head_dim, codes + h * kAttentionSegment);
-      }
+      const int row = h * kAttentionSegment;
+      states[h] = soften(segment.keys, scores + row, begin, end, head_dim, codes + row);
     }
-    add_values<kHeads>(codes, factors, segment, begin, end, head_dim, sums);
+    add_values<kHeads>(codes, segment, begin, end, head_dim, sums);
   }
 
   static void attend(const QuantizedQueries& queries, int heads, const QuantizedSegment& segment, int begin, int end, int head_dim,

@@ -142,49 +142,46 @@ void attend(const float* queries, int heads, const CacheChunk& chunk, int begin,
 }
 
 float quantize_words(const float* x, int64_t n, int max_code, int16_t* codes) {
-  float amax = 0.0f;
+  float amax = kLeastMagnitude;
   for (int64_t i = 0; i < n; ++i) amax = std::fabs(x[i]) > amax ? std::fabs(x[i]) : amax;
-  const float factor = amax > kLeastQuantized ? static_cast<float>(max_code) / amax : 0.0f;
+  const float factor = static_cast<float>(max_code) / amax;
   for (int64_t i = 0; i < n; ++i) codes[i] = static_cast<int16_t>(round_nearest(x[i] * factor));
   return amax / static_cast<float>(max_code);
 }
 
 void attend_segment_one(const int16_t* query, float query_scale, const QuantizedSegment& segment, int begin, int end, int head_dim,
                         float softcap, AttentionState& state, float* sums) {
-  float weights[kAttentionSegment] = {};
-  state = {-std::numeric_limits<float>::infinity(), 0.0f};
+  float scores[kAttentionSegment] = {};
+  float maximum = -std::numeric_limits<float>::infinity();
   for (int c = begin; c < end; ++c) {
     const KeyPanel panel = key_panel(segment.keys, c, head_dim);
     const int column = c % kAttentionPanel;
     int32_t dot = 0;
     for (int d = 0; d < head_dim; ++d) dot += query[d] * panel.codes[(d / 2 * kAttentionPanel + column) * 2 + d % 2];
-    weights[c] = static_cast<float>(dot) * (query_scale * panel.key_scales[column]);
-    if (softcap > 0.0f) weights[c] = soft_cap(weights[c], softcap);
-    state.maximum = weights[c] > state.maximum ? weights[c] : state.maximum;
+    const auto exact = static_cast<float>(dot);
+    scores[c] = softcap > 0.0f ? soft_cap(exact * (query_scale * panel.key_scales[column]), softcap) * kLog2E
+                               : exact * (query_scale * kLog2E * panel.key_scales[column]);
+    scores[c] = scores[c] + panel.value_log2[column];
+    maximum = scores[c] > maximum ? scores[c] : maximum;
   }
   float lanes[16] = {};
+  int16_t codes[kAttentionSegment] = {};
   for (int c = begin; c < end; ++c) {
-    weights[c] = exp_weight(weights[c] - state.maximum);
-    lanes[c % 16] = lanes[c % 16] + weights[c];
+    const float weight = exp2_weight(scores[c] - maximum);
+    codes[c] = static_cast<int16_t>(round_nearest(weight));
+    lanes[c % 16] = lanes[c % 16] + weight * key_panel(segment.keys, c, head_dim).value_inverses[c % kAttentionPanel];
   }
-  state.sum = sum_lanes(lanes);
+  state = {(maximum - static_cast<float>(kWeightBits)) * kLn2, sum_lanes(lanes)};
   for (int d = 0; d < head_dim; ++d) sums[d] = 0.0f;
   for (int first = begin / kAttentionChunk * kAttentionChunk; first < end; first += kAttentionChunk) {
-    float scaled[kAttentionChunk] = {};
-    int16_t codes[kAttentionChunk];
-    for (int i = 0; i < kAttentionChunk; ++i) {
-      if (weights[first + i] < kLeastQuantized) continue;
-      scaled[i] = weights[first + i] * key_panel(segment.keys, first + i, head_dim).value_scales[i % kAttentionPanel];
-    }
-    const float factor = quantize_words(scaled, kAttentionChunk, kMaxValueCode, codes);
     for (int d = 0; d < head_dim; ++d) {
       const int16_t* column = segment.values + (d / kAttentionPanel * kAttentionSegment * kAttentionPanel) + d % kAttentionPanel * 2;
       int32_t sum = 0;
       for (int i = 0; i < kAttentionChunk; ++i) {
         const int c = first + i;
-        if (codes[i] != 0) sum += codes[i] * column[c / 2 * 2 * kAttentionPanel + c % 2];
+        if (codes[c] != 0) sum += codes[c] * column[c / 2 * 2 * kAttentionPanel + c % 2];
       }
-      sums[d] = sums[d] + static_cast<float>(sum) * factor;
+      sums[d] = sums[d] + static_cast<float>(sum);
     }
   }
 }

@@ -73,23 +73,27 @@ struct VectorLoops {
     for (int64_t i = whole; i < n; ++i) out[i] = x[i] * scale * weight[i];
   }
 
-  // exp_by, exp_f32 and exp_weight of base/math.h, operation by operation.
+  // horner, exp_f32 and exp2_weight of base/math.h, operation by operation.
   template <size_t kTerms>
-  static F32 exp_by(const float (&polynomial)[kTerms], F32 x) {
-    const F32 magic = Isa::splat_f32(kRoundMagic);
-    const F32 shifted = Isa::add(Isa::mul(x, Isa::splat_f32(kLog2E)), magic);
-    const F32 n = Isa::sub(shifted, magic);
-    const F32 r = Isa::sub(Isa::sub(x, Isa::mul(n, Isa::splat_f32(kLn2High))), Isa::mul(n, Isa::splat_f32(kLn2Low)));
-    F32 p = Isa::splat_f32(polynomial[0]);
+  static F32 horner(const float (&coefficients)[kTerms], F32 x) {
+    F32 p = Isa::splat_f32(coefficients[0]);
 #pragma GCC unroll 8
-    for (size_t i = 1; i < kTerms; ++i) p = Isa::add(Isa::mul(p, r), Isa::splat_f32(polynomial[i]));
-    return Isa::add_exponent(p, shifted);
+    for (size_t i = 1; i < kTerms; ++i) p = Isa::add(Isa::mul(p, x), Isa::splat_f32(coefficients[i]));
+    return p;
   }
   static F32 exp(F32 x) {
-    const F32 low = Isa::splat_f32(kExpLow);
-    return Isa::zero_unless_at_least(x, low, exp_by(kExpTaylor, Isa::min(Isa::max(x, low), Isa::splat_f32(kExpHigh))));
+    const F32 low = Isa::splat_f32(kExpLow), magic = Isa::splat_f32(kRoundMagic);
+    const F32 bounded = Isa::min(Isa::max(x, low), Isa::splat_f32(kExpHigh));
+    const F32 shifted = Isa::add(Isa::mul(bounded, Isa::splat_f32(kLog2E)), magic);
+    const F32 n = Isa::sub(shifted, magic);
+    const F32 r = Isa::sub(Isa::sub(bounded, Isa::mul(n, Isa::splat_f32(kLn2High))), Isa::mul(n, Isa::splat_f32(kLn2Low)));
+    return Isa::zero_unless_at_least(x, low, Isa::add_exponent(horner(kExpTaylor, r), shifted));
   }
-  static F32 exp_weight(F32 x) { return exp_by(kWeightExp, Isa::max(x, Isa::splat_f32(kExpLow))); }
+  static F32 exp2_weight(F32 x) {
+    x = Isa::max(x, Isa::splat_f32(kLeastWeightLog2));
+    const F32 magic = Isa::splat_f32(kWeightMagic), shifted = Isa::add(x, magic), r = Isa::sub(x, Isa::sub(shifted, magic));
+    return Isa::add_exponent(horner(kWeightExp2, r), shifted);
+  }
 
   static F32 silu(F32 x) { return Isa::div(x, Isa::add(Isa::splat_f32(1.0f), exp(Isa::negate(x)))); }
   static F32 gelu_tanh(F32 x) {

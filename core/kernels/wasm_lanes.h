@@ -99,10 +99,11 @@ struct WasmLanes {
   static void store(float* at, F32 a) { wasm_v128_store(at, a); }
 
   // Adding the rounding magic leaves the integer in the low bits.
-  static I32 round(const float* x, F32 factor) {
+  static I32 round(F32 x) {
     const v128_t magic = kept(wasm_f32x4_const_splat(kRoundMagic));
-    return wasm_i32x4_sub(wasm_f32x4_add(wasm_f32x4_mul(load_floats(x), factor), magic), magic);
+    return wasm_i32x4_sub(wasm_f32x4_add(x, magic), magic);
   }
+  static v128_t round_to_words(F32 low, F32 high) { return wasm_i16x8_narrow_i32x4(round(low), round(high)); }
 
   static Split split_signed(Bytes a) { return {wasm_i16x8_shr(wasm_i16x8_shl(a, 8), 8), wasm_i16x8_shr(a, 8)}; }
   static Split load_split(const int16_t* at) { return {wasm_v128_load32_splat(at), wasm_v128_load32_splat(at + 2)}; }
@@ -116,14 +117,15 @@ struct WasmLanes {
   static CodePairs load_pairs(const int16_t* at) { return wasm_v128_load(at); }
   static CodePairs splat_pair(const int16_t* at) { return wasm_v128_load32_splat(at); }
   static I32 dot_pairs(I32 sum, CodePairs a, CodePairs b) { return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(a, b)); }
-  static void round_to_words(const float* x, F32 factor, int16_t* words) {
-    for (int i = 0; i < 16; i += 8) wasm_v128_store(words + i, wasm_i16x8_narrow_i32x4(round(x + i, factor), round(x + i + 4, factor)));
+  static void store_words(const F32 (&x)[4], int16_t* words) {
+    wasm_v128_store(words, round_to_words(x[0], x[1]));
+    wasm_v128_store(words + 8, round_to_words(x[2], x[3]));
   }
 
   // 16 values · factor, rounded to codes; returns the sum of the codes.
   static int32_t round_to_codes(const float* x, F32 factor, int8_t* codes) {
-    const v128_t low = wasm_i16x8_narrow_i32x4(round(x, factor), round(x + 4, factor));
-    const v128_t high = wasm_i16x8_narrow_i32x4(round(x + 8, factor), round(x + 12, factor));
+    const v128_t low = round_to_words(mul(load_floats(x), factor), mul(load_floats(x + 4), factor));
+    const v128_t high = round_to_words(mul(load_floats(x + 8), factor), mul(load_floats(x + 12), factor));
     wasm_v128_store(codes, wasm_i8x16_narrow_i16x8(low, high));
     return sum_words(wasm_i16x8_add(low, high));
   }

@@ -27,7 +27,7 @@ struct Simd128 : WasmLanes {
   static int32_t round_to_codes(const float* x, F32 factor, int16_t* codes) {
     v128_t sum = wasm_i16x8_const_splat(0);
     for (int i = 0; i < 16; i += 8) {
-      const v128_t words = wasm_i16x8_narrow_i32x4(round(x + i, factor), round(x + i + 4, factor));
+      const v128_t words = round_to_words(mul(load_floats(x + i), factor), mul(load_floats(x + i + 4), factor));
       store_split(words, codes + i);
       sum = wasm_i16x8_add(sum, words);
     }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/base/half.h"
+#include "core/base/math.h"
 
 namespace tessera {
 namespace {
@@ -15,7 +16,7 @@ uint64_t row_size(KvType type, int head_dim, bool keys) {
     case KvType::kF32: return 4ull * head_dim;
     case KvType::kF16: return 2ull * head_dim;
     case KvType::kQ8_0: return head_dim + head_dim / 32 * 4ull;
-    case KvType::kQ16: return 2ull * head_dim + (keys ? 8 : 0);
+    case KvType::kQ16: return 2ull * head_dim + (keys ? 12 : 0);
   }
   return 0;
 }
@@ -163,12 +164,14 @@ void KvCache::write_codes(const KernelTable& kernels, const LayerRing& ring, con
   int16_t codes[kMaxQuantizedHeadDim];
   const int column = slot % kAttentionPanel;
   auto* key_scales = reinterpret_cast<float*>(keys + slot / kAttentionPanel * key_panel_bytes(head_dim));
-  auto* key_codes = reinterpret_cast<int16_t*>(key_scales + 2 * kAttentionPanel) + 2 * column;
+  auto* key_codes = reinterpret_cast<int16_t*>(key_scales + 3 * kAttentionPanel) + 2 * column;
   key_scales[column] = kernels.quantize_words(k, head_dim, ring.score_code, codes);
   for (int i = 0; i < head_dim; i += 2) std::memcpy(key_codes + i * kAttentionPanel, codes + i, 2 * sizeof(int16_t));
 
   auto* value_codes = reinterpret_cast<int16_t*>(values) + slot / 2 * 2 * kAttentionPanel + slot % 2;
-  key_scales[kAttentionPanel + column] = kernels.quantize_words(v, head_dim, kMaxValueCode, codes);
+  const float value_scale = kernels.quantize_words(v, head_dim, kMaxValueCode, codes);
+  key_scales[kAttentionPanel + column] = static_cast<float>(log_f64(value_scale)) * kLog2E;
+  key_scales[2 * kAttentionPanel + column] = 1.0f / value_scale;
   for (int i = 0; i < head_dim; ++i) {
     value_codes[i / kAttentionPanel * kAttentionPanel * kAttentionSegment + i % kAttentionPanel * 2] = codes[i];
   }

@@ -9,17 +9,15 @@
 
 namespace tessera {
 
-TEST_CASE("exp_weight is accurate for what a softmax gives it") {
-  for (float x = 0.0f; x >= -87.0f; x -= 0.0137f) {
+TEST_CASE("exp2_weight is accurate for what a softmax gives it") {
+  for (float x = 0.0f; x >= -100.0f; x -= 0.0137f) {
     CAPTURE(x);
-    const double expected = std::exp(static_cast<double>(x));
-    REQUIRE(std::fabs(exp_weight(x) - expected) <= 3e-7 * expected);
+    const double expected = std::exp2(static_cast<double>(x) + kWeightBits);
+    REQUIRE(std::fabs(exp2_weight(x) - expected) <= 3e-6 * expected);
+    REQUIRE(exp2_weight(x) <= exp2_weight(0.0f));
   }
-  CHECK(exp_weight(0.0f) == 1.0f);
-  for (const float x : {-std::numeric_limits<float>::infinity(), -1000.0f, NAN}) {
-    CHECK(exp_weight(x) > 0.0f);
-    CHECK(exp_weight(x) < 2e-38f);
-  }
+  CHECK(exp2_weight(0.0f) == 1 << kWeightBits);
+  for (const float x : {-std::numeric_limits<float>::infinity(), -1000.0f, NAN}) CHECK(exp2_weight(x) == exp2_weight(kLeastWeightLog2));
 }
 
 TEST_CASE("exp_f32 is accurate and well defined everywhere") {

@@ -41,7 +41,7 @@ TEST_CASE("info tells what was loaded") {
   CHECK(info.parameters > 100000);
   CHECK(info.weight_bytes > 0);
   CHECK(info.kv_type == KvType::kQ16);                            // most of its weights are quantised
-  CHECK(info.kv_bytes == 2ull * 2 * 128 * (2 * 32 * 2 + 2 * 4));  // layers, heads, positions, codes and scales of K and V
+  CHECK(info.kv_bytes == 2ull * 2 * 128 * (2 * 32 * 2 + 3 * 4));  // layers, heads, positions, codes and scales of K and V
   CHECK(info.has_chat_template);
   CHECK(load_tiny("tiny-gemma3")->info().context_size == 256);
 }

@@ -23,15 +23,20 @@ struct SegmentOperands {
   QuantizedSegment view() const { return {reinterpret_cast<const std::byte*>(keys.data()), values.data()}; }
   float* panel(int position) { return keys.data() + position / 16 * key_panel_bytes(head_dim) / 4; }
   float& key_scale(int position) { return panel(position)[position % 16]; }
-  float& value_scale(int position) { return panel(position)[16 + position % 16]; }
-  int16_t& key(int position, int d) { return reinterpret_cast<int16_t*>(panel(position) + 32)[d / 2 * 32 + position % 16 * 2 + d % 2]; }
+  void set_value_scale(int position, float scale) {
+    panel(position)[16 + position % 16] = std::log2(scale);
+    panel(position)[32 + position % 16] = 1.0f / scale;
+  }
+  double value_scale(int position) { return std::exp2(static_cast<double>(panel(position)[16 + position % 16])); }
+  int16_t& key(int position, int d) { return reinterpret_cast<int16_t*>(panel(position) + 48)[d / 2 * 32 + position % 16 * 2 + d % 2]; }
   int16_t& value(int position, int d) { return values[(d / 16 * (kAttentionSegment / 2) + position / 2) * 32 + d % 16 * 2 + position % 2]; }
 
   // Nothing may come from a position that is not asked for.
   void spoil_outside(SegmentRange range) {
     for (int c = 0; c < kAttentionSegment; ++c) {
       if (c >= range.begin && c < range.end) continue;
-      key_scale(c) = value_scale(c) = NAN;
+      key_scale(c) = NAN;
+      set_value_scale(c, NAN);
       for (int d = 0; d < head_dim; ++d) key(c, d) = value(c, d) = -32768;
     }
   }
@@ -68,7 +73,7 @@ inline SegmentOperands random_segment(Rng& rng, int heads, int head_dim) {
   for (int h = 0; h < heads; ++h) in.query_scales.push_back(unit * (0.5f + rng.uniform()));
   for (int c = 0; c < kAttentionSegment; ++c) {
     in.key_scale(c) = unit * 2.0f * rng.uniform();
-    in.value_scale(c) = (0.1f + 0.9f * rng.uniform()) / static_cast<float>(kMaxValueCode);
+    in.set_value_scale(c, (0.1f + 0.9f * rng.uniform()) / static_cast<float>(kMaxValueCode));
     for (int d = 0; d < head_dim; ++d) in.key(c, d) = code(limit);
   }
   return in;
