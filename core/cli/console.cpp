@@ -1,6 +1,7 @@
 // Implements what the command line shows.
 #include "core/cli/console.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -87,6 +88,14 @@ int finish_output(int code) {
     return code;
   }
   return fail({ErrorCode::kIo, "cannot write all of the output", "is the disk full, or standard output closed?"});
+}
+
+void hold_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(stream, F_GETFD) == -1 && errno == EBADF) {
+      open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);  // the wrong way round: using it stays an error
+    }
+  }
 }
 
 void report_bus_errors() {

@@ -29,6 +29,10 @@ std::string coloured(std::string_view text, std::string_view code);
 /// The exit code of a command that ended with `code`: 1, and an error, when not all it printed arrived.
 int finish_output(int code);
 
+/// Gives standard streams that are closed a place holder; call it before any file is opened. Else a file that is written would be given the
+/// number of one of them, and, for example, the progress be written into it.
+void hold_standard_streams();
+
 /// From now on a mapped file that becomes shorter while it is read is an error; the system would end the program without a word.
 void report_bus_errors();
 

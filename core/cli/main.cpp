@@ -17,6 +17,7 @@ constexpr const char* kFooter =
 
 int main(int argc, char** argv) {
   using namespace tessera::cli;
+  hold_standard_streams();
   CLI::App app("Runs GGUF language models on this machine's processor.", "tessera");
   app.set_version_flag("--version", kVersion);
   app.footer(kFooter);

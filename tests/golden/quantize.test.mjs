@@ -97,6 +97,12 @@ test('Ctrl-C stops it and leaves nothing', { skip: missing(smol) }, async () => 
   assert.ok(!existsSync(target) && !existsSync(`${target}.part`));
 });
 
+test('progress does not get into the file when standard error is closed', { skip: missing(smol) }, () => {
+  const line = '"$0" quantize "$1" "$2" Q4_0 -t 1 --json 2>&-'; // takes longer than the half second before its progress shows
+  const written = execFileSync('sh', ['-c', line, program, smol, out], { encoding: 'utf8' });
+  assert.equal(readFileSync(out).length, JSON.parse(written).output_bytes);
+});
+
 test('a model that becomes shorter while it is read is an error', { skip: missing(smol) }, async () => {
   const [model, target] = [path.join(folder, 'shrinking.gguf'), path.join(folder, 'never.gguf')];
   copyFileSync(smol, model);
