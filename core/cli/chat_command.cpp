@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "core/cli/commands.h"
 #include "core/cli/console.h"
@@ -41,6 +42,7 @@ class Chat {
 
   /// Reads lines until the user leaves; the exit code.
   int loop();
+  Json conversation() const { return {{"messages", messages_}}; }
 
  private:
   void reset();
@@ -207,7 +209,7 @@ void Chat::save(const std::string& path) {
     return;
   }
   const std::string text =
-      path.ends_with(".json") ? Json{{"messages", messages_}}.dump(2, ' ', false, Json::error_handler_t::replace) + "\n" : as_markdown();
+      path.ends_with(".json") ? conversation().dump(2, ' ', false, Json::error_handler_t::replace) + "\n" : as_markdown();
   if (Result<void> written = write_file(path, text, path == saved_as_); !written) {
     fail(written.error());
     return;
@@ -253,12 +255,19 @@ int chat(const ChatOptions& options) {
     return fail(engine.chat_prompt({{"messages", {{{"role", "user"}, {"content", ""}}}}}).error());
   }
   catch_interrupts();
+  std::optional<PrintedToStderr> aside;
+  if (options.model.json) {
+    aside.emplace();
+  }
   if (isatty(STDIN_FILENO) != 0) {
     print(coloured(clean(engine.info().name) + ", " + engine.info().quantization + ", " + std::to_string(engine.info().context_size) +
                        " tokens of context. /help lists the commands.\n",
                    "2"));
   }
-  return Chat(*loaded, options.answer, generate.value()).loop();
+  Chat talk(*loaded, options.answer, generate.value());
+  const int code = talk.loop();
+  aside.reset();
+  return code == 0 && options.model.json ? print_json(talk.conversation()) : code;
 }
 
 }  // namespace
@@ -266,8 +275,10 @@ int chat(const ChatOptions& options) {
 void add_chat(CLI::App& app, Action& action) {
   const auto options = std::make_shared<ChatOptions>();
   CLI::App* command = app.add_subcommand("chat", "Talk with a model on the terminal");
-  command->footer(std::string("Inside the chat:\n") + kHelp);
+  command->footer(std::string("Inside the chat:\n") + kHelp +
+                  "--json: all of this goes to stderr, at the end {\"messages\": [...]} to stdout, as /save writes it");
   add_model_options(*command, options->model);
+  add_json(*command, options->model);
   add_answer_options(*command, options->answer);
   add_sampling_options(*command, options->sampling);
   command->callback([options, &action] { action = [options] { return chat(*options); }; });

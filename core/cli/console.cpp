@@ -75,6 +75,19 @@ void print(std::string_view text) {
   std::fflush(stdout);
 }
 
+PrintedToStderr::PrintedToStderr() {
+  std::fflush(stdout);
+  stdout_ = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+  dup2(STDERR_FILENO, STDOUT_FILENO);
+}
+
+PrintedToStderr::~PrintedToStderr() {
+  std::fflush(stdout);
+  std::clearerr(stdout);  // what stderr did not take is no fault of the output
+  dup2(stdout_, STDOUT_FILENO);
+  close(stdout_);
+}
+
 std::string coloured(std::string_view text, std::string_view code) {
   if (!wants_colours(STDOUT_FILENO)) {
     return std::string(text);

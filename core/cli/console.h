@@ -23,6 +23,18 @@ int print_json(const nlohmann::ordered_json& object);
 /// Writes text to stdout at once, so that streamed pieces appear as they come.
 void print(std::string_view text);
 
+/// While it lives, what is printed goes to stderr: with --json stdout is for the one object.
+class PrintedToStderr {
+ public:
+  PrintedToStderr();
+  ~PrintedToStderr();
+  PrintedToStderr(const PrintedToStderr&) = delete;
+  PrintedToStderr& operator=(const PrintedToStderr&) = delete;
+
+ private:
+  int stdout_;
+};
+
 /// `text` in the terminal's colour `code` ("1" bold, "2" faint, "36" cyan) when stdout is a terminal that wants colours.
 std::string coloured(std::string_view text, std::string_view code);
 

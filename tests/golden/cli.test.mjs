@@ -325,13 +325,25 @@ test('--lora adds adapters, with a scale, and names the one that does not fit', 
   await fails([...run, '-p', 'x', '--lora', 'none.gguf'], 'not_found', /none\.gguf/);
 });
 
+test('chat --json leaves standard output to the conversation', { skip }, async () => {
+  const args = ['chat', '-m', tinyLlama, '--temp', '0', '--json'];
+  const { code, stdout, stderr } = await tessera(args, { input: 'Hi\n/stats\n' });
+  assert.equal(code, 0, stderr);
+  const [user, assistant] = ['Hi', 'Hello! I am a tiny model.'];
+  const messages = [
+    { role: 'user', content: user },
+    { role: 'assistant', content: assistant },
+  ];
+  assert.deepEqual(JSON.parse(stdout), { messages });
+  assert.match(stderr, /^Hello! I am a tiny model\.\nTiny Llama/);
+});
+
 test('bad usage ends with exit code 2, help and version with 0', { skip }, async () => {
   for (const args of [
     [],
     ['dance'],
     ['run', '--nonsense'],
     ['run', '-t', 'many'],
-    ['chat', '--json'],
     ['run', '--kv', 'f8'],
     ['render'],
     ...['0,7', '1_0', '', 'true', '1.5.'].map((number) => ['run', '--temp', number]),
