@@ -135,7 +135,7 @@ class Runtime {
   std::string estimate(emscripten::val readers, const std::string& options_json) const {
     Result<EngineOptions> options = parse_engine_options(options_json);
     if (!options) return failure(options.error());
-    const Result<Estimate> found = tessera::estimate(sources_of(readers), options->context_size, options->kv_type, options->most_bytes);
+    const Result<Estimate> found = tessera::estimate(sources_of(readers), *options);
     if (!found) return failure(found.error());
     const Estimate& estimate = found.value();
     Json object = Object()

@@ -278,7 +278,6 @@ void add_chat(CLI::App& app, Action& action) {
   command->footer(std::string("Inside the chat:\n") + kHelp +
                   "--json: all of this goes to stderr, at the end {\"messages\": [...]} to stdout, as /save writes it");
   add_model_options(*command, options->model);
-  add_json(*command, options->model);
   add_answer_options(*command, options->answer);
   add_sampling_options(*command, options->sampling);
   command->callback([options, &action] { action = [options] { return chat(*options); }; });

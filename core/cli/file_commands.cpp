@@ -57,12 +57,38 @@ void print_inspection(const Json& report) {
   }
 }
 
-int inspect_model(const ModelOptions& options) {
-  auto parts = open_model(options.files);
-  if (!parts) {
-    return fail(parts.error());
+/// The model's report, with those of the adapters where there are any.
+Result<Json> inspection(const ModelOptions& options) {
+  const Result<EngineRequest> request = engine_request(options);
+  if (!request) {
+    return request.error();
   }
-  const Result<Json> report = inspect(std::move(*parts));
+  const auto parts = open_model(options.files);
+  if (!parts) {
+    return parts.error();
+  }
+  Result<Json> report = inspect(parts.value());
+  const std::vector<AdapterFile>& adapters = request.value().adapters;
+  if (!report || adapters.empty()) {
+    return report;
+  }
+  if (const Result<Estimate> fits = estimate(parts.value(), {}, adapters); !fits) {
+    return fits.error();
+  }
+  Json& list = (*report)["lora"] = Json::array();
+  for (const AdapterFile& file : adapters) {
+    const Result<Json> adapter = inspect(file.parts);
+    if (!adapter) {
+      return file.failure(adapter.error());
+    }
+    list.push_back({{"file", file.name}});
+    list.back().update(adapter.value());
+  }
+  return report;
+}
+
+int inspect_model(const ModelOptions& options) {
+  const Result<Json> report = inspection(options);
   if (!report) {
     return fail(report.error());
   }
@@ -70,15 +96,23 @@ int inspect_model(const ModelOptions& options) {
     return print_json(report.value());
   }
   print_inspection(report.value());
+  for (const Json& adapter : report.value().value("lora", Json::array())) {
+    print("\n");
+    print_inspection(adapter);
+  }
   return 0;
 }
 
 int estimate_model(const ModelOptions& options) {
+  const Result<EngineRequest> request = engine_request(options);
+  if (!request) {
+    return fail(request.error());
+  }
   auto parts = open_model(options.files);
   if (!parts) {
     return fail(parts.error());
   }
-  const Result<Estimate> found = estimate(std::move(*parts), options.context, kv_type_from_name(options.kv));
+  const Result<Estimate> found = estimate(std::move(*parts), request.value().options, request.value().adapters);
   if (!found) {
     return fail(found.error());
   }
@@ -99,7 +133,8 @@ int estimate_model(const ModelOptions& options) {
   print("model      " + clean(e.name.empty() ? e.architecture : e.name) + ", " + e.quantization + ": " + size.data() + "\nfile       " +
         human_bytes(e.tensor_bytes) + " of weights, context of " + std::to_string(e.context_size) + " tokens\n");
   print("weights    " + human_bytes(e.weights_bytes) + "\nkv cache   " + human_bytes(e.kv_bytes) + "\nworkspace  " +
-        human_bytes(e.workspace_bytes) + "\nthe rest   " + human_bytes(e.other_bytes) + "\ntotal      " + human_bytes(e.total_bytes()) +
+        human_bytes(e.workspace_bytes) + (e.lora_bytes > 0 ? "\nadapters   " + human_bytes(e.lora_bytes) : "") + "\nthe rest   " +
+        human_bytes(e.other_bytes) + "\ntotal      " + human_bytes(e.total_bytes()) +
         (e.parts == 1  ? ", fits a browser tab\n"
          : e.parts > 1 ? ", fits a browser tab in " + std::to_string(e.parts) + " parts\n"
                        : ", does not fit a browser tab\n"));
@@ -119,6 +154,9 @@ Result<uint64_t> parse_size(const std::string& text) {
 }
 
 int split(const SplitOptions& options) {
+  if (const Result<EngineRequest> checked = engine_request(options.model); !checked) {
+    return fail(checked.error());
+  }
   const Result<uint64_t> size = parse_size(options.shard_size);
   if (!size) {
     return fail(size.error());
@@ -142,7 +180,7 @@ int split(const SplitOptions& options) {
   if (failure) {
     return fail({ErrorCode::kIo, "cannot create the folder " + options.folder + ": " + failure.message(), ""});
   }
-  const std::vector<std::string> inputs = model_file_names({model});
+  const std::vector<std::string> inputs = files_read(options.model);
   const std::string manifest_path = (folder / "manifest.json").string();
   if (Result<void> unread = check_not_read(manifest_path, inputs); !unread) {
     return fail(unread.error());
@@ -178,8 +216,8 @@ int split(const SplitOptions& options) {
 void add_inspect(CLI::App& app, Action& action) {
   const auto options = std::make_shared<ModelOptions>();
   CLI::App* command = app.add_subcommand("inspect", "Show metadata, tensors and bytes per type");
-  add_model_file(*command, *options);
-  add_json(*command, *options);
+  command->footer("With --lora the same of each adapter, and an error where it does not fit the model; --json has them in \"lora\".");
+  add_model_options(*command, *options);
   command->callback([options, &action] { action = [options] { return inspect_model(*options); }; });
 }
 
@@ -187,12 +225,10 @@ void add_estimate(CLI::App& app, Action& action) {
   const auto options = std::make_shared<ModelOptions>();
   CLI::App* command = app.add_subcommand("estimate", "Say how much memory a model will take, from its first bytes");
   command->footer(
-      "-m may be a part of a file, from its beginning to the end of its tensor directory. --json prints {\"weights_bytes\", \"kv_bytes\", "
-      "\"workspace_bytes\", \"other_bytes\", \"total_bytes\", \"fits_wasm32\", \"parts\", "
-      "\"unsupported\"}.");
-  add_model_file(*command, *options);
-  add_json(*command, *options);
-  add_session_size(*command, *options);
+      "-m and --lora may be parts of files, from the beginning to the end of the tensor directory. --json prints {\"weights_bytes\", "
+      "\"kv_bytes\", \"workspace_bytes\", \"other_bytes\", \"total_bytes\", \"fits_wasm32\", \"parts\", \"unsupported\"}, with "
+      "--lora also \"lora_bytes\".");
+  add_model_options(*command, *options);
   command->callback([options, &action] { action = [options] { return estimate_model(*options); }; });
 }
 
@@ -200,8 +236,7 @@ void add_split(CLI::App& app, Action& action) {
   const auto options = std::make_shared<SplitOptions>();
   CLI::App* command = app.add_subcommand("split", "Cut a model into shards and a manifest.json for the web page");
   command->footer("Existing shards and the manifest in OUT_DIR are replaced.\n--json prints the manifest.");
-  add_model_file(*command, options->model);
-  add_json(*command, options->model);
+  add_model_options(*command, options->model);
   command->add_option("OUT_DIR", options->folder, "Folder for the shards; created if missing")->required();
   command->add_option("--shard-size", options->shard_size, "Bytes a shard, with k, M or G for powers of 1024")
       ->type_name("SIZE")

@@ -86,7 +86,6 @@ void add_imatrix(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("imatrix", "Measure which columns of the weights a text uses, for quantize --imatrix");
   command->footer("OUT is a GGUF as llama-imatrix writes it, too; it is replaced if it exists.");
   add_model_options(*command, options->model);
-  add_json(*command, options->model);
   command->add_option("-f,--file", options->text, "Text to read: some 100,000 tokens of what the model is for")
       ->type_name("FILE")
       ->required();

@@ -11,6 +11,7 @@ constexpr const char* kVersion = "tessera 0.1.0";
 constexpr const char* kFooter =
     "Results go to stdout (with --json: exactly one JSON object), everything else to stderr.\n"
     "Exit codes: 0 done, 1 error (\"error: CODE: message\" on stderr), 2 bad usage.\n"
+    "Every command that takes a model takes -m, -t, -c, --kernels, --kv, --lora and --json; most of them matter only where a model runs.\n"
     "`tessera COMMAND --help` explains a command.";
 
 }  // namespace

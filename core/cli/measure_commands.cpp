@@ -238,7 +238,6 @@ void add_logits(CLI::App& app, Action& action) {
       "is the log-probability of the token that follows in the input; \"hash\" is the SHA-256 of all logits (little-endian f32, "
       "position by position). It depends on neither threads, kernels nor batch.");
   add_model_options(*command, options->model);
-  add_json(*command, options->model);
   command->add_option("--tokens", options->tokens, "Ids like 1,2,3, or @FILE that holds them")->required()->type_name("IDS|@FILE");
   add_number(*command, "--top", options->logits.top, "Alternatives a position")->type_name("K");
   add_number(*command, "--batch", options->logits.batch, "Tokens computed at a time, 0 = automatic; does not change the result");
@@ -255,7 +254,6 @@ void add_perplexity(CLI::App& app, Action& action) {
       "are predicted; mean_nll is the mean of -ln p over all of them, perplexity is exp(mean_nll). The last, shorter chunk counts.\n"
       "--json: {\"tokens\", \"mean_nll\", \"perplexity\"}; \"tokens\" are the predicted ones");
   add_model_options(*command, options->model);
-  add_json(*command, options->model);
   command->add_option("-f,--file", options->file, "The text")->required()->type_name("TEXT");
   add_number(*command, "--chunk", options->chunk, "Tokens a chunk, also the context unless -c is given; 512, or what the context holds");
   command->callback([options, &action] { action = [options] { return perplexity(*options); }; });
@@ -273,7 +271,6 @@ void add_bench(CLI::App& app, Action& action) {
       "\"tps\": […]}, \"peak_bytes\", \"memory\"}; with --profile, prefill and decode each have a \"profile\" in milliseconds a token; "
       "with --roofline, \"roofline\": {\"products_tps\", \"reading_tps\", \"token_bytes\"}");
   add_model_options(*command, options->model);
-  add_json(*command, options->model);
   BenchOptions& bench_options = options->bench;
   add_number(*command, "-p", options->prompt_tokens, "Prompt tokens; 512, or what the context holds");
   add_number(*command, "-n", options->generate_tokens, "Decoded tokens; 64, or what the context holds");

@@ -60,19 +60,14 @@ std::pair<std::string, float> parse_adapter(const std::string& text) {
   return {text, 1};
 }
 
-Result<void> add_adapters(const std::vector<std::string>& texts, Loaded& loaded) {
+Result<void> add_adapters(const std::vector<AdapterFile>& files, Loaded& loaded) {
   std::vector<std::pair<std::shared_ptr<const Adapter>, float>> adapters;
-  for (const std::string& text : texts) {
-    const auto [path, scale] = parse_adapter(text);
-    auto parts = open_model({path});
-    if (!parts) {
-      return parts.error();
-    }
-    auto adapter = loaded.engine->load_adapter(std::move(*parts));
+  for (const AdapterFile& file : files) {
+    auto adapter = loaded.engine->load_adapter(file.parts);
     if (!adapter) {
-      return Error{adapter.error().code, "--lora " + path + ": " + adapter.error().message, adapter.error().hint};
+      return file.failure(adapter.error());
     }
-    adapters.emplace_back(std::move(*adapter), scale);
+    adapters.emplace_back(std::move(*adapter), file.scale);
   }
   return adapters.empty() ? Result<void>() : loaded.session->set_adapters(std::move(adapters));
 }
@@ -90,35 +85,33 @@ CLI::Option* add_number(CLI::App& command, const std::string& name, std::optiona
   return command.add_option(name, number, help)->check(check_number<int>)->type_name("N");
 }
 
-void add_model_file(CLI::App& command, ModelOptions& options) {
+void add_model_options(CLI::App& command, ModelOptions& options) {
   add_texts(command, "-m,--model", options.files,
             "Model: a GGUF, any part of a split one (NAME-00001-of-0000N.gguf), or the manifest.json of `tessera split`; repeat the "
             "option to give parts by hand")
       ->type_name("FILE");
-}
-
-void add_json(CLI::App& command, ModelOptions& options) { command.add_flag("--json", options.json, "Print exactly one JSON object"); }
-
-void add_session_size(CLI::App& command, ModelOptions& options) {
-  add_number(command, "-c,--context", options.context, "Context in tokens; 0 = what the model was trained for, at most 4096");
+  command.add_flag("--json", options.json, "Print exactly one JSON object");
+  const std::string group = "Where a model runs (every command that takes a model takes these)";
+  add_number(command, "-t,--threads", options.threads, "Threads, 1 to 64; 0 = as many as help, which a short trial finds out")
+      ->group(group);
+  const bool taken = command.get_option_no_throw("--context") != nullptr;
+  add_number(command, taken ? "-c" : "-c,--context", options.context, "Context in tokens; 0 = what the model was trained for, at most 4096")
+      ->group(group);
   command
       .add_option("--kv", options.kv,
                   "Number format of the K and V cache: q16 (16-bit codes), f32, f16 or q8_0; auto = q16 for quantised models")
       ->check(CLI::IsMember({"auto", "q16", "f32", "f16", "q8_0"}))
       ->type_name("TYPE")
-      ->capture_default_str();
-}
-
-void add_model_options(CLI::App& command, ModelOptions& options) {
-  add_model_file(command, options);
-  add_number(command, "-t,--threads", options.threads, "Threads, 1 to 64; 0 = as many as help, which a short trial finds out");
-  add_session_size(command, options);
+      ->capture_default_str()
+      ->group(group);
   std::string names;
   for (const std::string& name : kernel_names()) {
     names += (names.empty() ? "" : ", ") + name;
   }
-  command.add_option("--kernels", options.kernels, "Inner loops; the first is the default here: " + names)->type_name("NAME");
-  add_texts(command, "--lora", options.lora, "LoRA adapter to add to the model, times SCALE; may be repeated")->type_name("FILE[:SCALE]");
+  command.add_option("--kernels", options.kernels, "Inner loops; the first is the default here: " + names)->type_name("NAME")->group(group);
+  add_texts(command, "--lora", options.lora, "LoRA adapter to add to the model, times SCALE; may be repeated")
+      ->type_name("FILE[:SCALE]")
+      ->group(group);
 }
 
 void add_sampling_options(CLI::App& command, SamplingOptions& options) {
@@ -161,6 +154,26 @@ void add_answer_options(CLI::App& command, AnswerOptions& options) {
   command.add_option("--json-schema", options.json_schema, "JSON schema for the answer (not supported yet: an error)")->type_name("FILE");
 }
 
+Result<EngineRequest> engine_request(const ModelOptions& options) {
+  EngineRequest request;
+  request.options.threads = options.threads;
+  request.options.context_size = options.context;
+  request.options.kernels = options.kernels;
+  request.options.kv_type = kv_type_from_name(options.kv);
+  for (const std::string& text : options.lora) {
+    const auto [path, scale] = parse_adapter(text);
+    auto parts = open_model({path});
+    if (!parts) {
+      return parts.error();
+    }
+    request.adapters.push_back({path, std::move(*parts), scale});
+  }
+  if (Result<void> checked = check_options(request.options, request.adapters); !checked) {
+    return checked.error();
+  }
+  return request;
+}
+
 std::vector<std::string> files_read(const ModelOptions& options) {
   std::vector<std::string> files = model_file_names(options.files);
   for (const std::string& text : options.lora) {
@@ -175,18 +188,17 @@ Result<Loaded> load(const ModelOptions& options) {
   if (!parts) {
     return parts.error();
   }
-  EngineOptions engine_options;
-  engine_options.threads = options.threads;
-  engine_options.context_size = options.context;
-  engine_options.kernels = options.kernels;
-  engine_options.kv_type = kv_type_from_name(options.kv);
+  Result<EngineRequest> request = engine_request(options);
+  if (!request) {
+    return request.error();
+  }
   Progress progress("loading", false);
-  engine_options.on_progress = [&progress](uint64_t done, uint64_t total) {
+  request->options.on_progress = [&progress](uint64_t done, uint64_t total) {
     progress.update(done, total, human_bytes(done) + " of " + human_bytes(total));
     return true;
   };
   Loaded loaded;
-  auto engine = Engine::load(std::move(*parts), engine_options);
+  auto engine = Engine::load(std::move(*parts), request->options);
   if (!engine) {
     return engine.error();
   }
@@ -199,7 +211,7 @@ Result<Loaded> load(const ModelOptions& options) {
   if (Result<void> tuned = tune(*loaded.engine, *loaded.session, {options.kernels, options.threads}); !tuned) {
     return tuned.error();
   }
-  if (Result<void> adapted = add_adapters(options.lora, loaded); !adapted) {
+  if (Result<void> adapted = add_adapters(request->adapters, loaded); !adapted) {
     return adapted.error();
   }
   loaded.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
@@ -214,7 +226,7 @@ Result<int> most_context(const ModelOptions& options) {
   if (!parts) {
     return parts.error();
   }
-  const Result<Estimate> found = estimate(std::move(*parts), 0, kv_type_from_name(options.kv));
+  const Result<Estimate> found = estimate(std::move(*parts), {});
   if (!found) {
     return found.error();
   }

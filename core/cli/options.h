@@ -76,11 +76,8 @@ CLI::Option* add_number(CLI::App& command, const std::string& name, Number& numb
 /// The same for one that may be left out.
 CLI::Option* add_number(CLI::App& command, const std::string& name, std::optional<int>& number, const std::string& help);
 
-void add_model_file(CLI::App& command, ModelOptions& options);
-void add_json(CLI::App& command, ModelOptions& options);
-/// -c and --kv: what the size of a session depends on.
-void add_session_size(CLI::App& command, ModelOptions& options);
-/// -m and everything that loading weights needs, but not --json.
+/// All of ModelOptions, for every command that takes a model, whether or not one runs. Where the command has a --context of its
+/// own already, -c has no long name.
 void add_model_options(CLI::App& command, ModelOptions& options);
 void add_sampling_options(CLI::App& command, SamplingOptions& options);
 void add_answer_options(CLI::App& command, AnswerOptions& options);
@@ -94,11 +91,20 @@ struct Loaded {
   double load_ms = 0;  ///< from opening the file to the session being ready
 };
 
+/// What the model options ask of the engine.
+struct EngineRequest {
+  EngineOptions options;
+  std::vector<AdapterFile> adapters;
+};
+
+/// The same for a command that loads nothing: an option without a use is checked, too. Errors of open_model for an adapter, of
+/// check_options.
+Result<EngineRequest> engine_request(const ModelOptions& options);
+
 /// The files that load() reads: the model's and the adapters'.
 std::vector<std::string> files_read(const ModelOptions& options);
 
-/// Loads the model with a progress line. errors of open_model, Engine::load, Session::create,
-/// Engine::load_adapter.
+/// Loads the model with a progress line. Errors of open_model, engine_request, Engine::load, Session::create, Engine::load_adapter.
 Result<Loaded> load(const ModelOptions& options);
 
 /// The tokens that a session of the model may hold: -c, else what it was trained for, from the file's header. INT_MAX where that does

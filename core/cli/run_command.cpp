@@ -118,7 +118,6 @@ void add_run(CLI::App& app, Action& action) {
       "--json: {\"text\", \"tokens\", \"prompt_tokens\", \"finish_reason\": \"stop|length|context\", \"seed\", \"timings\"}, and "
       "\"reasoning\" with --split-reasoning");
   add_model_options(*command, options->model);
-  add_json(*command, options->model);
   command
       ->add_option_function<std::string>(
           "-p,--prompt",

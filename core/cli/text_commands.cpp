@@ -60,6 +60,9 @@ int decode(const TextModel& text, const TokenizeOptions& options) {
 }
 
 int tokenize(const TokenizeOptions& options) {
+  if (const Result<EngineRequest> checked = engine_request(options.model); !checked) {
+    return fail(checked.error());
+  }
   const Result<std::unique_ptr<TextModel>> text = open_text(options.model);
   if (!text) {
     return fail(text.error());
@@ -84,6 +87,9 @@ int tokenize(const TokenizeOptions& options) {
 }
 
 Result<std::string> rendered(const RenderOptions& options) {
+  if (const Result<EngineRequest> checked = engine_request(options.model); !checked) {
+    return checked.error();
+  }
   const Result<Json> context = read_json_file(options.context_file);
   if (!context) {
     return context.error();
@@ -109,8 +115,7 @@ void add_tokenize(CLI::App& app, Action& action) {
   command->footer(
       "Reads all of stdin as it is, a final newline included. Needs no weights: a vocabulary-only GGUF will do.\n"
       "--json: {\"ids\": […]}; with --decode {\"text\"}");
-  add_model_file(*command, options->model);
-  add_json(*command, options->model);
+  add_model_options(*command, options->model);
   command->add_flag("--special", options->special, "Parse special tokens written in the text; with --decode, write them");
   CLI::Option* bos = command->add_flag("--bos", options->bos, "Put the begin token in front");
   command->add_flag("--decode", options->decode, "Read ids (1,2,3) and write their text")->excludes(bos);
@@ -123,14 +128,13 @@ void add_render(CLI::App& app, Action& action) {
   command->footer(
       "With --template the variables are exactly those of the context file; with a model, bos_token and eos_token are filled in "
       "where they are missing.\n--json: {\"text\"}");
-  add_model_file(*command, options->model);
-  add_json(*command, options->model);
   command->add_option("--template", options->template_file, "Jinja file; the model's own template if left out")->type_name("FILE");
   command
       ->add_option("--context", options->context_file,
                    "JSON file: messages, tools, add_generation_prompt, bos_token, eos_token and any other variable")
       ->required()
       ->type_name("FILE");
+  add_model_options(*command, options->model);
   command->add_option("--now", options->now, "What strftime_now sees, like 2026-11-22T12:00:00; the clock if left out")->type_name("TIME");
   command->callback([options, &action] { action = [options] { return render(*options); }; });
 }

@@ -67,6 +67,27 @@ Result<void> check_size(const GgufFile& file, const Config& config, int context_
 
 }  // namespace
 
+Result<void> check_options(const EngineOptions& options, std::span<const AdapterFile> adapters) {
+  if (const Result<const KernelTable*> kernels = choose_kernels(options.kernels); !kernels) {
+    return kernels.error();
+  }
+  if (const Result<int> threads = choose_threads(options.threads); !threads) {
+    return threads.error();
+  }
+  if (options.context_size < 0) {
+    return Error{ErrorCode::kInvalidArgument, "context size is " + std::to_string(options.context_size) + ", expected 1 or more",
+                 "0 chooses a size"};
+  }
+  std::vector<float> scales;
+  for (const AdapterFile& adapter : adapters) {
+    scales.push_back(adapter.scale);
+    if (const Result<GgufFile> file = GgufFile::open_headers(adapter.parts); !file) {
+      return adapter.failure(file.error());
+    }
+  }
+  return AdapterSet::check(scales);
+}
+
 Result<int> choose_context(int context_size, int trained) {
   if (context_size < 0 || context_size > trained) {
     return Error{ErrorCode::kInvalidArgument,

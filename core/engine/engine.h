@@ -32,13 +32,26 @@ struct EngineOptions {
   int threads = 0;                     ///< 0 = all processors (tune.h finds out how many of them help); else 1…64
   int context_size = 0;                ///< tokens; 0 = min(what the model was trained for, 4096); more than the trained length is an error
   std::optional<KvType> kv_type = {};  ///< nothing: choose_kv_type
-  std::string kernels;                 ///< "" = the best this machine runs, else a name of kernel_names()
+  std::string kernels{};               ///< "" = the best this machine runs, else a name of kernel_names()
   LayerRange layers = {};              ///< that this engine computes (parts.h); the rest of the model lies in other memories
   uint64_t most_bytes = 0;             ///< that weights, KV cache and workspace may take together, 0 = no limit: more needs parts
   std::string chat_template{};         ///< instead of the file's: what chat_template_source takes; "" = the file's
   /// Called while loading with bytes done and bytes in all, on the calling thread; return false to abort (kAborted).
-  std::function<bool(uint64_t done, uint64_t total)> on_progress;
+  std::function<bool(uint64_t done, uint64_t total)> on_progress{};
 };
+
+/// A LoRA adapter as a file.
+struct AdapterFile {
+  std::string name;                                      ///< of the file, for messages
+  std::vector<std::shared_ptr<const ByteSource>> parts;  ///< a GGUF, or the parts of one
+  float scale = 1;
+
+  Error failure(const Error& error) const { return {error.code, "lora " + name + ": " + error.message, error.hint}; }
+};
+
+/// What every model refuses: kInvalidArgument for kernels that do not run here, numbers out of range and too many adapters; errors of
+/// GgufFile::open_headers for an adapter.
+Result<void> check_options(const EngineOptions& options, std::span<const AdapterFile> adapters);
 
 /// What a loaded model is; JSON field names of `inspect`, `engine.info`.
 struct EngineInfo {

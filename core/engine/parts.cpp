@@ -52,22 +52,23 @@ std::vector<int> fill_evenly(const std::vector<uint64_t>& layers, uint64_t every
 
 }  // namespace
 
-Result<PartSize> measure_part(const GgufFile& file, const Config& config, int context_size, KvType kv_type, const LayerRange& range) {
-  const KernelTable& kernels = *find_kernels("");
-  const Result<WeightSize> weights = measure_weights(file, config, kernels.tile_rows, range);
+Result<PartSize> measure_part(const GgufFile& file, const Config& config, int context_size, KvType kv_type, const LayerRange& range,
+                              std::string_view kernels) {
+  const KernelTable& table = *find_kernels(kernels);
+  const Result<WeightSize> weights = measure_weights(file, config, table.tile_rows, range);
   if (!weights) {
     return weights.error();
   }
   return PartSize{.layers = range,
                   .weight_bytes = weights.value().stored,
                   .kv_bytes = KvCache::bytes(config, context_size, kv_type, range),
-                  .workspace_bytes = Workspace::bytes(config, kernels.code_bytes),
+                  .workspace_bytes = Workspace::bytes(config, table.code_bytes),
                   .read_bytes = weights.value().read};
 }
 
-Result<std::vector<PartSize>> plan_parts(const GgufFile& file, const Config& config, int context_size, KvType kv_type,
-                                         uint64_t most_bytes) {
-  const Result<PartSize> whole = measure_part(file, config, context_size, kv_type, {});
+Result<std::vector<PartSize>> plan_parts(const GgufFile& file, const Config& config, int context_size, KvType kv_type, uint64_t most_bytes,
+                                         std::string_view kernels) {
+  const Result<PartSize> whole = measure_part(file, config, context_size, kv_type, {}, kernels);
   if (!whole) {
     return whole.error();
   }
@@ -76,7 +77,7 @@ Result<std::vector<PartSize>> plan_parts(const GgufFile& file, const Config& con
   }
   std::vector<uint64_t> layers;
   for (int i = 0; i < config.layers; ++i) {
-    const Result<PartSize> layer = measure_part(file, config, context_size, kv_type, {i, i + 1});
+    const Result<PartSize> layer = measure_part(file, config, context_size, kv_type, {i, i + 1}, kernels);
     if (!layer) {
       return layer.error();
     }
@@ -92,7 +93,7 @@ Result<std::vector<PartSize>> plan_parts(const GgufFile& file, const Config& con
   std::vector<PartSize> parts;
   for (const int end : ends) {
     const LayerRange range{parts.empty() ? 0 : parts.back().layers.end, end};
-    const Result<PartSize> part = measure_part(file, config, context_size, kv_type, range);
+    const Result<PartSize> part = measure_part(file, config, context_size, kv_type, range, kernels);
     if (!part) {
       return part.error();
     }

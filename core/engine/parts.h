@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "core/base/byte_source.h"
@@ -35,11 +36,13 @@ struct PartSize {
   uint64_t bytes() const { return weight_bytes + kv_bytes + workspace_bytes; }
 };
 
-/// The size of the layers in `range`, packed for the best kernels of this machine. Errors of measure_weights.
-Result<PartSize> measure_part(const GgufFile& file, const Config& config, int context_size, KvType kv_type, const LayerRange& range);
+/// The size of the layers in `range`, packed for these kernels; "" = the best of this machine. Errors of measure_weights.
+Result<PartSize> measure_part(const GgufFile& file, const Config& config, int context_size, KvType kv_type, const LayerRange& range,
+                              std::string_view kernels = "");
 
 /// The fewest parts of at most `most_bytes` each, about equally large. Errors of measure_part; kOutOfMemory when kMostParts are too few.
-Result<std::vector<PartSize>> plan_parts(const GgufFile& file, const Config& config, int context_size, KvType kv_type, uint64_t most_bytes);
+Result<std::vector<PartSize>> plan_parts(const GgufFile& file, const Config& config, int context_size, KvType kv_type, uint64_t most_bytes,
+                                         std::string_view kernels = "");
 
 /// The same for a GGUF, or the parts of a split one, whose headers are read; `context_size` and `kv_type` as in EngineOptions.
 /// Errors of GgufFile::open_headers, Config and choose_context, too.

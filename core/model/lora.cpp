@@ -7,6 +7,15 @@
 #include "core/model/lora_loader.h"
 
 namespace tessera {
+namespace {
+
+// Inner products of one adapter in one call.
+size_t inner_floats(int rank, int max_tokens) {
+  constexpr size_t kProductsOfACall = 3;  // q, k, v
+  return kProductsOfACall * rank * max_tokens;
+}
+
+}  // namespace
 
 /// One adapter's part in one product of a call.
 struct AdapterSet::Term {
@@ -15,22 +24,35 @@ struct AdapterSet::Term {
   int product;
 };
 
-Result<AdapterSet> AdapterSet::create(std::vector<ActiveAdapter> adapters, int max_tokens) {
-  if (adapters.size() > kMost) {
+Result<void> AdapterSet::check(std::span<const float> scales) {
+  if (scales.size() > kMost) {
     return Error{ErrorCode::kInvalidArgument,
-                 "lora: " + std::to_string(adapters.size()) + " adapters, expected at most " + std::to_string(kMost), "merge some of them"};
+                 "lora: " + std::to_string(scales.size()) + " adapters, expected at most " + std::to_string(kMost), "merge some of them"};
   }
-  AdapterSet set;
-  size_t ranks = 0;
-  for (const ActiveAdapter& active : adapters) {
-    if (!std::isfinite(active.scale)) {
-      return Error{ErrorCode::kInvalidArgument, "lora: the scale " + std::to_string(active.scale) + " is not a finite number",
-                   "1 is usual"};
+  for (const float scale : scales) {
+    if (!std::isfinite(scale)) {
+      return Error{ErrorCode::kInvalidArgument, "lora: the scale " + std::to_string(scale) + " is not a finite number", "1 is usual"};
     }
-    ranks += active.adapter->largest_rank();
   }
-  constexpr size_t kProductsOfACall = 3;  // q, k, v
-  set.inner_.resize(kProductsOfACall * ranks * max_tokens);
+  return {};
+}
+
+Result<uint64_t> AdapterSet::measure(const GgufFile& file, const Config& config, int max_tokens) {
+  const Result<Adapter> adapter = AdapterLoader(file, config, true).load();
+  if (!adapter) return adapter.error();
+  return adapter.value().bytes() + inner_floats(adapter.value().largest_rank(), max_tokens) * sizeof(float);
+}
+
+Result<AdapterSet> AdapterSet::create(std::vector<ActiveAdapter> adapters, int max_tokens) {
+  std::vector<float> scales;
+  size_t inner = 0;
+  for (const ActiveAdapter& active : adapters) {
+    scales.push_back(active.scale);
+    inner += inner_floats(active.adapter->largest_rank(), max_tokens);
+  }
+  if (auto checked = check(scales); !checked) return checked.error();
+  AdapterSet set;
+  set.inner_.resize(inner);
   set.adapters_ = std::move(adapters);
   return set;
 }

@@ -53,7 +53,12 @@ class AdapterSet {
  public:
   static constexpr int kMost = 8;  ///< adapters at a time
 
-  /// `max_tokens`: of one batch. kInvalidArgument for too many or a scale that is not finite.
+  /// kInvalidArgument for too many adapters, or a scale that is not finite.
+  static Result<void> check(std::span<const float> scales);
+  /// Bytes that an adapter takes in memory, itself and its room in a set, from the file's header alone. Errors of Adapter::load.
+  static Result<uint64_t> measure(const GgufFile& file, const Config& config, int max_tokens);
+
+  /// `max_tokens`: of one batch. Errors of check.
   static Result<AdapterSet> create(std::vector<ActiveAdapter> adapters, int max_tokens);
 
   bool empty() const { return adapters_.empty(); }

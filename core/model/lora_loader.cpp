@@ -121,6 +121,13 @@ const TensorInfo* AdapterLoader::find(const std::string& name, uint64_t width, u
   return tensor;
 }
 
+// Counts a pair that fits; false when its values are not wanted.
+bool AdapterLoader::count(const TensorInfo& a, const TensorInfo& b, uint64_t rank) {
+  adapter_.bytes_ += (a.elements() + b.elements()) * sizeof(float);
+  adapter_.largest_rank_ = std::max(adapter_.largest_rank_, static_cast<int>(rank));
+  return !header_only_;
+}
+
 std::vector<float> AdapterLoader::read(const TensorInfo& tensor) {
   std::vector<std::byte> bytes(tensor.bytes);
   std::vector<float> values(tensor.elements());
@@ -139,7 +146,6 @@ std::vector<float> AdapterLoader::read(const TensorInfo& tensor) {
 }
 
 const float* AdapterLoader::keep(std::vector<float> values) {
-  adapter_.bytes_ += values.size() * sizeof(float);
   adapter_.values_.push_back(std::move(values));
   return adapter_.values_.back().data();
 }
@@ -151,7 +157,7 @@ void AdapterLoader::load_matrix(const std::string& name, int64_t width, std::spa
   uint64_t rank = 0;
   const TensorInfo* a = find(name + ".lora_a", width, rows, rank, true);
   const TensorInfo* b = find(name + ".lora_b", width, rows, rank, false);
-  if (a == nullptr || b == nullptr) return;
+  if (a == nullptr || b == nullptr || !count(*a, *b, rank)) return;
   const auto r = static_cast<int>(rank);
   const float* inner = keep(transposed(read(*a), r, width));
   const std::vector<float> outer = read(*b);
@@ -161,7 +167,6 @@ void AdapterLoader::load_matrix(const std::string& name, int64_t width, std::spa
     *target.term = {r, width, target.rows, inner, keep(transposed(part, target.rows, r))};
     first += target.rows;
   }
-  adapter_.largest_rank_ = std::max(adapter_.largest_rank_, r);
 }
 
 // token_embd: a [vocab][rank] is looked up by token, b [width][rank] as everywhere.
@@ -171,11 +176,10 @@ void AdapterLoader::load_embedding() {
   uint64_t rank = 0;
   const TensorInfo* a = find(name + ".lora_a", 0, config_.vocab_size, rank, false);
   const TensorInfo* b = find(name + ".lora_b", 0, config_.width, rank, false);
-  if (a == nullptr || b == nullptr) return;
+  if (a == nullptr || b == nullptr || !count(*a, *b, rank)) return;
   const auto r = static_cast<int>(rank);
   const float* inner = keep(read(*a));
   adapter_.embedding_ = {r, 0, config_.width, inner, keep(transposed(read(*b), config_.width, r))};
-  adapter_.largest_rank_ = std::max(adapter_.largest_rank_, r);
 }
 
 void AdapterLoader::refuse_unused() {

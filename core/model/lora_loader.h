@@ -11,7 +11,9 @@ namespace tessera {
 /// Loads one adapter; keeps the first error and does nothing after it.
 class AdapterLoader {
  public:
-  AdapterLoader(const GgufFile& file, const Config& config) : file_(file), config_(config) {}
+  /// With `header_only` no value is read: all there is in the end are bytes() and largest_rank().
+  AdapterLoader(const GgufFile& file, const Config& config, bool header_only = false)
+      : file_(file), config_(config), header_only_(header_only) {}
   Result<Adapter> load();
 
  private:
@@ -22,6 +24,7 @@ class AdapterLoader {
   void load_embedding();
   void refuse_unused();
   const TensorInfo* find(const std::string& name, uint64_t width, uint64_t rows, uint64_t& rank, bool is_a);
+  bool count(const TensorInfo& a, const TensorInfo& b, uint64_t rank);
   std::vector<float> read(const TensorInfo& tensor);
   const float* keep(std::vector<float> values);
   void fail(const Error& error) {
@@ -30,6 +33,7 @@ class AdapterLoader {
 
   const GgufFile& file_;
   const Config& config_;
+  const bool header_only_;
   Adapter adapter_;
   Result<void> result_;
   std::unordered_set<std::string> used_;

@@ -325,6 +325,58 @@ test('--lora adds adapters, with a scale, and names the one that does not fit', 
   await fails([...run, '-p', 'x', '--lora', 'none.gguf'], 'not_found', /none\.gguf/);
 });
 
+test('every command that takes a model takes the common options and checks them', { skip }, async () => {
+  const architectures = path.join(root, 'tests/golden/architectures');
+  const adapter = path.join(architectures, 'llama.lora.gguf');
+  const text = file('common.txt', 'āăĄ'.repeat(20));
+  const context = file('common.json', JSON.stringify({ messages: [] }));
+  /** @type {Record<string, string[]>} */
+  const commands = {
+    chat: ['--chat-template', 'chatml', '-n', '1'],
+    run: ['-p', 'x', '--raw', '-n', '1'],
+    tokenize: [],
+    render: ['--template', file('common.jinja', 'x'), '--context', context],
+    logits: ['--tokens', '5,6'],
+    perplexity: ['-f', text, '--chunk', '16'],
+    bench: ['-p', '2', '-n', '1', '-r', '1'],
+    inspect: [],
+    estimate: [],
+    split: ['--shard-size', '20k', path.join(folder, 'common')],
+    imatrix: ['-f', text, '--chunk', '16', '-o', path.join(folder, 'common.gguf')],
+  };
+  for (const [command, own] of Object.entries(commands)) {
+    const args = [command, '-m', path.join(architectures, 'llama.gguf'), ...own];
+    const common = ['-t', '1', '-c', '64', '--kernels', 'scalar', '--kv', 'f32', '--lora', `${adapter}:0.5`];
+    assert.equal(typeof (await json([...args, ...common])), 'object', command);
+    await fails([...args, '-t', '65'], 'invalid_argument', /threads is 65/);
+    await fails([...args, '-c', '-1'], 'invalid_argument', /context size is -1/);
+    await fails([...args, '--kernels', 'abacus'], 'invalid_argument', /abacus.*scalar/);
+    await fails([...args, '--lora', 'none.gguf'], 'not_found', /none\.gguf/);
+    await fails([...args, '--lora', text], 'bad_file', /lora .*common\.txt: .*GGUF/);
+    await fails([...args, '--lora', `${adapter}:inf`], 'invalid_argument', /scale inf/);
+    for (const bad of [['-t', '1,5'], ['-c', ''], ['--kv', 'f8'], ['--nonsense']]) {
+      assert.equal((await tessera([...args, ...bad])).code, 2, `${command} ${bad}`);
+    }
+  }
+});
+
+test('estimate and inspect tell of adapters, from their headers, and refuse what does not fit', { skip }, async () => {
+  const architectures = path.join(root, 'tests/golden/architectures');
+  const adapter = path.join(architectures, 'llama.lora.gguf');
+  const model = path.join(architectures, 'llama.gguf');
+  const plain = await json(['estimate', '-m', model]);
+  const adapted = await json(['estimate', '-m', model, '--lora', adapter]);
+  assert.ok(adapted.lora_bytes > 5504 * 4); // its values in f32 and room for what they are multiplied with
+  assert.equal(adapted.total_bytes, plain.total_bytes + adapted.lora_bytes);
+  assert.match((await tessera(['estimate', '-m', model, '--lora', adapter])).stdout, /^adapters +28\.2 kB$/m);
+  const { lora } = await json(['inspect', '-m', model, '--lora', adapter, '--lora', `${adapter}:2`]);
+  assert.deepEqual([lora.length, lora[0].file, lora[0].metadata['adapter.type']], [2, adapter, 'lora']);
+  assert.match((await tessera(['inspect', '-m', model, '--lora', adapter])).stdout, /^ {2}blk\.0\.attn_q\.weight\.lora_a /m);
+  for (const command of ['estimate', 'inspect']) {
+    await fails([command, '-m', tinyLlama, '--lora', adapter], 'bad_file', /llama\.lora\.gguf: tensor .*lora_a/);
+  }
+});
+
 test('chat --json leaves standard output to the conversation', { skip }, async () => {
   const args = ['chat', '-m', tinyLlama, '--temp', '0', '--json'];
   const { code, stdout, stderr } = await tessera(args, { input: 'Hi\n/stats\n' });

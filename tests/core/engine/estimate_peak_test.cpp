@@ -54,7 +54,7 @@ TEST_CASE("estimate: the real models take what was foretold, and their vocabular
       continue;
     }
     INFO(each.model, " ", each.context);
-    const auto foretold = estimate(parts_of(path), each.context, each.kv);
+    const auto foretold = estimate(parts_of(path), {.context_size = each.context, .kv_type = each.kv});
     REQUIRE(foretold.ok());
     uint64_t before = allocated();
     double vocabulary = 0;
@@ -81,4 +81,20 @@ TEST_CASE("estimate: the real models take what was foretold, and their vocabular
     CHECK(vocabulary < 32u << 20);
     CHECK(foretold.value().other_bytes < 64u << 20);
   }
+}
+
+TEST_CASE("estimate: adapters take what was foretold") {
+  if (allocated() == 0) {
+    std::printf("SKIPPED: this C library does not say how much memory is allocated\n");
+    return;
+  }
+  const std::string folder = "tests/golden/architectures/", lora = source_path(folder + "llama.lora.gguf");
+  const auto model = parts_of(source_path(folder + "llama.gguf"));
+  const auto foretold = estimate(model, {}, std::vector<AdapterFile>{{lora, parts_of(lora), 1}});
+  const auto engine = Engine::load(model, {.threads = 1}).value();
+  const auto session = Session::create(*engine).value();
+  const uint64_t before = allocated();
+  REQUIRE(session->set_adapters({{engine->load_adapter(parts_of(lora)).value(), 1.0f}}).ok());
+  // So small an adapter has a noticeable share of the allocator's own bytes.
+  CHECK(static_cast<double>(allocated() - before) / static_cast<double>(foretold.value().lora_bytes) == doctest::Approx(1.0).epsilon(0.1));
 }

@@ -173,7 +173,7 @@ TEST_CASE("plan_parts: layers that need what others computed are not cut apart")
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.error().code == ErrorCode::kUnsupported);
   CHECK(refused.error().message.find("in several memories") != std::string::npos);
-  CHECK(estimate(open(path), 0, {}, all - 1).value().parts == 0);
+  CHECK(estimate(open(path), {.most_bytes = all - 1}).value().parts == 0);
   EngineOptions options;
   options.layers = {0, 2};
   CHECK(Engine::load(open(path), options).error().code == ErrorCode::kUnsupported);
