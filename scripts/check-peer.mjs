@@ -1,12 +1,13 @@
 /**
  * Checks Tessera against llama.cpp: each opens the GGUF files that the other writes, and their greedy texts.
  *
- *   node scripts/check-peer.mjs [files] [greedy] [--tokens 32] [--types Q4_0,Q8_0] [--model NAME]
+ *   node scripts/check-peer.mjs [files] [greedy] [--tokens 32] [--types Q4_0,Q8_0] [--model NAME] [--prompts open|determined]
  *
  * files: in every type of `tessera quantize`, ours and llama-quantize's file of SmolLM2 are opened by both programs, which must go on alike with
- * a prompt; what llama-quantize writes only with an importance file, both write with one of ours. greedy: ten prompts for each real model;
- * where the two texts part, how close the two tokens are for each engine, and which of them float32 takes (scripts/oracle.py). Nobody's
- * sampler has a say: both get the same token ids, and the likeliest token is taken.
+ * a prompt; what llama-quantize writes only with an importance file, both write with one of ours. greedy: ten prompts of each kind for each
+ * real model, as it is, as F32 and as our files of the types named; where two texts part, how close the two tokens are for each engine, and
+ * for open prompts of a model as it is which of them float32 takes (scripts/oracle.py). Open prompts are tasks, or beginnings of prose;
+ * determined ones have one continuation, whoever writes it. Nobody's sampler has a say: both get the same ids, and the likeliest is taken.
  * Needs llama-server and llama-quantize 0.7.0 on the PATH, build/native/tessera, the models of scripts/get-model, and for float32 a Python with
  * numpy and gguf (TESSERA_CONVERT_PYTHON names another than python3). Exit 1 when a file is not opened or not understood alike.
  */
@@ -51,10 +52,31 @@ const plainPrompts = [
   'The main difference between a virus and a bacterium is',
 ];
 
+const determinedPrompts = [
+  'Count from 1 to 30, separated by commas: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10,',
+  'The alphabet: A, B, C, D, E, F, G,',
+  'Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday, Monday, Tuesday,',
+  'January, February, March, April, May, June, July, August, September, October, November, December, January, February,',
+  '2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22,',
+  'one two three four five six seven eight nine ten one two three four five six seven eight nine ten one two',
+  'def add(a, b):\n    return a + b\n\ndef sub(a, b):\n    return a - b\n\ndef mul(a, b):\n',
+  '10 x 1 = 10\n10 x 2 = 20\n10 x 3 = 30\n10 x 4 = 40\n',
+  'The quick brown fox jumps over the lazy dog. The quick brown fox jumps over the lazy dog. The quick brown',
+  '<ul>\n  <li>Item 1</li>\n  <li>Item 2</li>\n  <li>Item 3</li>\n',
+];
+
+/** @typedef {{texts: string[], chat: boolean, bos: boolean}} Prompts chat: as messages; bos: whether the model's texts begin with one */
 /** @typedef {{text: string, prompt: {text: string, ids: number[]}, ours: number[], theirs: number[], logprobs: Map<number, number>[], common: number}} Row */
 
-/** Text of a prompt as the model is meant to read it, and its ids. @param {string} model @param {string} prompt @param {boolean} chat */
-async function promptOf(model, prompt, chat) {
+/** @param {string} name of a real model @param {string} kind @returns {Prompts} */
+function promptsFor(name, kind) {
+  const chat = name.includes('instruct') && kind === 'open';
+  const texts = kind === 'determined' ? determinedPrompts : chat ? chatPrompts : plainPrompts;
+  return { texts, chat, bos: !name.includes('instruct') };
+}
+
+/** Text of a prompt as the model is meant to read it, and its ids. @param {string} model @param {string} prompt @param {Prompts} prompts */
+async function promptOf(model, prompt, { chat, bos }) {
   let text = prompt;
   if (chat) {
     const context = path.join(folder, 'context.json');
@@ -65,7 +87,7 @@ async function promptOf(model, prompt, chat) {
     text = (await json(['render', '-m', model, '--context', context])).text;
   }
   /** @type {number[]} */
-  const ids = (await json(['tokenize', '-m', model, '--special', ...(chat ? [] : ['--bos'])], { input: text })).ids;
+  const ids = (await json(['tokenize', '-m', model, '--special', ...(bos ? ['--bos'] : [])], { input: text })).ids;
   return { text, ids };
 }
 
@@ -138,14 +160,14 @@ async function describe(model, { text, prompt, ours, theirs, logprobs, common },
   return { equal: !parted, us: follows[0] === ours.length, them: follows[1] === theirs.length };
 }
 
-/** Ten prompts with one file. @param {string} title @param {string} model @param {number} count @param {{chat: boolean, exact?: boolean, withOracle: boolean}} options */
-async function compareGreedy(title, model, count, { chat, exact, withOracle }) {
+/** Ten prompts with one file. @param {string} title @param {string} model @param {number} count @param {{prompts: Prompts, exact?: boolean, withOracle?: boolean}} options */
+async function compareGreedy(title, model, count, { prompts, exact, withOracle }) {
   const peer = await LlamaServer.open(model, exact ? ['-ctk', 'f32', '-ctv', 'f32', '-fa', 'off'] : []);
   /** @type {Row[]} */
   const rows = [];
   try {
-    for (const text of chat ? chatPrompts : plainPrompts) {
-      const prompt = await promptOf(model, text, chat);
+    for (const text of prompts.texts) {
+      const prompt = await promptOf(model, text, prompts);
       const ours = await ourGreedy(model, prompt, count, exact ? 'f32' : '');
       const { tokens: theirs, logprobs } = await peer.greedy(prompt.ids, count);
       rows.push({ text, prompt, ours, theirs, logprobs, common: commonLength(ours, theirs) });
@@ -195,7 +217,7 @@ async function compareType(type, count) {
   });
   const parts = [];
   for (const [whose, file] of Object.entries(files)) {
-    const prompt = await promptOf(file, chatPrompts[0], true);
+    const prompt = await promptOf(file, chatPrompts[0], promptsFor(realModels[0], 'open'));
     const ours = await ourGreedy(file, prompt, count, '');
     const peer = await LlamaServer.open(file);
     const { tokens: theirs } = await peer.greedy(prompt.ids, count).finally(() => peer.close());
@@ -214,6 +236,7 @@ async function main() {
       tokens: { type: 'string', default: '32' },
       types: { type: 'string' },
       model: { type: 'string', multiple: true },
+      prompts: { type: 'string' },
     },
   });
   const count = Number(values.tokens);
@@ -236,12 +259,21 @@ async function main() {
   );
   if (!withOracle) console.log(`${python} has no numpy and gguf: float32 is left out`);
   for (const name of values.model ?? realModels) {
-    const chat = name.includes('instruct');
-    await compareGreedy(name, modelPath(name), count, { chat, withOracle });
-    const wide = path.join(folder, 'f32.gguf');
-    await json(['quantize', modelPath(name), wide, 'F32']);
-    await compareGreedy(`${name} as F32, caches in f32`, wide, count, { chat, exact: true, withOracle: false });
-    rmSync(wide);
+    for (const kind of values.prompts?.split(',') ?? ['open', 'determined']) {
+      const prompts = promptsFor(name, kind);
+      await compareGreedy(`${name}, ${kind} prompts`, modelPath(name), count, {
+        prompts,
+        withOracle: withOracle && kind === 'open',
+      });
+      for (const type of ['F32', ...(values.types?.split(',') ?? [])]) {
+        const exact = type === 'F32';
+        const written = path.join(folder, 'written.gguf');
+        await json(['quantize', modelPath(name), written, type]);
+        const title = `${name} as ${type}${exact ? ', caches in f32' : ''}, ${kind} prompts`;
+        await compareGreedy(title, written, count, { prompts, exact });
+        rmSync(written);
+      }
+    }
   }
 }
 
