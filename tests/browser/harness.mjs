@@ -32,10 +32,13 @@ const kLaunchMs = 60_000;
 const kStepMs = 90_000;
 const kCloseMs = 5_000;
 
+/** A name of the test server that is no secure context in Chromium, as a device's in a local network. */
+export const kPlainName = 'plain.test';
 /** Nothing in the background, and no name but the test server's can be resolved. */
 const kChromeArgs = [
   ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
-  ...['--disable-component-update', '--disable-sync', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'],
+  ...['--disable-component-update', '--disable-sync'],
+  `--host-resolver-rules=MAP ${kPlainName} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`,
 ];
 
 /** @type {Record<'chrome' | 'firefox', (string | undefined)[]>} */

@@ -9,6 +9,7 @@ import {
   ask,
   kBuild,
   kExpected,
+  kPlainName,
   kQuestion,
   kSite,
   launch,
@@ -124,6 +125,31 @@ test('a plain host whose service worker is missing: one thread, the reason, and 
   assert.match(why, /One thread: this server does not send the isolation headers.*service worker.*did not start/);
   assert.equal(visits(), 1);
 });
+
+test(
+  'plain http, from another device: one thread, the reason, nothing stored, and an answer can be copied',
+  kOptions,
+  async (t) => {
+    const site = await serveSite({ isolation: false });
+    t.after(site.close);
+    const browser = await launch(t);
+    const page = await browser.newPage();
+    const url = new URL(site.url);
+    url.hostname = kPlainName;
+    const watch = watchPage(page, url.href);
+    await page.goto(url.href);
+    assert.match(await chat(page), /1 thread/);
+    assert.match(await page.$eval('#chat-notices', (node) => node.textContent ?? ''), /opened without https/);
+    await page.locator('.message-tools ::-p-text(Copy)').click();
+    await page.waitForSelector('.message-tools ::-p-text(Copied)');
+    await page.focus('#prompt');
+    await page.keyboard.down('Control');
+    await page.keyboard.press('v');
+    await page.keyboard.up('Control');
+    assert.match(await page.$eval('#prompt', (node) => /** @type {HTMLTextAreaElement} */ (node).value), kExpected);
+    assert.deepEqual(watch.errors, []);
+  },
+);
 
 test('a new build is taken up whole, at a visit after it was found', kOptions, async (t) => {
   const root = await mkdtemp(join(tmpdir(), 'tessera-update-'));

@@ -1,5 +1,7 @@
 /** Owns what a conversation is: its messages, what of it the model sees, and how it is exported. No DOM, no storage. */
 
+import { bytesToHex } from '@noble/hashes/utils.js';
+
 /**
  * @typedef {object} Message
  * @property {'user' | 'assistant'} role
@@ -23,7 +25,8 @@
 /** @returns {Conversation} */
 export function newConversation() {
   const now = Date.now();
-  return { id: crypto.randomUUID(), created: now, updated: now, model: '', sentFrom: 0, messages: [] };
+  const id = bytesToHex(crypto.getRandomValues(new Uint8Array(16))); // plain http pages have no randomUUID
+  return { id, created: now, updated: now, model: '', sentFrom: 0, messages: [] };
 }
 
 /** An answer that was being written when the page was closed says so; one without a word goes. @param {Conversation} conversation */

@@ -95,8 +95,21 @@ async function copyText(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    return false;
+    return copySelected(text);
   }
+}
+
+/** The older way: plain http pages have no clipboard. @param {string} text */
+function copySelected(text) {
+  const focused = /** @type {HTMLElement | null} */ (document.activeElement);
+  const field = /** @type {HTMLTextAreaElement} */ (h('textarea.visually-hidden', { 'aria-hidden': 'true' }));
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  const done = document.execCommand('copy');
+  field.remove();
+  focused?.focus({ preventScroll: true });
+  return done;
 }
 
 /**
