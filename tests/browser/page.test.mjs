@@ -70,6 +70,21 @@ test('settings and keyboard', { skip: skipReason(), timeout: 240_000 }, async (t
     assert.equal(kept.max_tokens, 24);
   });
 
+  await t.test('a text that is selected to beyond the dialog leaves it open, a click beside it closes it', async () => {
+    await page.click('#open-settings');
+    const { x, y } = await page
+      .locator('#setting-system')
+      .map((node) => node.getBoundingClientRect().toJSON())
+      .wait();
+    await page.mouse.move(x + 20, y + 10);
+    await page.mouse.down();
+    await page.mouse.move(5, y + 10);
+    await page.mouse.up();
+    assert(await page.$('#settings-dialog[open]'));
+    await page.mouse.click(5, y + 10);
+    assert.equal(await page.$('#settings-dialog[open]'), null);
+  });
+
   await t.test('Enter sends, Shift+Enter does not, an input method keeps its Enter', async () => {
     await page.focus('#prompt');
     await page.keyboard.type('one');

@@ -23,8 +23,11 @@ export function openDialog(name, title, body, foot = []) {
     h('div.dialog-body', { tabindex: 0, role: 'group', 'aria-labelledby': `${name}-title` }, ...body),
     ...(foot.length > 0 ? [h('div.dialog-foot', {}, ...foot)] : []),
   );
-  dialog.onclick = (event) => {
-    if (event.target === dialog) dialog.close();
+  // Beside the dialog is a press that began there: a text selected with the mouse may end outside, too.
+  let beside = false;
+  dialog.onpointerdown = ({ target }) => (beside = target === dialog);
+  dialog.onclick = ({ target }) => {
+    if (beside && target === dialog) dialog.close();
   };
   if (!dialog.open) dialog.showModal();
   return dialog;
