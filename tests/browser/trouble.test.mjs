@@ -13,6 +13,7 @@ import {
   launch,
   openSite,
   readManifest,
+  savedConversation,
   serveSite,
   skipReason,
   startButton,
@@ -210,3 +211,44 @@ test('a text beyond what the browser keeps can be sent', { skip: skipReason(), t
   });
   await page.waitForSelector('#send:not([disabled])');
 });
+
+test('chats go on when the browser has closed their database', { skip: skipReason(), timeout: 120_000 }, async (t) => {
+  const { site, page, watch } = await openSite(t, { settings: { temperature: 0, max_tokens: 8 } });
+  await startModel(page);
+  await ask(page, 'Before');
+  const devtools = await page.createCDPSession();
+  const { origin } = new URL(site.url);
+  await devtools.send('Storage.clearDataForOrigin', { origin, storageTypes: 'indexeddb' });
+  await page.click('#open-history');
+  await page.waitForSelector('#history-dialog[open]');
+  await page.keyboard.press('Escape');
+  await ask(page, 'After');
+  assert.equal((await savedConversation(page)).messages.length, 4);
+  assert.equal(await page.$('#chat-notices .notice'), null);
+  assert.deepEqual(watch.errors, []);
+});
+
+test(
+  'a chat that was not kept for a while is shown as it is now',
+  { skip: skipReason(), timeout: 60_000 },
+  async (t) => {
+    const { page } = await openSite(t, { settings: { temperature: 0, max_tokens: 8 } });
+    await startModel(page);
+    const put = await page.evaluateHandle(() => IDBObjectStore.prototype.put);
+    await page.evaluate(() => {
+      IDBObjectStore.prototype.put = () => {
+        throw new DOMException('full', 'QuotaExceededError');
+      };
+    });
+    await ask(page, 'First');
+    assert.match(await page.$eval('#chat-notices', (node) => node.textContent ?? ''), /Chats are not kept\./);
+    await page.evaluate((own) => void (IDBObjectStore.prototype.put = own), put);
+    await ask(page, 'Second');
+    await page.click('#new-chat');
+    await page.click('#open-history');
+    await page.locator('.history-open').click();
+    await page.waitForSelector('.message-user');
+    const shown = await page.$$eval('.message-user', (all) => all.map((node) => node.lastChild?.textContent));
+    assert.deepEqual(shown, ['First', 'Second']);
+  },
+);

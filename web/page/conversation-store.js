@@ -23,6 +23,8 @@ function finished(request) {
 export class ConversationStore {
   /** @type {IDBDatabase | null} */
   #database = null;
+  /** Where the database was closed behind the page's back. @type {(() => Promise<void>) | null} */
+  #reopen = null;
   /** What IndexedDB did not take (private windows, a full disk): the page works on until it is closed. @type {Map<string, Conversation>} */
   #memory = new Map();
   #onLoss;
@@ -37,19 +39,32 @@ export class ConversationStore {
   }
 
   async open() {
-    try {
-      const request = indexedDB.open('tessera-chats', 1);
-      request.onupgradeneeded = () => request.result.createObjectStore(kStore, { keyPath: 'id' });
-      this.#database = await finished(request);
-    } catch {
-      this.#onLoss();
-      return;
-    }
+    await this.#connect();
     // A tab that goes away, or to the background of a phone, may not come back.
     addEventListener('pagehide', () => void this.flush());
     document.addEventListener('visibilitychange', () => {
       if (document.hidden) void this.flush();
     });
+  }
+
+  async #connect() {
+    try {
+      const request = indexedDB.open('tessera-chats', 1);
+      request.onupgradeneeded = () => request.result.createObjectStore(kStore, { keyPath: 'id' });
+      this.#database = await finished(request);
+      this.#database.onclose = () => this.#closed();
+    } catch {
+      this.#onLoss();
+    }
+    this.#reopen = null;
+  }
+
+  /** The browser did that: the site's data was cleared, or the disk failed. It opens none yet, so that waits until one is needed. */
+  #closed() {
+    this.#database = null;
+    /** @type {Promise<void> | undefined} */
+    let opened;
+    this.#reopen = () => (opened ??= this.#connect());
   }
 
   /** @param {IDBTransactionMode} mode */
@@ -59,6 +74,7 @@ export class ConversationStore {
 
   /** @returns {Promise<Conversation[]>} newest first */
   async list() {
+    if (this.#reopen) await this.#reopen();
     const objects = this.#objects('readonly');
     /** @type {Conversation[]} */
     const stored = objects ? await finished(objects.getAll()) : [];
@@ -115,13 +131,15 @@ export class ConversationStore {
   async save(conversation) {
     // What cannot be deleted stays; nothing is lost by that.
     if (conversation.messages.length === 0) return this.#forget(conversation.id).catch(() => {});
+    if (this.#reopen) await this.#reopen();
     const copy = structuredClone(conversation);
     try {
       const objects = this.#objects('readwrite');
       const put = objects?.put(copy);
       objects?.transaction.commit(); // without an answer from the database: the page may be on its way out
-      if (put) await finished(put);
-      else this.#memory.set(copy.id, copy);
+      if (!put) return void this.#memory.set(copy.id, copy);
+      this.#memory.delete(copy.id); // of a time when it was not taken
+      await finished(put);
     } catch {
       this.#memory.set(copy.id, copy);
       this.#onLoss();
@@ -137,6 +155,7 @@ export class ConversationStore {
   /** @param {string} id */
   async #forget(id) {
     this.#memory.delete(id);
+    if (this.#reopen) await this.#reopen();
     const objects = this.#objects('readwrite');
     const gone = objects?.delete(id);
     objects?.transaction.commit();
