@@ -111,6 +111,14 @@ test('files of the reader', { skip: skipReason(), timeout: 240_000 }, async (t) 
     await problem(/letter\.txt” does not end in \.gguf/);
   });
 
+  await t.test('a folder', async () => {
+    const devtools = await page.createCDPSession();
+    const data = { items: [], files: [folder], dragOperationsMask: 1 };
+    for (const type of /** @type {const} */ (['dragEnter', 'dragOver', 'drop']))
+      await devtools.send('Input.dispatchDragEvent', { type, x: 300, y: 300, data });
+    await problem(/tessera-page-\w+” does not end in \.gguf/);
+  });
+
   await t.test('a .gguf that is none', async () => {
     await writeFile(join(folder, 'letter.gguf'), 'hello, this is a letter and not a model');
     await open(join(folder, 'letter.gguf'));

@@ -10,11 +10,14 @@ const kHeadBytes = 65536;
 const kAdapterMark = 'general.type\x08\0\0\0\x07\0\0\0\0\0\0\0adapter';
 
 /**
- * Whether a file says of itself that it is an adapter and not a model.
+ * Whether a file says of itself that it is an adapter and not a model. One that cannot be read, as a folder, says nothing.
  * @param {File} file
  */
 export async function isAdapter(file) {
-  const head = new Uint8Array(await file.slice(0, kHeadBytes).arrayBuffer());
+  const head = await file
+    .slice(0, kHeadBytes)
+    .arrayBuffer()
+    .catch(() => new ArrayBuffer(0));
   return new TextDecoder('latin1').decode(head).includes(kAdapterMark);
 }
 
