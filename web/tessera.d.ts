@@ -98,7 +98,10 @@ export interface LoadOptions {
   onProgress?: (progress: LoadProgress) => void;
   /** Where tessera-worker.js is, if not beside tessera.js. Must be of the page's origin. */
   workerUrl?: string | URL;
-  /** The folder of tessera-core.{js,wasm} and tessera-kernels-*.wasm, with a slash at the end, if not the worker's. */
+  /**
+   * The folder of tessera-core.{js,wasm} and tessera-kernels-*.wasm, with a slash at the end, if not the worker's. Browsers start more
+   * than one thread only from the page's origin.
+   */
   wasmUrl?: string | URL;
 }
 

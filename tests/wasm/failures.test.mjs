@@ -85,6 +85,18 @@ test('a fatal message ends every call with its reason', async () => {
   for (const call of calls) await assert.rejects(call, { code: 'internal', message: 'it trapped' });
 });
 
+test('a thread that cannot be made ends the engine with the reason', async () => {
+  const engineWorker = new FakeWorker();
+  const connection = new Connection(engineWorker, () => {
+    throw new DOMException('Script cannot be accessed from this origin', 'SecurityError');
+  });
+  const waiting = connection.call({ type: 'detokenize', ids: [] });
+  const Thread = new ThreadOrders((order) => engineWorker.listeners.message({ data: order })).workerClass();
+  new Thread('http://elsewhere/tessera-core.js', {});
+  await assert.rejects(waiting, { code: 'network', message: /could not be created.*cannot be accessed/ });
+  assert.ok(engineWorker.terminated);
+});
+
 test('closing a worker that does not answer terminates it', { timeout: 10000 }, async () => {
   const worker = new FakeWorker();
   const connection = new Connection(worker, noThreads);

@@ -93,7 +93,8 @@ export class ThreadWorkers {
 
   /** @param {Extract<ThreadOrder, { action: 'start' }>} order */
   #start({ thread, url, name, port }) {
-    const worker = this.#makeWorker(url, name);
+    const worker = this.#made(url, name);
+    if (!worker) return;
     this.#workers.set(thread, worker);
     // Nobody depends on this one: a failure of it is no failure of the engine.
     if (port) return worker.postMessage({ type: 'lane', port }, [port]);
@@ -102,6 +103,20 @@ export class ThreadWorkers {
       const why = event.message ?? 'its script could not be loaded';
       this.#fail(new TesseraError('internal', `A thread of the engine failed: ${why}`, 'Load the model again.'));
     });
+  }
+
+  /**
+   * The engine would wait for a thread that cannot be made for ever.
+   * @param {string} url
+   * @param {string} name
+   */
+  #made(url, name) {
+    try {
+      return this.#makeWorker(url, name);
+    } catch (error) {
+      const hint = 'Serve tessera-core.js from the origin of the page (see wasmUrl), or load with threads: 1.';
+      this.#fail(new TesseraError('network', `A thread of the engine could not be created: ${error}`, hint, error));
+    }
   }
 
   /** Terminates all. */
