@@ -185,6 +185,16 @@ for (const variant of variants) {
       await rejects(engine.completions.create({ prompt: 'a', onProgress: 1 }), 'invalid_argument', /onProgress/);
     });
 
+    test('an abort while the model is put into memory or warmed up leaves no engine', async () => {
+      for (const stage of ['load', 'warmup']) {
+        const stop = new AbortController();
+        const onProgress = (/** @type {{ stage: string }} */ progress) => {
+          if (progress.stage === stage) stop.abort();
+        };
+        await rejects(load({ threads: 1, signal: stop.signal, onProgress }), 'aborted');
+      }
+    });
+
     test('leaving the loop stops the work', async () => {
       for await (const chunk of await engine.completions.create({ ...endless, stream: true })) {
         assert.equal(chunk.object, 'text_completion');

@@ -2,7 +2,7 @@
 import { TesseraError } from '../base/errors.js';
 import { answerHead, chunksOf, completion, openingChunks } from './answers.js';
 import { AnswerStream } from './answer-stream.js';
-import { Connection } from './connection.js';
+import { abortError, Connection } from './connection.js';
 import { checkGenerateOptions, checkLoadOptions, checkLoraOptions } from './options.js';
 import { boolean, integer, knownOptions, text, tokenIds } from './option-checks.js';
 import { kGraceMs } from './protocol.js';
@@ -32,6 +32,8 @@ export async function loadEngine(given, base, makers) {
   signal?.addEventListener('abort', onAbort);
   try {
     const info = await connection.call({ type: 'load', request }, { signal, onProgress });
+    // Of an abort that came too late for the worker. Nobody would dispose of this engine.
+    if (signal?.aborted) throw abortError(signal);
     return new Engine(connection, info, base);
   } catch (error) {
     connection.end(TesseraError.from(error));
