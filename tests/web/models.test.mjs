@@ -74,6 +74,15 @@ test('what was fetched as an adapter is listed as one, also when it was a model 
   );
 });
 
+test('a model of which nothing came is not listed', async () => {
+  server.files.set('/page.gguf', Buffer.from('<!doctype html>'));
+  for (const path of ['/nowhere.gguf', '/page.gguf', '/nowhere/manifest.json']) {
+    const network = { retries: 0, parallel: 2 };
+    await assert.rejects(openModel(`${server.url}${path}`, {}, { backend, network }));
+    assert.deepEqual(await models.list(backend), [], path);
+  }
+});
+
 test('remove takes one model and all of it', async () => {
   await load('/a');
   await load('/b');

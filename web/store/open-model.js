@@ -111,7 +111,7 @@ async function openUrl(url, options, environment) {
     const folder = await ModelFolder.read(backend, id);
     const { startLane } = environment;
     const job = { url, id, backend, folder, network, signal, onProgress, mostBytes, kind, startLane };
-    if (!folder.complete) await fetchModel(job);
+    if (!folder.complete) await fetchModel(job).catch((error) => forgetEmpty(job, error));
     // It may have been fetched as a model, before anybody knew.
     if (kind && folder.record && folder.record.kind !== kind) await folder.save({ ...folder.record, kind });
     await folder.touch();
@@ -135,6 +135,19 @@ async function fetchModel(job) {
   const bytes = Number(knownBytes(record));
   const verified = new ProgressMeter('verify', bytes, onProgress);
   verified.add(bytes); // every hash was compared while its bytes arrived
+}
+
+/**
+ * A model of which nothing came, as from a mistyped address, would stay in the list for ever.
+ * @param {Job} job
+ * @param {unknown} error why it ended
+ * @returns {Promise<never>}
+ */
+async function forgetEmpty({ id, backend, folder }, error) {
+  const hadSome = folder.record?.sources.some(({ pins }) => pins !== null);
+  if (!hadSome && folder.storedBytes === 0 && (await backend.unfinished(id)).length === 0)
+    await backend.deleteFolder(id).catch(() => {});
+  throw error;
 }
 
 /**
