@@ -136,6 +136,40 @@ test('settings and keyboard', { skip: skipReason(), timeout: 240_000 }, async (t
   });
 });
 
+test('a long chat', { skip: skipReason(), timeout: 120_000 }, async (t) => {
+  const { page } = await openSite(t);
+  await page.evaluate(keepLongChat);
+  await page.reload();
+  await startModel(page);
+  await page.waitForSelector('.message-answer');
+
+  await t.test('scrolls in its place, the page does not', async () => {
+    await page.mouse.move(300, 20); // over the bar
+    await page.mouse.wheel({ deltaY: 2000 });
+    const { height, window } = await page.evaluate(() => ({
+      height: document.documentElement.scrollHeight,
+      window: innerHeight,
+    }));
+    assert.equal(height, window);
+  });
+});
+
+/** Runs in the page, which shows the chat after its next load. */
+async function keepLongChat() {
+  const messages = Array.from({ length: 30 }, (_, i) => [
+    { role: 'user', content: `Question ${i}` },
+    { role: 'assistant', content: 'An answer of some length. '.repeat(40), finish: 'stop' },
+  ]).flat();
+  const opened = indexedDB.open('tessera-chats', 1);
+  await new Promise((resolve) => (opened.onsuccess = resolve));
+  const transaction = opened.result.transaction('conversations', 'readwrite');
+  const chat = { id: 'long', created: 0, updated: Date.now(), model: '', sentFrom: 0, messages };
+  transaction.objectStore('conversations').put(chat);
+  await new Promise((resolve) => (transaction.oncomplete = resolve));
+  opened.result.close();
+  localStorage.setItem('tessera.current-chat', chat.id);
+}
+
 test('Markdown of a model cannot do harm', { skip: skipReason(), timeout: 120_000 }, async (t) => {
   const { page, watch } = await openSite(t);
   const hostile = [
