@@ -152,6 +152,30 @@ test('a long chat', { skip: skipReason(), timeout: 120_000 }, async (t) => {
     }));
     assert.equal(height, window);
   });
+
+  await t.test('runs from right to left where its letters do', async () => {
+    const last = (/** @type {string} */ selector) =>
+      page.$$eval(selector, (all) => {
+        const node = /** @type {HTMLElement} */ (all.at(-1));
+        const text = /** @type {Text} */ (document.createTreeWalker(node, NodeFilter.SHOW_TEXT).lastChild());
+        const leftOf = (/** @type {number} */ from) => {
+          const range = document.createRange();
+          range.setStart(text, from);
+          range.setEnd(text, from + 1);
+          return range.getBoundingClientRect().left;
+        };
+        return leftOf(0) > leftOf(text.length - 1) ? 'rtl' : 'ltr';
+      });
+    const found = await Promise.all(['.message-user', '.prose p', '.prose pre code'].map(last));
+    assert.deepEqual(found, ['rtl', 'rtl', 'ltr']);
+    await page.locator('#prompt').fill('שלום?');
+    assert.equal(await page.$eval('#prompt', (node) => getComputedStyle(node).direction), 'rtl');
+    const marker = await page.$$eval(
+      '.prose ul',
+      (all) => getComputedStyle(/** @type {Element} */ (all.at(-1))).direction,
+    );
+    assert.equal(marker, 'rtl');
+  });
 });
 
 /** Runs in the page, which shows the chat after its next load. */
@@ -160,6 +184,8 @@ async function keepLongChat() {
     { role: 'user', content: `Question ${i}` },
     { role: 'assistant', content: 'An answer of some length. '.repeat(40), finish: 'stop' },
   ]).flat();
+  messages.push({ role: 'user', content: 'שלום, מה שלומך?' });
+  messages.push({ role: 'assistant', content: '- מרחבא\n  ```\n  let x;\n  ```\n\nשלום (אחד)!', finish: 'stop' });
   const opened = indexedDB.open('tessera-chats', 1);
   await new Promise((resolve) => (opened.onsuccess = resolve));
   const transaction = opened.result.transaction('conversations', 'readwrite');

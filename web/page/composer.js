@@ -1,6 +1,6 @@
 /** Owns the message box: growing with its text, sending, stopping, and a draft that survives a reload. */
 
-import { byId } from './dom.js';
+import { byId, directionOf } from './dom.js';
 import { keep, kept } from './kept.js';
 
 const kDraft = 'tessera.draft';
@@ -46,6 +46,7 @@ export class Composer {
   #changed() {
     keep(kDraft, this.#input.value);
     this.#send.disabled = this.#input.value.trim() === '';
+    this.#input.dir = directionOf(this.#input.value);
     this.#fit();
   }
 

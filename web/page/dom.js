@@ -54,6 +54,17 @@ export function icon(name) {
   return svg('svg', { class: 'icon', 'aria-hidden': 'true' }, svg('use', { href: `#i-${name}` }));
 }
 
+const kRightToLeft = /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
+
+/**
+ * How a text runs: as its first letter does. What dir="auto" makes of boxes for text takes Chromium minutes with some megabytes.
+ * @param {string} text
+ */
+export function directionOf(text) {
+  const [letter = ''] = /\p{L}/u.exec(text.slice(0, 1000)) ?? [];
+  return kRightToLeft.test(letter) ? 'rtl' : 'ltr';
+}
+
 /**
  * A small button with icon and text.
  * @param {string} iconName

@@ -42,7 +42,7 @@ export async function openHistory(store, current, actions) {
           actions.open(conversation);
         },
       },
-      h('span.history-title', {}, title),
+      h('span.history-title', { dir: 'auto' }, title),
       h(
         'span.history-date',
         {},

@@ -45,6 +45,7 @@ function render(tokens) {
     link.target = '_blank';
     link.rel = 'noopener noreferrer';
   }
+  for (const block of fragment.children) if (block.localName !== 'pre') block.setAttribute('dir', 'auto');
   for (const pre of fragment.querySelectorAll('pre')) frameCode(pre);
   for (const table of fragment.querySelectorAll('table')) table.tabIndex = 0;
   return fragment;
@@ -59,7 +60,7 @@ function frameCode(pre) {
   const language = /language-([\w+#.-]+)/.exec(code?.className ?? '')?.[1] ?? 'text';
   const frame = h(
     'div.code-block',
-    {},
+    { dir: 'ltr' },
     h(
       'div.code-head',
       {},

@@ -1,6 +1,6 @@
 /** Owns one message on screen: the reader's as they wrote it, an answer as Markdown with its tools and figures. */
 
-import { copyButton, h, toolButton } from './dom.js';
+import { copyButton, directionOf, h, toolButton } from './dom.js';
 import { formatRate } from './format.js';
 import { MarkdownView } from './markdown.js';
 import { ReasoningView } from './reasoning-view.js';
@@ -19,7 +19,8 @@ const kThoughtTooLong = 'Thinking took the longest length of the settings; a lar
 
 /** @param {Message} message */
 export function userMessage(message) {
-  return h('article.message.message-user', {}, h('h2.visually-hidden', {}, 'You'), message.content);
+  const dir = directionOf(message.content);
+  return h('article.message.message-user', { dir }, h('h2.visually-hidden', {}, 'You'), message.content);
 }
 
 export class AnswerView {

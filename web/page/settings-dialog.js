@@ -1,7 +1,7 @@
 /** Owns the settings dialog: a form over settings.js that checks while typing and saves only what is possible. */
 
 import { openDialog } from './dialog.js';
-import { h } from './dom.js';
+import { h, directionOf } from './dom.js';
 import { checkField, kDefaults, kNumberFields, saveSettings } from './settings.js';
 
 /** @typedef {import('./settings.js').Settings} Settings */
@@ -53,6 +53,9 @@ export function openSettings(settings, onSave) {
     })
   );
   system.value = settings.system;
+  const run = () => (system.dir = directionOf(system.value));
+  system.addEventListener('input', run);
+  run();
   const fields = kNumberFields.map((field) => numberField(field, settings[field.name]));
   const form = h(
     'form',
