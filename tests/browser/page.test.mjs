@@ -176,6 +176,13 @@ test('a long chat', { skip: skipReason(), timeout: 120_000 }, async (t) => {
     );
     assert.equal(marker, 'rtl');
   });
+
+  await t.test('is printed whole, without the message box', async () => {
+    await page.emulateMediaType('print');
+    const clipped = await page.$eval('#scroller', (node) => node.scrollHeight - node.clientHeight);
+    assert.equal(clipped, 0);
+    assert.equal(await page.$eval('#composer', (node) => node.checkVisibility()), false);
+  });
 });
 
 /** Runs in the page, which shows the chat after its next load. */
