@@ -366,6 +366,7 @@ export interface TokenLogprob {
 export interface ChatLogprobs {
   content: (TokenLogprob & { top_logprobs: TokenLogprob[] })[];
 }
+/** A token that is only a part of a character is named `bytes:\xe2\x80`, with its bytes. */
 export interface PromptLogprobs {
   tokens: string[];
   token_logprobs: number[];

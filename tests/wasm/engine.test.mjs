@@ -128,6 +128,11 @@ for (const variant of variants) {
         logprobs: true,
         top_logprobs: 2,
       });
+      const parts = await engine.completions.create({ prompt: 'a', temperature: 0, max_tokens: 1, logprobs: 20 });
+      const { tokens: names, token_logprobs, top_logprobs } = parts.choices[0].logprobs;
+      assert.match(names[0], /^bytes:\\x[0-9a-f]{2}$/, 'a part of a character');
+      assert.equal(Object.keys(top_logprobs[0]).length, 20);
+      assert.equal(top_logprobs[0][names[0]], token_logprobs[0]);
       for (const { logprob, top_logprobs } of chat.choices[0].logprobs.content) {
         assert.equal(top_logprobs.length, 2);
         assert.equal(top_logprobs[0].logprob, logprob);

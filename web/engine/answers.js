@@ -49,7 +49,17 @@ function closing({ loadMs, seed }, generation) {
 
 /** @param {ScoredToken} token */
 function chatLogprob({ bytes, logprob }) {
-  return { token: new TextDecoder().decode(new Uint8Array(bytes)), logprob, bytes };
+  return { token: new TextDecoder('utf-8', { ignoreBOM: true }).decode(new Uint8Array(bytes)), logprob, bytes };
+}
+
+/**
+ * A token as the key of its alternatives: one that is only a part of a character has its bytes there, as OpenAI writes them, since all
+ * such parts are the same as text.
+ * @param {{ token: string, bytes: number[] }} token
+ */
+function tokenName({ token, bytes }) {
+  if (!token.includes('\ufffd')) return token;
+  return `bytes:${bytes.map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`;
 }
 
 /**
@@ -71,10 +81,10 @@ function promptLogprobs(steps) {
   const { content } = chatLogprobs(steps) ?? {};
   if (!content) return null;
   return {
-    tokens: content.map(({ token }) => token),
+    tokens: content.map(tokenName),
     token_logprobs: content.map(({ logprob }) => logprob),
     top_logprobs: content.map(({ top_logprobs }) =>
-      Object.fromEntries(top_logprobs.map(({ token, logprob }) => [token, logprob])),
+      Object.fromEntries(top_logprobs.map((token) => [tokenName(token), token.logprob])),
     ),
   };
 }
