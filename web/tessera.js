@@ -2,6 +2,7 @@
 import { TesseraError } from './base/errors.js';
 import { loadEngine } from './engine/client.js';
 import { estimateModel, planQuantization, quantizeModel, verifyModel } from './engine/errands.js';
+import { text } from './engine/option-checks.js';
 import * as models from './store/models.js';
 
 /** @param {string | URL | undefined} url */
@@ -35,9 +36,9 @@ export const Tessera = Object.freeze({
     quantizeModel(model, options, base(), kWorkers),
   models: Object.freeze({
     list: () => models.list(),
-    remove: (/** @type {string} */ id) => models.remove(id),
-    verify: (/** @type {string} */ id) => verifyModel(id, kWorkers),
-    exportFiles: (/** @type {string} */ id) => models.exportFiles(id),
+    remove: async (/** @type {unknown} */ id) => models.remove(text(id, 'id')),
+    verify: async (/** @type {unknown} */ id) => verifyModel(text(id, 'id'), kWorkers),
+    exportFiles: async (/** @type {unknown} */ id) => models.exportFiles(text(id, 'id')),
   }),
 });
 export { TesseraError };

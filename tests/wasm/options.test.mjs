@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { TesseraError } from '../../web/base/errors.js';
 import { AnswerStream } from '../../web/engine/answer-stream.js';
 import { text, tokenIds } from '../../web/engine/option-checks.js';
+import { Tessera } from '../../web/tessera.js';
 import { checkGenerateOptions, checkLoadOptions, checkLoraOptions } from '../../web/engine/options.js';
 import { chooseThreads, chooseVariant } from '../../web/engine/variant.js';
 import { createMemory } from '../../web/engine/wasm-memory.js';
@@ -160,6 +161,18 @@ test('a BigInt is named like any other value that is not expected', () => {
   rejects(() => checkLoadOptions({ model: 2n }, base), 'invalid_argument', /^model: found 2n, /);
   rejects(() => tokenIds([1n], 'ids'), 'invalid_argument', /^ids\[0\]: found 1n, /);
   rejects(() => text(5n, 'text'), 'invalid_argument', /^text: found 5n, /);
+});
+
+test('the place of what is no token id is named', () => {
+  rejects(() => tokenIds([1, NaN], 'ids'), 'invalid_argument', /^ids\[1\]: /);
+  rejects(() => tokenIds([1, undefined], 'ids'), 'invalid_argument', /^ids\[1\]: found undefined/);
+});
+
+test('stored models are named by a text', async () => {
+  for (const method of /** @type {const} */ (['remove', 'verify', 'exportFiles'])) {
+    const named = /** @type {(id: any) => Promise<unknown>} */ (Tessera.models[method]);
+    await assert.rejects(named(undefined), { code: 'invalid_argument', message: /^id: found undefined/ });
+  }
 });
 
 test('text parts are joined and lone surrogates become U+FFFD', () => {

@@ -104,8 +104,8 @@ export function tokenIds(value, field) {
       ? Array.from(/** @type {ArrayLike<unknown>} */ (value))
       : undefined;
   if (!ids) throw invalid(field, value, 'an array of token ids');
-  const bad = ids.find((id) => typeof id !== 'number' || !Number.isInteger(id) || Math.abs(id) > 0x7fffffff);
-  if (bad !== undefined) throw invalid(`${field}[${ids.indexOf(bad)}]`, bad, 'a token id');
+  const bad = ids.findIndex((id) => typeof id !== 'number' || !Number.isInteger(id) || Math.abs(id) > 0x7fffffff);
+  if (bad >= 0) throw invalid(`${field}[${bad}]`, ids[bad], 'a token id');
   return /** @type {number[]} */ (ids);
 }
 
