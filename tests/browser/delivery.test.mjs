@@ -107,6 +107,24 @@ testInBrowsers('interrupted downloads', async ({ browser, root, name }, t) => {
   }
 });
 
+testInBrowsers('an address of the site that leads to another one', async ({ browser, root }, t) => {
+  const site = await startServer(root);
+  t.after(() => site.stop());
+  const other = await new FaultyServer().start();
+  t.after(() => other.stop());
+  const file = pattern(1_000_000, 1);
+  file.set(new TextEncoder().encode('GGUF'));
+  other.shared = true;
+  other.files.set('/model.gguf', file);
+  other.etags.set('/model.gguf', '"1"');
+  site.redirects.set('/model.gguf', `${other.url}/model.gguf`);
+  const page = await browser.newPage();
+  await page.goto(`${site.url}/index.html`);
+  await begin(page, `${site.url}/model.gguf`);
+  const answer = await page.evaluate(() => /** @type {any} */ (window).answer);
+  assert.deepEqual([answer.error, answer.hashes], [undefined, [sha256(file)]]);
+});
+
 testInBrowsers('ends in the middle of two chunks', async ({ browser, root }, t) => {
   const server = await startServer(root);
   t.after(() => server.stop());

@@ -44,6 +44,10 @@ export class FaultyServer {
   ranges = true;
   /** As a foreign server that does not expose it: ranges come without Content-Range. */
   hidesRange = false;
+  /** path → another address. @type {Map<string, string>} */
+  redirects = new Map();
+  /** Whether pages of other sites may read the answers, though not ask with headers of their own. */
+  shared = false;
   /** How much of a body comes before a connection falls silent. */
   stallPart = 0.5;
   /** @type {string[]} paths in the order of their requests */
@@ -121,6 +125,12 @@ export class FaultyServer {
     const path = new URL(request.url ?? '/', this.url).pathname;
     this.requests.push(path);
     this.asked.push(request.headers);
+    const elsewhere = this.redirects.get(path);
+    if (elsewhere) return void response.writeHead(302, { Location: elsewhere }).end();
+    if (this.shared) {
+      response.setHeader('Access-Control-Allow-Origin', '*');
+      response.setHeader('Access-Control-Expose-Headers', 'ETag, Content-Range');
+    }
     const fault = this.faults.get(path)?.shift() ?? this.nextFault(path);
     const file = this.files.get(path);
     if (fault === 'drop') return void response.destroy();
@@ -130,8 +140,7 @@ export class FaultyServer {
     response.setHeader('Content-Type', kTypes[path.split('.').pop() ?? ''] ?? 'application/octet-stream');
     const etag = this.etags.get(path);
     if (etag) response.setHeader('ETag', etag);
-    const condition = request.headers['if-range'];
-    const ranged = this.ranges && fault !== 'no-range' && (condition === undefined || condition === etag);
+    const ranged = this.ranges && fault !== 'no-range';
     const range = ranged ? /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') : null;
     const start = Number(range?.[1] ?? 0);
     const end = range?.[2] ? Math.min(Number(range[2]) + 1, file.length) : file.length;
