@@ -74,6 +74,16 @@ test('damaged and missing parts', { skip: skipReason(), timeout: 240_000 }, asyn
   });
 });
 
+test('a web page in place of the list of models', { skip: skipReason(), timeout: 60_000 }, async (t) => {
+  const { site, page } = await openSite(t);
+  for (const status of [200, 404]) {
+    site.faults.reply = (path) => (path === 'models.json' ? { status, body: '<!doctype html>' } : null);
+    await page.reload();
+    await page.waitForSelector('[data-start], #start-notices .notice');
+    assert.equal(await page.$('#start-notices .notice'), null, `${status}: the list of the last visit is there`);
+  }
+});
+
 test('a full disk', { skip: skipReason(), timeout: 240_000 }, async (t) => {
   const { site, page } = await openSite(t);
   const devtools = await page.createCDPSession();

@@ -29,20 +29,27 @@ function text(value, field) {
 }
 
 /**
- * Reads models.json. The answer is kept in this browser so that the next visit can start without the server.
+ * Reads models.json. The answer is kept in this browser so that the next visit can start without the server; a web page in its place,
+ * of a host that knows no missing files or of a hotel's network, is no answer.
  * @returns {Promise<CatalogModel[]>}
  */
 export async function loadCatalog() {
-  let source;
   try {
     const response = await fetch('models.json', { cache: 'no-cache' });
     if (!response.ok) throw new Error(`models.json: the server answered ${response.status}`);
-    source = await response.text();
+    const source = await response.text();
+    const models = modelsOf(source);
     keep(kList, source);
+    return models;
   } catch (error) {
-    source = kept(kList);
+    const source = kept(kList);
     if (source === null) throw error;
+    return modelsOf(source);
   }
+}
+
+/** @param {string} source @returns {CatalogModel[]} */
+function modelsOf(source) {
   const { models } = JSON.parse(source);
   if (!Array.isArray(models)) throw new Error('models.json: "models" is missing, expected a list');
   return models.map((model) => ({
