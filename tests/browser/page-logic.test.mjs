@@ -145,6 +145,9 @@ test('exports hold every message', () => {
   assert.equal(parsed.format, 'tessera-chat');
   assert.deepEqual(parsed.messages, chat.messages);
   assert.equal(titleOf(conversation(`u:${'x'.repeat(200)}`)).length, 80);
+  const balloons = `${'x'.repeat(47)}${'🎈'.repeat(50)}`;
+  assert.equal(titleOf(conversation(`u:${balloons}x`)).length, 47 + 2 * 32 + 1, 'no half of a letter at its end');
+  assert.equal(fileSlug(`${'x'.repeat(47)}𠮷x`), `${'x'.repeat(47)}𠮷`);
   assert.equal(fileSlug('Was ist "das"? /../'), 'was-ist-das');
 });
 

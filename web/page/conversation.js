@@ -44,7 +44,8 @@ export function titleOf(conversation) {
       .find(({ role }) => role === 'user')
       ?.content.trim()
       .replace(/\s+/g, ' ') ?? '';
-  return first.length > 80 ? `${first.slice(0, 79)}…` : first || 'New chat';
+  const letters = [...first.slice(0, 200)]; // not the halves of one, as of an emoji
+  return letters.length > 80 ? `${letters.slice(0, 79).join('')}…` : first || 'New chat';
 }
 
 /**

@@ -55,7 +55,7 @@ export function fileSlug(text) {
     .toLowerCase()
     .replace(/[^\p{L}\p{N}]+/gu, '-')
     .replace(/^-+|-+$/g, '');
-  return slug.slice(0, 48) || 'chat';
+  return [...slug].slice(0, 48).join('') || 'chat';
 }
 
 /** Speed and remaining time of a transfer, over a sliding window so that a pause shows and a resume does not lie. */
