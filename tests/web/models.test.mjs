@@ -145,6 +145,16 @@ test('a complete model is given back as a file', async () => {
   await assert.rejects(models.exportFiles(id, backend), { code: 'not_found' });
 });
 
+test('the name of a file is the one that people wrote', async () => {
+  const file = pattern(5000, 3);
+  file.set(Buffer.from('GGUF'));
+  server.files.set('/my%20m%C3%B6del.gguf', file);
+  await (await openModel(`${server.url}/my mödel.gguf`, {}, { backend, network: { retries: 0 } })).close();
+  const [{ id, name }] = await models.list(backend);
+  assert.equal(name, 'my mödel.gguf');
+  assert.equal((await models.exportFiles(id, backend))[0].name, 'my mödel.gguf');
+});
+
 test('a torn record is an unreadable entry that can be removed, and the model can be loaded again', async () => {
   await load('/a');
   const [{ id }] = await models.list(backend);

@@ -144,7 +144,8 @@ export class StartView {
    * @param {string} model
    */
   async #openAddress(model) {
-    const start = () => void this.start({ model, name: model.split('/').pop() || model, bytes: 0 });
+    const name = model.split(/[?#]/, 1)[0].split('/').pop() || model;
+    const start = () => void this.start({ model, name, bytes: 0 });
     if (this.#running) return;
     this.#asking.abort();
     this.#asking = new AbortController();

@@ -76,6 +76,16 @@ export async function modelId(url) {
   return (await hashText(url)).slice(0, 16);
 }
 
+/** @param {string} url @returns {string} the name of its file, as people write it */
+export function fileNameOf(url) {
+  const name = new URL(url).pathname.split('/').pop() ?? '';
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name; // a % that begins nothing
+  }
+}
+
 /**
  * @param {string} url of a GGUF file, or of any part of one that gguf-split made
  * @returns {string[]} of all its parts, in order

@@ -3,7 +3,7 @@
  * fetched, nothing is stored.
  */
 import { TesseraError } from '../base/errors.js';
-import { checkFetchable, modelAddress, modelId, partAddresses } from './addresses.js';
+import { checkFetchable, fileNameOf, modelAddress, modelId, partAddresses } from './addresses.js';
 import { chooseBackend } from './choose-backend.js';
 import { openFiles } from './local-files.js';
 import { parseManifest, shardUrls } from './manifest.js';
@@ -128,7 +128,7 @@ function readable({ name, parts }) {
  * @returns {Promise<ModelHeaders>}
  */
 async function fetchHeaders(url, enough, context) {
-  let name = new URL(url).pathname.split('/').pop() || url;
+  let name = fileNameOf(url) || url;
   /** One list of pieces a GGUF file. @type {Piece[][]} */
   let files;
   if (name.endsWith('.json')) {

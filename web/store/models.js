@@ -1,6 +1,6 @@
 /** The stored models: what there is, throwing one away, checking one, giving one back as a file. Works in the page and in workers. */
 import { TesseraError } from '../base/errors.js';
-import { isMade } from './addresses.js';
+import { fileNameOf, isMade } from './addresses.js';
 import { chooseBackend } from './choose-backend.js';
 import { withModelLock } from './locks.js';
 import { ModelFolder } from './model-folder.js';
@@ -97,7 +97,7 @@ export async function exportFiles(id, backend) {
  * @param {ModelRecord} record
  */
 function ggufName(url, { name }) {
-  const file = new URL(url).pathname.split('/').pop() ?? '';
+  const file = fileNameOf(url);
   return file.endsWith('.gguf') ? file : `${name.replace(/[^\w.-]+/g, '-')}.gguf`;
 }
 

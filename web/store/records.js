@@ -5,6 +5,7 @@
  * chunk is fetched, checked and stored as one, under a name that says what it is: KEY.INDEX.HASH. So the names in the folder are
  * the journal of a download: there is no second account of it that a crash could leave in disagreement with the bytes.
  */
+import { fileNameOf } from './addresses.js';
 
 /**
  * @typedef {object} Source
@@ -65,7 +66,7 @@ export function recordOfManifest(url, manifest, shardUrls, chunkBytes) {
  * @returns {ModelRecord} sizes and hashes still to be learned
  */
 export function recordOfFiles(url, files, chunkBytes = kChunkBytes) {
-  const nameOf = (/** @type {string} */ address) => new URL(address).pathname.split('/').pop() || 'model.gguf';
+  const nameOf = (/** @type {string} */ address) => fileNameOf(address) || 'model.gguf';
   const sources = files.map((file, i) => emptySource(`f${i}`, nameOf(file), [file], chunkBytes));
   return { version: kVersion, url, name: nameOf(url), split: files.length > 1, sources };
 }
