@@ -125,6 +125,20 @@ testInBrowsers('an address of the site that leads to another one', async ({ brow
   assert.deepEqual([answer.error, answer.hashes], [undefined, [sha256(file)]]);
 });
 
+testInBrowsers('a server that packs whatever it sends', async ({ browser, root }, t) => {
+  const server = await startServer(root);
+  t.after(() => server.stop());
+  const file = pattern(1_000_000, 2);
+  file.set(new TextEncoder().encode('GGUF'));
+  server.files.set('/packed.gguf', file);
+  server.nextFault = (path) => (path === '/packed.gguf' ? 'gzip' : 'ok');
+  const page = await browser.newPage();
+  await page.goto(`${server.url}/index.html`);
+  await begin(page, `${server.url}/packed.gguf`);
+  const answer = await page.evaluate(() => /** @type {any} */ (window).answer);
+  assert.deepEqual([answer.error, answer.hashes], [undefined, [sha256(file)]]);
+});
+
 testInBrowsers('ends in the middle of two chunks', async ({ browser, root }, t) => {
   const server = await startServer(root);
   t.after(() => server.stop());

@@ -2,10 +2,11 @@
  * From the network into a model's folder: what is missing, several chunks side by side. What is complete stays, whatever happens to
  * the rest; a file that changed on the server is begun anew.
  */
+import { TesseraError } from '../base/errors.js';
 import { Changed, changedError, fetchInto } from './fetch-span.js';
 import { startSha256 } from './hash.js';
 import { kParallel, missingChunks, missingOf, runs } from './missing-chunks.js';
-import { stopped } from './network.js';
+import { fetchBody, stopped } from './network.js';
 import { checkLoadable, checkSpace, isQuotaError, quotaError } from './quota.js';
 import { chunkCount, chunkSize } from './records.js';
 import { SecondLane } from './second-lane.js';
@@ -85,7 +86,7 @@ async function round(record, context) {
     await folder.save(record);
   };
   for (const source of record.sources) {
-    if (source.bytes === null) await fetchInto(source, 0, source.whole ? null : 0, { ...context, learned });
+    if (source.bytes === null) await fetchFront(source, { ...context, learned });
   }
   const requests = runs(missingChunks(record, folder), context.begun, context.network);
   await inLanes(requests, context, (run, lane) => fetchRun(run, { ...context, ...lane, learned }));
@@ -97,6 +98,25 @@ async function round(record, context) {
     if (source.pins === null) await pin(source, context);
   }
   await folder.save(record);
+}
+
+/**
+ * Of a source of unknown size as much as tells it. Where a server packs even ranges, which nobody asked for, Chromium says no more than of
+ * a broken connection: if the server answers otherwise, all of the source is asked for.
+ * @param {Source} source
+ * @param {DownloadContext & {learned: () => Promise<void>}} context
+ */
+async function fetchFront(source, context) {
+  try {
+    await fetchInto(source, 0, source.whole ? null : 0, context);
+  } catch (error) {
+    const unheard = error instanceof TesseraError && error.code === 'network' && source.bytes === null;
+    const { signal, network } = context;
+    const isThere = () => fetchBody({ url: source.urls[0], method: 'HEAD' }, signal, network, async () => true);
+    if (!unheard || source.whole || !(await isThere().catch(() => false))) throw error;
+    source.whole = true;
+    await fetchInto(source, 0, null, context);
+  }
 }
 
 /**
