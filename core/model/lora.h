@@ -24,8 +24,8 @@ class Adapter {
   /// kBadFile or kUnsupported names the key or the first tensor that does not fit `config`; kNotFound a key or the other half of a pair.
   static Result<Adapter> load(const GgufFile& file, const Config& config);
 
-  /// alpha / rank of that term: what it is multiplied by besides the caller's scale.
-  float scale_of(const LowRank& term) const { return alpha_ / static_cast<float>(term.rank); }
+  /// alpha / rank of that term: what it is multiplied by besides the caller's scale. 1 where the file has no alpha or 0, as in llama.cpp.
+  float scale_of(const LowRank& term) const { return alpha_ == 0.0f ? 1.0f : alpha_ / static_cast<float>(term.rank); }
   const LowRank& term(int layer, Projection projection) const { return layers_[layer * kProjections + static_cast<int>(projection)]; }
   const LowRank& output() const { return output_; }
   const LowRank& embedding() const { return embedding_; }  ///< a: [vocab][rank], read by token instead of multiplied

@@ -56,6 +56,7 @@ void AdapterLoader::check_metadata() {
         {ErrorCode::kUnsupported, "adapter.alora.invocation_tokens: adapters that begin at a token are not supported", "use a plain LoRA"});
   }
   const auto alpha = file_.get_float("adapter.lora.alpha");
+  if (!alpha && alpha.error().code == ErrorCode::kNotFound) return;
   if (!alpha) return fail(alpha.error());
   if (!std::isfinite(alpha.value())) {
     fail({ErrorCode::kBadFile, "adapter.lora.alpha is " + std::to_string(alpha.value()) + ", expected a finite number",

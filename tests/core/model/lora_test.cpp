@@ -2,6 +2,7 @@
 #include "core/model/lora.h"
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,12 +51,12 @@ struct Factor {
 
 // An adapter GGUF in memory with random factors; `change` may spoil it.
 GgufFile random_adapter(const std::string& architecture, const std::vector<Factor>& factors,
-                        const std::function<void(GgufWriter&)>& change = {}) {
+                        const std::function<void(GgufWriter&)>& change = {}, std::optional<double> alpha = 4.0) {
   GgufWriter writer;
   writer.set("general.type", std::string("adapter"));
   writer.set("general.architecture", architecture);
   writer.set("adapter.type", std::string("lora"));
-  writer.set("adapter.lora.alpha", 4.0);
+  if (alpha) writer.set("adapter.lora.alpha", *alpha);
   if (change) change(writer);
   Rng rng(7);
   for (const Factor& factor : factors) {
@@ -105,6 +106,22 @@ TEST_CASE("an adapter on quantised weights: kernels, threads and batches give th
       for (int batch : {1, 33, 70}) CHECK(same_bits(expected, adapted_logits(loaded, tokens, {{adapter, 1.5f}}, batch)));
     }
   }
+}
+
+TEST_CASE("an adapter without an alpha, or with 0, is multiplied by the caller's scale alone") {
+  const GgufFile base = open_model("tests/data/tiny-llama.gguf");
+  Loaded loaded(base, *find_kernels(""), 2);
+  const auto tokens = some_tokens(20, loaded.model.config.vocab_size);
+  const auto logits = [&](std::optional<double> alpha) {
+    const GgufFile file =
+        random_adapter("llama", {{"blk.0.attn_q.weight.lora_a", 256, 4}, {"blk.0.attn_q.weight.lora_b", 4, 256}}, {}, alpha);
+    return adapted_logits(loaded, tokens, {{adapter_for(file, loaded.model.config), 1.5f}}, 20);
+  };
+  const auto expected = logits(4.0);  // the rank
+  CHECK_FALSE(same_bits(expected, all_logits(loaded, tokens, {20}, KvType::kF32)));
+  CHECK(same_bits(expected, logits(0.0)));
+  CHECK(same_bits(expected, logits(std::nullopt)));
+  CHECK_FALSE(same_bits(expected, logits(8.0)));
 }
 
 TEST_CASE("a term of a fused matrix goes to each of its parts") {
