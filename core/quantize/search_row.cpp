@@ -1,6 +1,7 @@
 // One function per block format: from a block's weights and their importance to its bytes.
 #include "core/quantize/search_row.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -58,8 +59,10 @@ uint16_t search_symmetric(const Group32& group, const Levels& levels, std::span<
 void search_affine(const Group32& group, const LinearLevels& levels, std::span<const float> starts, uint8_t codes[32], uint16_t& d,
                    uint16_t& m) {
   const AffineFit fit = fit_affine(group, levels, starts, true);
+  // The best offset may lie below the lowest weight, where a half-precision number may be infinite already.
+  constexpr float kLargestHalf = 65504.0f;
   d = f32_to_f16(fit.d);
-  m = f32_to_f16(fit.m);
+  m = f32_to_f16(std::clamp(fit.m, -kLargestHalf, kLargestHalf));
   fit_codes<32>(group.x, levels, f16_to_f32(d), f16_to_f32(m), codes);
 }
 

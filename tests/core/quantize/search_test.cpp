@@ -150,6 +150,10 @@ TEST_CASE("search: zeros, one weight, equal weights and the largest number") {
     in[100] = 65504.0f;
     round_trip(nullptr);
     CHECK(std::all_of(out.begin(), out.end(), [](float value) { return std::isfinite(value); }));
+    Rng rng(11);
+    for (float& value : in) value = std::clamp((rng.uniform() - 0.5f) * 200000.0f, -65504.0f, 65504.0f);
+    round_trip(nullptr);  // the best offset would be below -65504
+    CHECK(std::all_of(out.begin(), out.end(), [](float value) { return std::isfinite(value); }));
     const std::vector<float> none(256, 0.0f);
     round_trip(none.data());  // importance that says nothing at all
     CHECK(std::all_of(out.begin(), out.end(), [](float value) { return std::isfinite(value); }));
