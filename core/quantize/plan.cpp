@@ -46,7 +46,7 @@ Role role_of(std::string_view name) {
 
 /// Matrices that stay as they are: small, and wrong in a way that everything after them feels.
 bool is_kept(const TensorInfo& tensor) {
-  if (tensor.shape.size() < 2 || !tensor.name.ends_with("weight")) return true;
+  if (tensor.rows() == 1 || !tensor.name.ends_with("weight")) return true;  // a vector, even where the file calls it a matrix
   constexpr std::string_view kKept[] = {"_norm.weight",       "ffn_gate_inp.weight",        "position_embd.weight",
                                         "token_types.weight", "ssm_conv1d.weight",          "shortconv.conv.weight",
                                         "attn_rel_b.weight",  "per_layer_model_proj.weight"};

@@ -107,6 +107,14 @@ TEST_CASE("plan: pure, and formats asked for by name") {
   CHECK(plan_formats(tensors, shape, type, options) == std::vector{DType::kQ8_0, DType::kF16, DType::kQ6_K, DType::kF32, DType::kQ8_0});
 }
 
+TEST_CASE("plan: a matrix of one row is a vector and keeps its format, as in llama-quantize") {
+  const std::vector<TensorInfo> tensors = {{"blk.0.ffn_gate_inp_shexp.weight", DType::kF32, {256, 1}},
+                                           {"blk.0.ffn_gate.weight", DType::kF16, {256, 1, 1}},
+                                           {"blk.0.ffn_up.weight", DType::kF16, {256, 1, 2}}};
+  const FileType type = file_type_from_name("Q4_0").value();
+  CHECK(plan_formats(tensors, {"qwen2moe", 1, 1, 0, false}, type, {}) == std::vector{DType::kF32, DType::kF16, DType::kQ4_0});
+}
+
 TEST_CASE("plan: a type that cannot be written is refused with the list of those that can") {
   const auto type = file_type_from_name("IQ2_XXS");
   REQUIRE(!type.ok());
