@@ -14,6 +14,7 @@ constexpr uint32_t kMagic = 0x46554747;  // "GGUF"
 constexpr uint64_t kMaxKeyBytes = 65535;
 constexpr uint32_t kMaxDimensions = 4;
 constexpr uint64_t kDefaultAlignment = 32;
+constexpr uint64_t kMaxAlignment = 1 << 20;                  // what writes a file anew fills its header up to it, in memory
 constexpr uint64_t kMinKeyValueBytes = 8 + 1 + 4 + 1;        // length, one letter, type, the smallest value
 constexpr uint64_t kMinTensorBytes = 8 + 1 + 4 + 8 + 4 + 8;  // length, one letter, dimensions, one dimension, dtype, offset
 constexpr std::string_view kDamaged = "the file is damaged or not a GGUF model; download it again";
@@ -252,8 +253,9 @@ class GgufParser {
     if (file_.find("general.alignment") == nullptr) return {};
     const auto alignment = file_.get_uint("general.alignment");
     if (!alignment) return alignment.error();
-    if (!std::has_single_bit(alignment.value()) || alignment.value() > std::numeric_limits<uint32_t>::max()) {
-      return bad("general.alignment is " + std::to_string(alignment.value()) + ", expected a power of two below 2^32");
+    if (!std::has_single_bit(alignment.value()) || alignment.value() > kMaxAlignment) {
+      return bad("general.alignment is " + std::to_string(alignment.value()) + ", expected a power of two up to " +
+                 std::to_string(kMaxAlignment));
     }
     alignment_ = alignment.value();
     return {};

@@ -127,7 +127,7 @@ TEST_CASE("metadata: keys, types, bools, arrays") {
                   "the length of metadata key k is 23058");
   }
   check_refused(one_key(kArray).put<uint32_t>(kF64).put<uint64_t>(9).zeros(71), ErrorCode::kBadFile, "is 9, more than the 71 bytes");
-  for (const uint64_t alignment : {0, 3, 48}) {
+  for (const uint64_t alignment : {uint64_t{0}, uint64_t{3}, uint64_t{48}, uint64_t{1} << 21, uint64_t{1} << 31, uint64_t{1} << 63}) {
     RawGguf raw = RawGguf::header(0, 1);
     raw.key("general.alignment", kU64).put(alignment).zeros(64);
     check_refused(raw, ErrorCode::kBadFile, "general.alignment is " + std::to_string(alignment) + ", expected a power of two");
