@@ -42,8 +42,8 @@ class GgufFile {
  public:
   /// Parses one file. Errors: kBadFile (wrong magic, version, counts, strings, alignment, overlapping or out-of-file
   /// tensors, duplicate names), kUnsupported (unknown dtype; big-endian), kIo.
-  /// Every count is checked against the bytes that remain before anything is allocated for it, so memory is bounded by a small
-  /// multiple (an in-memory string or int64 for the shortest string or byte) of bytes that are really there.
+  /// Every count is checked against the bytes that remain, and against what any model has, before anything is allocated for it, so memory
+  /// is bounded by a small multiple (an in-memory string or int64 for the shortest string or byte) of bytes that are really there.
   /// One part of a split model is kBadFile: all parts are needed.
   static Result<GgufFile> open(std::shared_ptr<const ByteSource> source);
 

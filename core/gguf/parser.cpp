@@ -17,6 +17,9 @@ constexpr uint64_t kDefaultAlignment = 32;
 constexpr uint64_t kMaxAlignment = 1 << 20;                  // what writes a file anew fills its header up to it, in memory
 constexpr uint64_t kMinKeyValueBytes = 8 + 1 + 4 + 1;        // length, one letter, type, the smallest value
 constexpr uint64_t kMinTensorBytes = 8 + 1 + 4 + 8 + 4 + 8;  // length, one letter, dimensions, one dimension, dtype, offset
+// Far above any model; below them a count that is damaged would take several times the file's size in memory.
+constexpr uint64_t kMostEntries = 1 << 20;   // metadata keys, tensors
+constexpr uint64_t kMostElements = 1 << 24;  // of an array
 constexpr std::string_view kDamaged = "the file is damaged or not a GGUF model; download it again";
 
 /// Value types of the metadata section; the numbers are GGUF's.
@@ -90,8 +93,8 @@ class GgufParser {
     if (!keys) return keys.error();
     tensor_count_ = tensors.value();
     metadata_count_ = keys.value();
-    if (auto done = check_count("the tensor count", tensor_count_, kMinTensorBytes); !done) return done;
-    if (auto done = check_count("the metadata count", metadata_count_, kMinKeyValueBytes); !done) return done;
+    if (auto done = check_count("the tensor count", tensor_count_, kMinTensorBytes, kMostEntries); !done) return done;
+    if (auto done = check_count("the metadata count", metadata_count_, kMinKeyValueBytes, kMostEntries); !done) return done;
     file_.metadata_.reserve(static_cast<size_t>(metadata_count_));
     file_.tensors_.reserve(static_cast<size_t>(tensor_count_));
     return {};
@@ -107,9 +110,12 @@ class GgufParser {
     return bad("the GGUF version is " + std::to_string(version) + ", expected 2 or 3");
   }
 
-  /// Refuses a count that the remaining bytes cannot hold; `unit` is the smallest size of one item.
-  Result<void> check_count(std::string_view field, uint64_t count, uint64_t unit) const {
-    if (count <= reader_.remaining() / unit) return {};
+  /// Refuses a count above `most` or that the remaining bytes cannot hold; `unit` is the smallest size of one item.
+  Result<void> check_count(std::string_view field, uint64_t count, uint64_t unit, uint64_t most) const {
+    if (count <= reader_.remaining() / unit) {
+      return count <= most ? Result<void>()
+                           : bad(std::string(field) + " is " + std::to_string(count) + ", expected at most " + std::to_string(most));
+    }
     const std::string negative = count > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()) ? " (a negative number)" : "";
     return bad(std::string(field) + " is " + std::to_string(count) + negative + ", more than the " + std::to_string(reader_.remaining()) +
                " bytes that follow can hold");
@@ -191,7 +197,7 @@ class GgufParser {
     }
     const uint64_t unit = min_element_bytes(element);
     if (unit == 0) return bad(field + " is an array of the element type " + std::to_string(type.value()) + ", expected 0 to 12");
-    if (auto done = check_count("the length of " + field, count.value(), unit); !done) return done.error();
+    if (auto done = check_count("the length of " + field, count.value(), unit, kMostElements); !done) return done.error();
     switch (element) {
       case ValueType::kU8: return read_elements<uint8_t, int64_t>(field, count.value());
       case ValueType::kU16: return read_elements<uint16_t, int64_t>(field, count.value());

@@ -137,6 +137,16 @@ TEST_CASE("metadata: keys, types, bools, arrays") {
   check_refused(named, ErrorCode::kBadFile, "general.alignment is a string");
 }
 
+TEST_CASE("counts that no model has are refused, though the file is long enough for them") {
+  constexpr uint64_t kElements = (1 << 24) + 1, kEntries = (1 << 20) + 1;
+  check_refused(one_key(kArray).put<uint32_t>(kU8).put(kElements).zeros(kElements), ErrorCode::kBadFile,
+                "the length of metadata key k is 16777217, expected at most 16777216");
+  check_refused(RawGguf::header(0, kEntries).zeros(kEntries * 14), ErrorCode::kBadFile,
+                "metadata count is 1048577, expected at most 1048576");
+  check_refused(RawGguf::header(kEntries, 0).zeros(kEntries * 33), ErrorCode::kBadFile,
+                "tensor count is 1048577, expected at most 1048576");
+}
+
 TEST_CASE("tensors: names, shapes, formats, places") {
   REQUIRE(open_raw(one_tensor({8, 4}, kF32Tensor)).ok());
   check_refused(one_tensor({}, kF32Tensor), ErrorCode::kBadFile, "tensor t has 0 dimensions, expected 1 to 4");
