@@ -150,14 +150,15 @@ def merges_of(model):
 
 
 def byte_level(tokenizer):
-    for part in parts_of(tokenizer.get("normalizer"), "normalizers"):
+    normalizers = parts_of(tokenizer.get("normalizer"), "normalizers")
+    for part in normalizers:
         if part["type"] != "NFC": # Qwen's
             raise ConvertError("unsupported", f"tokenizer.json: normalizer {part['type']}, expected none or NFC with byte-level BPE")
     pieces, known = ordered(tokenizer["model"]["vocab"])
     kinds = [NORMAL if number in known else UNUSED for number in range(len(pieces))]
     vocabulary = Vocabulary("gpt2", pieces, kinds, merges=merges_of(tokenizer["model"]))
     vocabulary.pre = pre_tokenizer_name(tokenizer)
-    vocabulary.nfc = bool(tokenizer.get("normalizer"))
+    vocabulary.nfc = bool(normalizers)
     return vocabulary
 
 

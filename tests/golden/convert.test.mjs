@@ -55,12 +55,31 @@ function edit(file, change) {
   writeFileSync(file, JSON.stringify(value));
 }
 
+/** @param {(copy: string) => void} change @returns {string} a copy of the fixture, changed */
+function changedCopy(change) {
+  const copy = path.join(folder, 'copy');
+  rmSync(copy, { recursive: true, force: true });
+  cpSync(source, copy, { recursive: true });
+  change(copy);
+  return copy;
+}
+
+test("a normaliser is NFC where the tokeniser's file says so; an empty list of them (DeepSeek) is none", { skip: missing() || absent }, async () => {
+  /** @param {unknown} normalizer */
+  const ids = async (normalizer) => {
+    const copy = changedCopy((to) => edit(path.join(to, 'tokenizer.json'), (t) => (t.normalizer = normalizer)));
+    const { out, status, stderr } = convert(copy, 'normalised.gguf');
+    assert.equal(status, 0, stderr);
+    return (await json(['tokenize', '-m', out], { input: 'cafe\u0301' })).ids;
+  };
+  const none = await ids(null);
+  assert.deepEqual(await ids({ type: 'Sequence', normalizers: [] }), none);
+  assert.notDeepEqual(await ids({ type: 'Sequence', normalizers: [{ type: 'NFC' }] }), none);
+});
+
 for (const [what, name, damage, message] of damages) {
   test(`${what} is refused in one line and leaves no file`, { skip: absent }, () => {
-    const copy = path.join(folder, 'copy');
-    rmSync(copy, { recursive: true, force: true });
-    cpSync(source, copy, { recursive: true });
-    damage(path.join(copy, readdirSync(copy).find((file) => file.startsWith(name)) ?? name));
+    const copy = changedCopy((to) => damage(path.join(to, readdirSync(to).find((file) => file.startsWith(name)) ?? name)));
     const { out, status, stderr } = convert(copy, 'refused.gguf');
     assert.equal(status, 1, stderr);
     assert.match(stderr, message);
