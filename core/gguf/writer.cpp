@@ -125,18 +125,17 @@ void GgufWriter::set_text(const std::string& key, const std::string& value) {
 }
 
 void GgufWriter::set_raw(const std::string& key, std::vector<std::byte> value) {
-  const auto same = std::find_if(metadata_.begin(), metadata_.end(), [&](const auto& entry) { return entry.first == key; });
-  if (same != metadata_.end()) {
-    same->second = std::move(value);
-  } else {
+  const auto [known, is_new] = metadata_index_.emplace(key, metadata_.size());
+  if (is_new) {
     metadata_.emplace_back(key, std::move(value));
+  } else {
+    metadata_[known->second].second = std::move(value);
   }
 }
 
 Result<void> GgufWriter::add_tensor(const std::string& name, DType dtype, std::vector<uint64_t> shape,
                                     std::function<Result<void>(const ByteSink& sink)> produce) {
-  const auto same = [&](const Tensor& tensor) { return tensor.info.name == name; };
-  if (name.empty() || std::any_of(tensors_.begin(), tensors_.end(), same)) {
+  if (name.empty() || tensor_names_.contains(name)) {
     return invalid("tensor name \"" + name + "\" is empty or there already");
   }
   const bool zero = std::find(shape.begin(), shape.end(), uint64_t{0}) != shape.end();
@@ -146,6 +145,7 @@ Result<void> GgufWriter::add_tensor(const std::string& name, DType dtype, std::v
   }
   TensorInfo info{name, dtype, std::move(shape)};
   info.bytes = info.rows() * row_bytes(dtype, info.width());
+  tensor_names_.insert(name);
   tensors_.push_back({std::move(info), std::move(produce)});
   return {};
 }

@@ -6,6 +6,8 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "core/base/result.h"
@@ -62,8 +64,10 @@ class GgufWriter {
   std::vector<std::byte> header(uint64_t alignment) const;
 
   std::vector<std::pair<std::string, std::vector<std::byte>>> metadata_;  ///< key; value type and value as they are written
-  uint64_t alignment_;                                                    ///< 0: what was set is no number
+  std::unordered_map<std::string, size_t> metadata_index_;
+  uint64_t alignment_;  ///< 0: what was set is no number
   std::vector<Tensor> tensors_;
+  std::unordered_set<std::string> tensor_names_;
 };
 
 }  // namespace tessera

@@ -3,6 +3,7 @@
 #include "core/gguf/gguf_file.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "core/gguf/writer.h"
 #include "doctest/doctest.h"
@@ -156,6 +157,21 @@ TEST_CASE("the writer's file reads back with the same metadata and data") {
   CHECK(file.find_tensor("b")->offset == file.find_tensor("a")->offset + 64);
   CHECK(file.find_tensor("b")->offset % 64 == 0);
   CHECK(file.view(*file.find_tensor("b"))[287] == std::byte{2});
+}
+
+TEST_CASE("the writer takes a hundred thousand keys and tensors in seconds") {
+  constexpr size_t kCount = 100'000;
+  const auto start = std::chrono::steady_clock::now();
+  GgufWriter writer;
+  for (size_t i = 0; i < kCount; ++i) {
+    writer.set_number("key." + std::to_string(i), 1);
+    REQUIRE(writer.add_tensor("blk." + std::to_string(i) + ".weight", DType::kF32, {1}, filled(4, 0)).ok());
+  }
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(10));
+  const auto opened = open_bytes(writer.to_bytes().value());
+  REQUIRE(opened.ok());
+  CHECK(opened.value().metadata().size() == kCount);
+  CHECK(opened.value().find_tensor("blk.99999.weight")->offset > opened.value().find_tensor("blk.0.weight")->offset);
 }
 
 TEST_CASE("the writer refuses what would not be a GGUF") {
