@@ -6,7 +6,7 @@ namespace tessera {
 // Llama 1 to 3, Mistral (a window on every layer), Mixtral (experts whose probabilities add up to 1 again).
 void read_llama(ConfigReader& in, Config& config) {
   config.window = in.count_or_none("attention.sliding_window", 1 << 26);
-  if (!in.has("expert_count")) return;
+  if (in.count_or_none("expert_count", 4096) == 0) return;
   read_experts(in, config);
   config.experts.renormalize = true;
 }

@@ -115,6 +115,11 @@ TEST_CASE("experts: more used than there are, none, in an architecture without t
   check_refused(read_with("qwen3moe", experts(uint64_t{1} << 40, 1)), ErrorCode::kBadFile, "expert_count");
   check_refused(read_with("qwen3moe", {}), ErrorCode::kNotFound, "expert_count");
   check_refused(read_with("qwen2", experts(4, 2)), ErrorCode::kUnsupported, "mixture of experts in the architecture qwen2");
+  for (const char* dense : {"llama", "qwen2"}) {
+    const auto config = read_with(dense, experts(0, 0));
+    REQUIRE(config);
+    CHECK(config.value().experts.count == 0);
+  }
   const auto mixtral = read_with("llama", experts(4, 2));
   REQUIRE(mixtral);
   CHECK(mixtral.value().experts.width == 96);
