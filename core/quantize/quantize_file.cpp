@@ -271,6 +271,7 @@ Result<bool> Quantizer::step(const ByteSink& sink) {
       tensor_.reset();
       ++next_;
       const uint64_t bytes = bytes_in(tensor, format), zeros = padded(bytes, alignment_) - bytes;
+      if (zeros == 0) return next_ < formats_.size();
       if (auto done = sink(std::vector<std::byte>(static_cast<size_t>(zeros))); !done) return done.error();
     }
   }

@@ -151,6 +151,7 @@ TEST_CASE("file: step by step it is the same file") {
     const size_t before = bytes.size();
     more = quantizer
                ->step([&](std::span<const std::byte> piece) -> Result<void> {
+                 CHECK_FALSE(piece.empty());
                  bytes.insert(bytes.end(), piece.begin(), piece.end());
                  return {};
                })
