@@ -210,6 +210,8 @@ GROUPS = {
         "{% for i in range(10) if i is odd %}{{ loop.index }}:{{ i }}/{{ loop.length }} {% else %}none{% endfor %}",
         "{% for i in [] %}x{% else %}empty{% endfor %}{% for i in l if i > 9 %}x{% else %}filtered{% endfor %}",
         "{% for i in range(9) %}{% if i == 2 %}{% continue %}{% endif %}{% if i == 5 %}{% break %}{% endif %}{{ i }}{% endfor %}",
+        "{% for i in l %}{{ i }}{% set x %}a{% if i == 1 %}{% continue %}{% endif %}b{% endset %}{{ x }},{% endfor %}",
+        "{% for i in l %}{{ i }}{% filter upper %}a{% if i == 1 %}{% break %}{% endif %}b{% endfilter %},{% endfor %}",
         "{% for i in l %}{% for j in l if j != i %}{{ i }}{{ j }}{{ loop.index }}{% if loop.last %}!{% endif %} {% endfor %}{{ loop.index }}{% endfor %}",
         "{% for n in [{'v': 1, 'c': [{'v': 2, 'c': [{'v': 3}]}]}, {'v': 4}] recursive %}{{ n.v }}@{{ loop.depth }}{% if n.c %}[{{ loop(n.c) }}]{% endif %}{% endfor %}",
         "{% for (a, b), c in [((1, 2), 3)] %}{{ a }}{{ b }}{{ c }}{% endfor %}",

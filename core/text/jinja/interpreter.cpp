@@ -33,7 +33,9 @@ Result<std::string> Interpreter::render(const nlohmann::ordered_json& variables)
       globals_[id] = Value::function(std::make_shared<const FunctionData>(FunctionData{name, function, {}, nullptr, {}}));
     }
   }
-  return captured(tree_.body);
+  Result<Captured> all = captured(tree_.body);
+  if (!all) return all.error();
+  return std::move(all->text);
 }
 
 Result<Interpreter::Flow> Interpreter::run(const Body& body) {
@@ -59,13 +61,13 @@ Result<Interpreter::Flow> Interpreter::run_scoped(const Body& body) {
   return run(body);
 }
 
-Result<std::string> Interpreter::captured(const Body& body) {
+Result<Interpreter::Captured> Interpreter::captured(const Body& body) {
   std::string text;
   std::string* const outer = std::exchange(output_, &text);
   Result<Flow> flow = run(body);
   output_ = outer;
   if (!flow) return flow.error();
-  return text;
+  return Captured{std::move(text), *flow};
 }
 
 Result<void> Interpreter::write(const Value& value, Offset at) {
@@ -191,13 +193,14 @@ Result<Interpreter::Flow> Interpreter::execute(const SetStatement& node, Offset)
 }
 
 Result<Interpreter::Flow> Interpreter::execute(const SetBlockStatement& node, Offset) {
-  Result<std::string> text = std::string();
+  Result<Captured> part = Captured{};
   {
     const Enter scope(*this);
-    text = captured(node.body);
+    part = captured(node.body);
   }
-  if (!text) return text.error();
-  Value value = Value::string(std::move(*text));
+  if (!part) return part.error();
+  if (part->flow != Flow::kNormal) return part->flow;
+  Value value = Value::string(std::move(part->text));
   if (node.filter) {
     filter_input_ = std::move(value);
     Result<Value> filtered = evaluate(*node.filter);
@@ -211,9 +214,10 @@ Result<Interpreter::Flow> Interpreter::execute(const SetBlockStatement& node, Of
 
 Result<Interpreter::Flow> Interpreter::execute(const FilterBlockStatement& node, Offset at) {
   const Enter scope(*this);
-  Result<std::string> text = captured(node.body);
-  if (!text) return text.error();
-  filter_input_ = Value::string(std::move(*text));
+  Result<Captured> part = captured(node.body);
+  if (!part) return part.error();
+  if (part->flow != Flow::kNormal) return part->flow;
+  filter_input_ = Value::string(std::move(part->text));
   Result<Value> value = evaluate(*node.filter);
   if (!value) return value.error();
   Result<void> written = write(*value, at);

@@ -53,7 +53,11 @@ class Interpreter {
   Result<void> assign(const Target& target, Value value);
   Result<std::vector<Value>> loop_items(const ForStatement& node, const Value& iterable);
   Result<Flow> run_loop(const ForStatement& node, const Value& iterable, int level);
-  Result<std::string> captured(const Body& body);
+  struct Captured {
+    std::string text;
+    Flow flow;  // how the body ended: where it broke off, its text is lost and the surrounding loop goes on
+  };
+  Result<Captured> captured(const Body& body);
   Result<void> write(const Value& value, Offset at);
 
   // Expressions.

@@ -51,9 +51,9 @@ Result<Value> Interpreter::invoke_macro(const FunctionData& function, Arguments 
   const Enter scope(*this, std::move(parent));
   Result<void> bound = bind_parameters(*function.macro, std::move(arguments), at);
   if (!bound) return bound.error();
-  Result<std::string> text = captured(function.macro->body);
-  if (!text) return text.error();
-  return at_position<Value>(at, make_string(runtime_.budget, std::move(*text)));
+  Result<Captured> part = captured(function.macro->body);
+  if (!part) return part.error();
+  return at_position<Value>(at, make_string(runtime_.budget, std::move(part->text)));
 }
 
 namespace {
