@@ -44,6 +44,8 @@ DEFAULTS = {
                                    "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}},
     "mixtral": {"num_local_experts": 8, "num_experts_per_tok": 2, "sliding_window": None, "rope_theta": 1e6, "rms_norm_eps": 1e-5},
     "mistral": {"sliding_window": 4096, "rms_norm_eps": 1e-6},
+    "phi3": {"rms_norm_eps": 1e-5, "original_max_position_embeddings": 4096}, "olmo2": {"rms_norm_eps": 1e-5},
+    "smollm3": {"rope_theta": 2e6, "tie_word_embeddings": True},
     "ernie4_5": {"head_dim": 128, "tie_word_embeddings": True, "num_key_value_heads": 2, "rope_theta": 5e5, "rms_norm_eps": 1e-5},
     "hunyuan_v1_dense": {"rms_norm_eps": 1e-5}, "arcee": {"rms_norm_eps": 1e-5, "hidden_act": "relu2"},
     "exaone4": {"sliding_window": 4096, "rms_norm_eps": 1e-5},

@@ -77,6 +77,19 @@ test("a normaliser is NFC where the tokeniser's file says so; an empty list of t
   assert.notDeepEqual(await ids({ type: 'Sequence', normalizers: [{ type: 'NFC' }] }), none);
 });
 
+test("fields that a config.json leaves out are those of the family's configuration class", { skip: missing() || absent }, async () => {
+  const copy = changedCopy((to) =>
+    edit(path.join(to, 'config.json'), (c) => {
+      c.model_type = 'smollm3';
+      for (const field of ['rope_theta', 'rope_scaling', 'rope_parameters']) delete c[field];
+    }),
+  );
+  const { out, status, stderr } = convert(copy, 'defaults.gguf');
+  assert.equal(status, 0, stderr);
+  const { metadata } = await json(['inspect', '-m', out]);
+  assert.equal(metadata['smollm3.rope.freq_base'], 2e6);
+});
+
 for (const [what, name, damage, message] of damages) {
   test(`${what} is refused in one line and leaves no file`, { skip: absent }, () => {
     const copy = changedCopy((to) => damage(path.join(to, readdirSync(to).find((file) => file.startsWith(name)) ?? name)));
