@@ -143,18 +143,23 @@ class AttentionPass {
     }
   }
 
-  // Adds a later segment's state to the result: both are brought to the larger maximum.
+  // Adds a later segment's state to the result: both are brought to the larger maximum, which one of them has already.
   void merge(const HeadGroup& g, int t, int segment, int row) const {
     if (is_first(t, segment) || !sees(t, segment)) return;
     for (int h = 0; h < g.heads; ++h) {
       AttentionState& into = result_states(g, t)[h];
       const AttentionState& from = partial_states(g, row)[h];
-      const float maximum = std::max(into.maximum, from.maximum);
-      const float keep = exp_f32(into.maximum - maximum), add = exp_f32(from.maximum - maximum);
-      into = {maximum, into.sum * keep + from.sum * add};
       float* sums = result(g, t) + h * head_dim_;
       const float* more = partial(g, row) + h * head_dim_;
-      for (int i = 0; i < head_dim_; ++i) sums[i] = sums[i] * keep + more[i] * add;
+      if (from.maximum > into.maximum) {
+        const float keep = exp_f32(into.maximum - from.maximum);
+        into = {from.maximum, into.sum * keep + from.sum};
+        for (int i = 0; i < head_dim_; ++i) sums[i] = sums[i] * keep + more[i];
+      } else {
+        const float add = exp_f32(from.maximum - into.maximum);
+        into.sum = into.sum + from.sum * add;
+        for (int i = 0; i < head_dim_; ++i) sums[i] = sums[i] + more[i] * add;
+      }
     }
   }
 
