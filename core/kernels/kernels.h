@@ -35,6 +35,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 #include "core/base/math.h"
 #include "core/tensor/dtype.h"
@@ -112,17 +113,24 @@ struct QuantizedSegment {
   const int16_t* values = nullptr;  ///< [head_dim / 16][segment / 2][16 dimensions][2 positions], ±kMaxValueCode
 };
 
-/// A panel of keys: 16 positions of one head.
+/// A panel of keys: 16 positions of one head. Byte is std::byte where it is written, const std::byte where it is read.
+template <class Byte>
 struct KeyPanel {
-  const float* key_scales;      ///< [16]
-  const float* value_log2;      ///< [16] log2 of what a code of the value is worth
-  const float* value_inverses;  ///< [16] 1 / that
-  const int16_t* codes;         ///< [head_dim / 2][16 positions][2 dimensions], ±max_score_code(head_dim)
+  template <class Number>
+  using Pointer = std::conditional_t<std::is_const_v<Byte>, const Number*, Number*>;
+  Pointer<float> key_scales;      ///< [16]
+  Pointer<float> value_log2;      ///< [16] log2 of what a code of the value is worth
+  Pointer<float> value_inverses;  ///< [16] 1 / what it is worth
+  Pointer<int16_t> codes;         ///< [head_dim / 2][16 positions][2 dimensions], ±max_score_code(head_dim)
 };
 constexpr int key_panel_bytes(int head_dim) { return kAttentionPanel * (3 * 4 + 2 * head_dim); }
-static inline KeyPanel key_panel(const std::byte* keys, int position, int head_dim) {
-  const auto* scales = reinterpret_cast<const float*>(keys + position / kAttentionPanel * key_panel_bytes(head_dim));
-  return {scales, scales + kAttentionPanel, scales + 2 * kAttentionPanel, reinterpret_cast<const int16_t*>(scales + 3 * kAttentionPanel)};
+template <class Byte>
+static inline KeyPanel<Byte> key_panel(Byte* keys, int position, int head_dim) {
+  using Panel = KeyPanel<Byte>;
+  const auto scales =
+      reinterpret_cast<typename Panel::template Pointer<float>>(keys + position / kAttentionPanel * key_panel_bytes(head_dim));
+  return {scales, scales + kAttentionPanel, scales + 2 * kAttentionPanel,
+          reinterpret_cast<typename Panel::template Pointer<int16_t>>(scales + 3 * kAttentionPanel)};
 }
 
 /// Longest heads that attention over codes takes, so that it can keep its rows on the stack.

@@ -16,7 +16,7 @@ uint64_t row_size(KvType type, int head_dim, bool keys) {
     case KvType::kF32: return 4ull * head_dim;
     case KvType::kF16: return 2ull * head_dim;
     case KvType::kQ8_0: return head_dim + head_dim / 32 * 4ull;
-    case KvType::kQ16: return 2ull * head_dim + (keys ? 12 : 0);
+    case KvType::kQ16: return keys ? key_panel_bytes(head_dim) / kAttentionPanel : 2ull * head_dim;
   }
   return 0;
 }
@@ -163,15 +163,14 @@ void KvCache::write_codes(const KernelTable& kernels, const LayerRing& ring, con
   const int head_dim = ring.head_dim;
   int16_t codes[kMaxQuantizedHeadDim];
   const int column = slot % kAttentionPanel;
-  auto* key_scales = reinterpret_cast<float*>(keys + slot / kAttentionPanel * key_panel_bytes(head_dim));
-  auto* key_codes = reinterpret_cast<int16_t*>(key_scales + 3 * kAttentionPanel) + 2 * column;
-  key_scales[column] = kernels.quantize_words(k, head_dim, ring.score_code, codes);
-  for (int i = 0; i < head_dim; i += 2) std::memcpy(key_codes + i * kAttentionPanel, codes + i, 2 * sizeof(int16_t));
+  const KeyPanel panel = key_panel(keys, slot, head_dim);
+  panel.key_scales[column] = kernels.quantize_words(k, head_dim, ring.score_code, codes);
+  for (int i = 0; i < head_dim; i += 2) std::memcpy(panel.codes + 2 * column + i * kAttentionPanel, codes + i, 2 * sizeof(int16_t));
 
   auto* value_codes = reinterpret_cast<int16_t*>(values) + slot / 2 * 2 * kAttentionPanel + slot % 2;
   const float value_scale = kernels.quantize_words(v, head_dim, kMaxValueCode, codes);
-  key_scales[kAttentionPanel + column] = static_cast<float>(log_f64(value_scale)) * kLog2E;
-  key_scales[2 * kAttentionPanel + column] = 1.0f / value_scale;
+  panel.value_log2[column] = static_cast<float>(log_f64(value_scale)) * kLog2E;
+  panel.value_inverses[column] = 1.0f / value_scale;
   for (int i = 0; i < head_dim; ++i) {
     value_codes[i / kAttentionPanel * kAttentionPanel * kAttentionSegment + i % kAttentionPanel * 2] = codes[i];
   }

@@ -21,14 +21,14 @@ struct SegmentOperands {
 
   QuantizedQueries queries_view() const { return {queries.data(), query_scales.data()}; }
   QuantizedSegment view() const { return {reinterpret_cast<const std::byte*>(keys.data()), values.data()}; }
-  float* panel(int position) { return keys.data() + position / 16 * key_panel_bytes(head_dim) / 4; }
-  float& key_scale(int position) { return panel(position)[position % 16]; }
+  KeyPanel<std::byte> panel(int position) { return key_panel(reinterpret_cast<std::byte*>(keys.data()), position, head_dim); }
+  float& key_scale(int position) { return panel(position).key_scales[position % 16]; }
   void set_value_scale(int position, float scale) {
-    panel(position)[16 + position % 16] = std::log2(scale);
-    panel(position)[32 + position % 16] = 1.0f / scale;
+    panel(position).value_log2[position % 16] = std::log2(scale);
+    panel(position).value_inverses[position % 16] = 1.0f / scale;
   }
-  double value_scale(int position) { return std::exp2(static_cast<double>(panel(position)[16 + position % 16])); }
-  int16_t& key(int position, int d) { return reinterpret_cast<int16_t*>(panel(position) + 48)[d / 2 * 32 + position % 16 * 2 + d % 2]; }
+  double value_scale(int position) { return std::exp2(static_cast<double>(panel(position).value_log2[position % 16])); }
+  int16_t& key(int position, int d) { return panel(position).codes[d / 2 * 32 + position % 16 * 2 + d % 2]; }
   int16_t& value(int position, int d) { return values[(d / 16 * (kAttentionSegment / 2) + position / 2) * 32 + d % 16 * 2 + position % 2]; }
 
   // Nothing may come from a position that is not asked for.
