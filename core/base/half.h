@@ -7,6 +7,8 @@
 
 namespace tessera {
 
+inline constexpr float kLargestHalf = 65504.0f;  ///< largest finite binary16
+
 /// Value of binary16 bits; exact. A NaN keeps its sign and payload.
 constexpr float f16_to_f32(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;

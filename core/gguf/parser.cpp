@@ -110,15 +110,15 @@ class GgufParser {
     return bad("the GGUF version is " + std::to_string(version) + ", expected 2 or 3");
   }
 
-  /// Refuses a count above `most` or that the remaining bytes cannot hold; `unit` is the smallest size of one item.
+  /// Refuses a count that the remaining bytes cannot hold or that is above `most`; `unit` is the smallest size of one item.
   Result<void> check_count(std::string_view field, uint64_t count, uint64_t unit, uint64_t most) const {
-    if (count <= reader_.remaining() / unit) {
-      return count <= most ? Result<void>()
-                           : bad(std::string(field) + " is " + std::to_string(count) + ", expected at most " + std::to_string(most));
+    if (count > reader_.remaining() / unit) {
+      const std::string negative = count > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()) ? " (a negative number)" : "";
+      return bad(std::string(field) + " is " + std::to_string(count) + negative + ", more than the " + std::to_string(reader_.remaining()) +
+                 " bytes that follow can hold");
     }
-    const std::string negative = count > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()) ? " (a negative number)" : "";
-    return bad(std::string(field) + " is " + std::to_string(count) + negative + ", more than the " + std::to_string(reader_.remaining()) +
-               " bytes that follow can hold");
+    if (count > most) return bad(std::string(field) + " is " + std::to_string(count) + ", expected at most " + std::to_string(most));
+    return {};
   }
 
   Result<std::string> read_string(std::string_view field) {

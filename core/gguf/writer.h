@@ -64,10 +64,10 @@ class GgufWriter {
   std::vector<std::byte> header(uint64_t alignment) const;
 
   std::vector<std::pair<std::string, std::vector<std::byte>>> metadata_;  ///< key; value type and value as they are written
-  std::unordered_map<std::string, size_t> metadata_index_;
-  uint64_t alignment_;  ///< 0: what was set is no number
+  std::unordered_map<std::string, size_t> metadata_index_;                ///< key → where it is in metadata_
+  uint64_t alignment_;                                                    ///< 0: what was set is no number
   std::vector<Tensor> tensors_;
-  std::unordered_set<std::string> tensor_names_;
+  std::unordered_set<std::string> tensor_names_;  ///< of tensors_
 };
 
 }  // namespace tessera

@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "core/base/half.h"
 #include "core/gguf/raw_metadata.h"
 #include "core/quantize/search_row.h"
 #include "core/quantize/value_columns.h"
@@ -18,7 +19,6 @@ namespace {
 constexpr int kMaxThreads = 64;
 constexpr uint64_t kBatchBytes = 4 << 20;     // of f32 weights in memory at a time, and of bytes that are copied through
 constexpr uint32_t kQuantizationVersion = 2;  // of the block formats, by the GGUF specification
-constexpr float kLargestHalf = 65504.0f;      // the largest finite f16, in which scales are stored
 
 enum class Fault : int { kNone, kNotFinite, kTooLarge };
 
@@ -271,8 +271,9 @@ Result<bool> Quantizer::step(const ByteSink& sink) {
       tensor_.reset();
       ++next_;
       const uint64_t bytes = bytes_in(tensor, format), zeros = padded(bytes, alignment_) - bytes;
-      if (zeros == 0) return next_ < formats_.size();
-      if (auto done = sink(std::vector<std::byte>(static_cast<size_t>(zeros))); !done) return done.error();
+      if (zeros > 0) {
+        if (auto done = sink(std::vector<std::byte>(static_cast<size_t>(zeros))); !done) return done.error();
+      }
     }
   }
   return next_ < formats_.size();

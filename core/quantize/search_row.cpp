@@ -60,7 +60,6 @@ void search_affine(const Group32& group, const LinearLevels& levels, std::span<c
                    uint16_t& m) {
   const AffineFit fit = fit_affine(group, levels, starts, true);
   // The best offset may lie below the lowest weight, where a half-precision number may be infinite already.
-  constexpr float kLargestHalf = 65504.0f;
   d = f32_to_f16(fit.d);
   m = f32_to_f16(std::clamp(fit.m, -kLargestHalf, kLargestHalf));
   fit_codes<32>(group.x, levels, f16_to_f32(d), f16_to_f32(m), codes);
