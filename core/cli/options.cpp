@@ -171,6 +171,9 @@ Result<EngineRequest> engine_request(const ModelOptions& options) {
   if (Result<void> checked = check_options(request.options, request.adapters); !checked) {
     return checked.error();
   }
+  if (Result<void> readable = check_headers(request.adapters); !readable) {
+    return readable.error();
+  }
   return request;
 }
 

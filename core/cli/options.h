@@ -98,7 +98,7 @@ struct EngineRequest {
 };
 
 /// The same for a command that loads nothing: an option without a use is checked, too. Errors of open_model for an adapter, of
-/// check_options.
+/// check_options and check_headers.
 Result<EngineRequest> engine_request(const ModelOptions& options);
 
 /// The files that load() reads: the model's and the adapters'.

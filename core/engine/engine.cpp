@@ -79,13 +79,17 @@ Result<void> check_options(const EngineOptions& options, std::span<const Adapter
                  "0 chooses a size"};
   }
   std::vector<float> scales;
+  for (const AdapterFile& adapter : adapters) scales.push_back(adapter.scale);
+  return AdapterSet::check(scales);
+}
+
+Result<void> check_headers(std::span<const AdapterFile> adapters) {
   for (const AdapterFile& adapter : adapters) {
-    scales.push_back(adapter.scale);
     if (const Result<GgufFile> file = GgufFile::open_headers(adapter.parts); !file) {
       return adapter.failure(file.error());
     }
   }
-  return AdapterSet::check(scales);
+  return {};
 }
 
 Result<int> choose_context(int context_size, int trained) {

@@ -49,9 +49,12 @@ struct AdapterFile {
   Error failure(const Error& error) const { return {error.code, "lora " + name + ": " + error.message, error.hint}; }
 };
 
-/// What every model refuses: kInvalidArgument for kernels that do not run here, numbers out of range and too many adapters; errors of
-/// GgufFile::open_headers for an adapter.
+/// What every model refuses, before a file is read: kInvalidArgument for kernels that do not run here, numbers out of range and too many
+/// adapters.
 Result<void> check_options(const EngineOptions& options, std::span<const AdapterFile> adapters);
+
+/// Whether the adapters are GGUF files, whatever they fit. Errors of GgufFile::open_headers.
+Result<void> check_headers(std::span<const AdapterFile> adapters);
 
 /// What a loaded model is; JSON field names of `inspect`, `engine.info`.
 struct EngineInfo {

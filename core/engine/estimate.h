@@ -40,8 +40,8 @@ struct Estimate {
 
 /// `parts`: a GGUF or the parts of a split one, or as much of the beginning of each as metadata and tensor directory take; the same of each
 /// adapter. Of the options those that sizes depend on; `most_bytes` of one memory, 0 = kWasm32Bytes, for Estimate::parts. Errors of
-/// check_options; of GgufFile::open_headers (kIo or kBadFile when there are too few bytes), Config and choose_context but for kUnsupported;
-/// of AdapterSet::measure.
+/// check_options; of GgufFile::open_headers (kIo or kBadFile when there are too few bytes), also for an adapter; of Config and
+/// choose_context but for kUnsupported; of AdapterSet::measure.
 Result<Estimate> estimate(std::vector<std::shared_ptr<const ByteSource>> parts, const EngineOptions& options,
                           std::span<const AdapterFile> adapters = {});
 
