@@ -171,9 +171,9 @@ async function compareType(type, count) {
     timeout: kLimitMs,
     maxBuffer: 1 << 28,
   });
+  const prompts = promptsFor(realModels[0], 'open');
   const parts = [];
   for (const [whose, file] of Object.entries(files)) {
-    const prompts = promptsFor(realModels[0], 'open');
     const prompt = await promptOf(file, prompts.texts[0], prompts);
     const ours = await ourGreedy(file, prompt, count, '');
     const peer = await LlamaServer.open(file);
@@ -216,20 +216,20 @@ async function main() {
   );
   if (!withOracle) console.log(`${python} has no numpy and gguf: float32 is left out`);
   for (const name of values.model ?? realModels) {
-    for (const kind of values.prompts?.split(',') ?? ['open', 'determined']) {
-      const prompts = promptsFor(name, kind);
-      await compareGreedy(`${name}, ${kind} prompts`, modelPath(name), count, {
-        prompts,
-        withOracle: withOracle && kind === 'open',
-      });
-      for (const type of ['F32', ...(values.types?.split(',') ?? [])]) {
-        const exact = type === 'F32';
-        const written = path.join(folder, 'written.gguf');
-        await json(['quantize', modelPath(name), written, type]);
+    const kinds = values.prompts?.split(',') ?? ['open', 'determined'];
+    for (const kind of kinds) {
+      const options = { prompts: promptsFor(name, kind), withOracle: withOracle && kind === 'open' };
+      await compareGreedy(`${name}, ${kind} prompts`, modelPath(name), count, options);
+    }
+    for (const type of ['F32', ...(values.types?.split(',') ?? [])]) {
+      const exact = type === 'F32';
+      const written = path.join(folder, 'written.gguf');
+      await json(['quantize', modelPath(name), written, type]);
+      for (const kind of kinds) {
         const title = `${name} as ${type}${exact ? ', caches in f32' : ''}, ${kind} prompts`;
-        await compareGreedy(title, written, count, { prompts, exact });
-        rmSync(written);
+        await compareGreedy(title, written, count, { prompts: promptsFor(name, kind), exact });
       }
+      rmSync(written);
     }
   }
 }
