@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FaultyServer, sha256 } from '../web/faulty-server.mjs';
-import { pattern } from '../web/store-contract.mjs';
+import { modelPattern } from '../web/store-contract.mjs';
 import { testInBrowsers } from './store-harness.mjs';
 
 const kRuns = { chrome: 6, firefox: 2 };
@@ -44,6 +44,22 @@ function begin(page, url, network = kNetwork) {
   );
 }
 
+/**
+ * A visit that nothing ends, in a page of its own.
+ * @param {import('puppeteer-core').Browser} browser
+ * @param {string} url
+ * @returns {Promise<{error?: object, hashes?: string[]}>}
+ */
+async function visit(browser, url) {
+  const page = await browser.newPage();
+  await page.goto(new URL('/index.html', url).href);
+  await begin(page, url);
+  return answerOf(page);
+}
+
+/** What the visit ended with. @param {import('puppeteer-core').Page} page */
+const answerOf = (page) => page.evaluate(() => /** @type {any} */ (window).answer);
+
 /** The ways in which a visit ends without a word to the store. */
 const kEnds = /** @type {const} */ (['worker', 'reload', 'tab']);
 
@@ -74,8 +90,7 @@ testInBrowsers('interrupted downloads', async ({ browser, root, name }, t) => {
   await page.goto(`${server.url}/index.html`);
 
   for (let run = 0; run < kRuns[name]; ++run) {
-    const file = pattern(5_000_000 + 1000 * run, run);
-    file.set(new TextEncoder().encode('GGUF'));
+    const file = modelPattern(5_000_000 + 1000 * run, run);
     const path = `/run-${run}.gguf`;
     server.files.set(path, file);
     server.etags.set(path, '"1"');
@@ -96,7 +111,7 @@ testInBrowsers('interrupted downloads', async ({ browser, root, name }, t) => {
         page = await end(page, kEnds[(run + visits) % kEnds.length]);
         ++kills;
       } else {
-        answer = await page.evaluate(() => /** @type {any} */ (window).answer);
+        answer = await answerOf(page);
       }
     }
     assert.deepEqual(answer.hashes, [sha256(file)], `run ${run}`);
@@ -112,30 +127,22 @@ testInBrowsers('an address of the site that leads to another one', async ({ brow
   t.after(() => site.stop());
   const other = await new FaultyServer().start();
   t.after(() => other.stop());
-  const file = pattern(1_000_000, 1);
-  file.set(new TextEncoder().encode('GGUF'));
+  const file = modelPattern(1_000_000, 1);
   other.shared = true;
   other.files.set('/model.gguf', file);
   other.etags.set('/model.gguf', '"1"');
   site.redirects.set('/model.gguf', `${other.url}/model.gguf`);
-  const page = await browser.newPage();
-  await page.goto(`${site.url}/index.html`);
-  await begin(page, `${site.url}/model.gguf`);
-  const answer = await page.evaluate(() => /** @type {any} */ (window).answer);
+  const answer = await visit(browser, `${site.url}/model.gguf`);
   assert.deepEqual([answer.error, answer.hashes], [undefined, [sha256(file)]]);
 });
 
 testInBrowsers('a server that packs whatever it sends', async ({ browser, root }, t) => {
   const server = await startServer(root);
   t.after(() => server.stop());
-  const file = pattern(1_000_000, 2);
-  file.set(new TextEncoder().encode('GGUF'));
+  const file = modelPattern(1_000_000, 2);
   server.files.set('/packed.gguf', file);
   server.nextFault = (path) => (path === '/packed.gguf' ? 'gzip' : 'ok');
-  const page = await browser.newPage();
-  await page.goto(`${server.url}/index.html`);
-  await begin(page, `${server.url}/packed.gguf`);
-  const answer = await page.evaluate(() => /** @type {any} */ (window).answer);
+  const answer = await visit(browser, `${server.url}/packed.gguf`);
   assert.deepEqual([answer.error, answer.hashes], [undefined, [sha256(file)]]);
 });
 
@@ -146,8 +153,7 @@ testInBrowsers('ends in the middle of two chunks', async ({ browser, root }, t) 
   let page = await browser.newPage();
   await page.goto(`${server.url}/index.html`);
   const chunk = 4 << 20;
-  const file = pattern(9 * chunk, 5);
-  file.set(new TextEncoder().encode('GGUF'));
+  const file = modelPattern(9 * chunk, 5);
   server.files.set('/ends.gguf', file);
   server.etags.set('/ends.gguf', '"1"');
   server.addModel(file, chunk);
@@ -169,7 +175,7 @@ testInBrowsers('ends in the middle of two chunks', async ({ browser, root }, t) 
     server.nextFault = () => 'ok';
     server.sentBytes = 0;
     await begin(page, server.url + path, network);
-    const { hashes } = await page.evaluate(() => /** @type {any} */ (window).answer);
+    const { hashes } = await answerOf(page);
     assert.deepEqual(hashes, [sha256(file)], path);
     lost += server.sentBytes;
     assert(lost > 0 && lost <= kEnds.length * chunk, `${path}: ${lost} bytes came twice in ${kEnds.length} ends`);
@@ -215,8 +221,7 @@ testInBrowsers('a download in two threads', async ({ browser, root }, t) => {
   await page.goto(`${server.url}/index.html`);
   const shard = 2 << 20;
   for (const works of [true, false]) {
-    const file = pattern(24 * shard, works ? 1 : 2);
-    file.set(new TextEncoder().encode('GGUF'));
+    const file = modelPattern(24 * shard, works ? 1 : 2);
     const { shards } = server.addModel(file, shard, `/${works}`);
     const network = { retries: 1, backoffMs: 5, stallMs: 2000, chunkBytes: shard, chunksPerRequest: 1 };
     const plain = `/${works}.gguf`;

@@ -153,10 +153,15 @@ export async function openSite(t, { browser: name = 'chrome', isolation = true, 
   const browser = await launch(t, name);
   const page = await browser.newPage();
   const watch = watchPage(page, site.url);
-  if (settings) await page.evaluateOnNewDocument(keepSettings, JSON.stringify(settings));
+  if (settings) await giveSettings(page, settings);
   await page.goto(site.url, { timeout: kStepMs });
   await startButton(page);
   return { site, browser, page, watch };
+}
+
+/** Before the page opens: it has these settings, until it saves its own. @param {Page} page @param {object} settings */
+export async function giveSettings(page, settings) {
+  await page.evaluateOnNewDocument(keepSettings, JSON.stringify(settings));
 }
 
 /** @param {string} settings */

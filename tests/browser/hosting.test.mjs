@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import {
   ask,
+  giveSettings,
   kBuild,
   kExpected,
   kPlainName,
@@ -24,12 +25,8 @@ const kPictures = `${kBuild}screenshots/`;
 const kVersion = /"[0-9a-f]{12}"/;
 const kFolder = 'some/where/tessera';
 
-/** The model's answers are the same every time. @param {import('puppeteer-core').Page} page */
-const settle = (page) =>
-  page.evaluateOnNewDocument(() => {
-    if (location.protocol.startsWith('http'))
-      localStorage.setItem('tessera.settings', JSON.stringify({ temperature: 0, max_tokens: 32 }));
-  });
+/** The model's answers are the same every time. */
+const kSettings = { temperature: 0, max_tokens: 32 };
 
 /**
  * @param {import('./harness.mjs').Scope} t
@@ -42,7 +39,7 @@ async function visit(t, { isolation = true, root, folder = '', browser: name = '
   const browser = await launch(t, name);
   const page = await browser.newPage();
   const watch = watchPage(page, site.url);
-  await settle(page);
+  await giveSettings(page, kSettings);
   let visits = 0;
   page.on('request', (request) => void (visits += request.isNavigationRequest() ? 1 : 0));
   await page.goto(site.url + folder);
@@ -141,7 +138,7 @@ test(
     const url = new URL(site.url);
     url.hostname = kPlainName;
     const watch = watchPage(page, url.href);
-    await settle(page);
+    await giveSettings(page, kSettings);
     await page.goto(url.href);
     assert.match(await chat(page), /1 thread/);
     assert.match(await page.$eval('#chat-notices', (node) => node.textContent ?? ''), /opened without https/);

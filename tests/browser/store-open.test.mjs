@@ -1,13 +1,12 @@
 /** Models of the store in real browsers: first and second visit, tabs side by side, the page's view, files of the reader's own. */
 import assert from 'node:assert/strict';
 import { FaultyServer, sha256 } from '../web/faulty-server.mjs';
-import { pattern } from '../web/store-contract.mjs';
+import { modelPattern } from '../web/store-contract.mjs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { testInBrowsers } from './store-harness.mjs';
 
-const kFile = pattern(5_000_000, 3);
-kFile.set(new TextEncoder().encode('GGUF'));
+const kFile = modelPattern(5_000_000, 3);
 const kHash = sha256(kFile);
 
 /** @param {string} root puts the model's shards into the served folder */

@@ -4,12 +4,11 @@ import { after, before, beforeEach, test } from 'node:test';
 import { createMemoryBackend } from '../../web/store/memory-backend.js';
 import { openModel } from '../../web/store/open-model.js';
 import { FaultyServer } from './faulty-server.mjs';
-import { pattern } from './store-contract.mjs';
+import { modelPattern, pattern } from './store-contract.mjs';
 
 const kChunk = 4 << 20;
 const kHalf = kChunk / 2;
-const kFile = pattern(6 * kChunk + 12_345, 21);
-kFile.set(new TextEncoder().encode('GGUF'));
+const kFile = modelPattern(6 * kChunk + 12_345, 21);
 /** After so many bytes a visit ends. */
 const kEnds = [7, 3, 6, 4].map((megabytes) => megabytes * 1_000_003);
 

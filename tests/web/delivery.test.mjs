@@ -11,7 +11,7 @@ import { verify } from '../../web/store/verify-model.js';
 import * as models from '../../web/store/models.js';
 import { FaultyServer } from './faulty-server.mjs';
 import { sharedMemory, startLaneHere } from './lane-here.mjs';
-import { pattern } from './store-contract.mjs';
+import { modelPattern, pattern } from './store-contract.mjs';
 
 const kSeed = Number(process.env.SEED ?? 6);
 const kRuns = 500;
@@ -58,8 +58,7 @@ function makeWorld(run) {
   const next = random(kSeed * 1000 + run);
   const pick = (/** @type {number} */ below) => Math.floor(next() * below);
   const bytes = kChunk * 10 + pick(kChunk * 40);
-  const file = pattern(bytes, run);
-  file.set(new TextEncoder().encode('GGUF'));
+  const file = modelPattern(bytes, run);
   const sharded = next() < 0.4;
   const path = sharded ? `/m${run}/manifest.json` : `/f${run}.gguf`;
   if (sharded) server.addModel(file, kChunk, `/m${run}`, run % 3 > 0);

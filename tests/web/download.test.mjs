@@ -7,11 +7,10 @@ import { openModel } from '../../web/store/open-model.js';
 import { verify } from '../../web/store/verify-model.js';
 import { modelAddress, partAddresses } from '../../web/store/addresses.js';
 import { FaultyServer } from './faulty-server.mjs';
-import { pattern } from './store-contract.mjs';
+import { modelPattern, pattern } from './store-contract.mjs';
 
 const kChunk = 50_000;
-const kFile = pattern(980_000, 7);
-kFile.set(new TextEncoder().encode('GGUF'));
+const kFile = modelPattern(980_000, 7);
 const kNetwork = { retries: 3, backoffMs: 2, stallMs: 1000, parallel: 3, chunkBytes: kChunk, chunksPerRequest: 1 };
 const kPath = '/model.gguf';
 
@@ -117,8 +116,7 @@ test('a thread that was busy for longer than the stall limit fetches nothing twi
 test('a file that changed between two visits begins anew, and this is said', async () => {
   server.faults.set(kPath, [...new Array(8).fill('ok'), ...new Array(20).fill('not-found')]);
   await assert.rejects(open(), { code: 'http' });
-  const next = pattern(700_000, 8);
-  next.set(new TextEncoder().encode('GGUF'));
+  const next = modelPattern(700_000, 8);
   server.files.set(kPath, next);
   server.etags.set(kPath, '"two"');
   server.faults.clear();
@@ -205,8 +203,7 @@ test('a shard in several chunks is compared with its hash when all are there', a
 
 test('a split GGUF comes whole from the address of any part', async () => {
   for (const i of [1, 2, 3]) {
-    const part = pattern(60_000 + i, i);
-    part.set(new TextEncoder().encode('GGUF'));
+    const part = modelPattern(60_000 + i, i);
     server.files.set(`/s-0000${i}-of-00003.gguf`, part);
   }
   const model = await open('/s-00002-of-00003.gguf');

@@ -5,7 +5,7 @@ import { readHeaders } from '../../web/store/header-bytes.js';
 import { createMemoryBackend } from '../../web/store/memory-backend.js';
 import { openModel } from '../../web/store/open-model.js';
 import { FaultyServer } from './faulty-server.mjs';
-import { pattern } from './store-contract.mjs';
+import { modelPattern } from './store-contract.mjs';
 
 const kNetwork = { retries: 3, backoffMs: 5, stallMs: 400 };
 const kMegabyte = 1 << 20;
@@ -31,8 +31,7 @@ beforeEach(() => {
  * @param {number} bytes
  */
 function fileWith(header, bytes) {
-  const file = pattern(bytes, header);
-  file.set(new TextEncoder().encode('GGUF'));
+  const file = modelPattern(bytes, header);
   new DataView(file.buffer).setUint32(4, header, true);
   return file;
 }

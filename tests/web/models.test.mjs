@@ -6,7 +6,7 @@ import * as models from '../../web/store/models.js';
 import { openModel } from '../../web/store/open-model.js';
 import { verify } from '../../web/store/verify-model.js';
 import { FaultyServer } from './faulty-server.mjs';
-import { pattern } from './store-contract.mjs';
+import { modelPattern, pattern } from './store-contract.mjs';
 
 const kFiles = { '/a': pattern(50_000, 1), '/b': pattern(80_000, 2) };
 
@@ -146,8 +146,7 @@ test('a complete model is given back as a file', async () => {
 });
 
 test('the name of a file is the one that people wrote', async () => {
-  const file = pattern(5000, 3);
-  file.set(Buffer.from('GGUF'));
+  const file = modelPattern(5000, 3);
   server.files.set('/my%20m%C3%B6del.gguf', file);
   await (await openModel(`${server.url}/my mödel.gguf`, {}, { backend, network: { retries: 0 } })).close();
   const [{ id, name }] = await models.list(backend);

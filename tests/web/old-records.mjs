@@ -15,14 +15,13 @@ import * as models from '../../web/store/models.js';
 import { modelId } from '../../web/store/addresses.js';
 import { openModel } from '../../web/store/open-model.js';
 import { verify } from '../../web/store/verify-model.js';
-import { expect, expectEqual, pattern } from './store-contract.mjs';
+import { expect, expectEqual, modelPattern, pattern } from './store-contract.mjs';
 
 /** @typedef {import('../../web/store/contract.js').Backend} Backend */
 
 /** The model that the server has: at old/plain.gguf, and in shards of this size at old/manifest.json. */
 export const kOldShard = 30_000;
-export const kOldFile = pattern(100_000, 12);
-kOldFile.set(new TextEncoder().encode('GGUF'));
+export const kOldFile = modelPattern(100_000, 12);
 
 const kShards = [0, 1, 2, 3].map((i) => kOldFile.slice(i * kOldShard, (i + 1) * kOldShard));
 const kChunk = 8000;

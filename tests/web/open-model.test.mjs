@@ -8,11 +8,10 @@ import { openModel } from '../../web/store/open-model.js';
 import { verify } from '../../web/store/verify-model.js';
 import { ProgressMeter } from '../../web/store/progress.js';
 import { FaultyServer } from './faulty-server.mjs';
-import { pattern } from './store-contract.mjs';
+import { modelPattern } from './store-contract.mjs';
 
 const kShard = 100_000;
-const kFile = pattern(950_000, 42);
-kFile.set(new TextEncoder().encode('GGUF'));
+const kFile = modelPattern(950_000, 42);
 const kNetwork = { retries: 3, backoffMs: 5, stallMs: 400 };
 
 /** @type {FaultyServer} */
@@ -134,8 +133,7 @@ test('a shard that stays wrong ends in one clear error; the good ones are kept a
 
 test('the hash in blocks only tells sooner what sha256 decides', async () => {
   const size = 3 * (512 << 10) + 1000;
-  const file = pattern(size, 3);
-  file.set(new TextEncoder().encode('GGUF'));
+  const file = modelPattern(size, 3);
   const right = server.addModel(file, size, '/b');
   const [shard] = right.shards;
   /** @type {[what: string, change: object, code: string, readBack: number][]} */

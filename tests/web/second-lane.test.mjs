@@ -7,7 +7,7 @@ import { createMemoryBackend } from '../../web/store/memory-backend.js';
 import { openModel } from '../../web/store/open-model.js';
 import { FaultyServer } from './faulty-server.mjs';
 import { sharedMemory, startLaneHere } from './lane-here.mjs';
-import { pattern } from './store-contract.mjs';
+import { modelPattern } from './store-contract.mjs';
 
 const kShard = 4096;
 const kShards = 40;
@@ -27,8 +27,7 @@ after(() => server.stop());
 /** A model of 40 shards. */
 function addShards() {
   const path = `/m${++models}`;
-  const file = pattern(kShards * kShard, models);
-  file.set(new TextEncoder().encode('GGUF'));
+  const file = modelPattern(kShards * kShard, models);
   server.addModel(file, kShard, path);
   const requests = () => server.requests.filter((asked) => asked.startsWith(`${path}/shard`)).length;
   return { path, file, url: `${server.url}${path}/manifest.json`, requests };
@@ -171,9 +170,8 @@ test('a full store in the second thread is said with numbers, as ever', async ()
 
 test('a file that changes while the second thread fetches it is begun anew', async () => {
   const path = `/f${++models}.gguf`;
-  const first = pattern(kShards * kShard, 1);
-  const second = pattern(kShards * kShard, 2);
-  for (const file of [first, second]) file.set(new TextEncoder().encode('GGUF'));
+  const first = modelPattern(kShards * kShard, 1);
+  const second = modelPattern(kShards * kShard, 2);
   server.files.set(path, first);
   server.etags.set(path, '"1"');
   const backend = sharedMemory();

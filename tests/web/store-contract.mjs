@@ -51,6 +51,13 @@ export function pattern(length, seed) {
   return bytes;
 }
 
+/** The same, beginning as a model's file does. @param {number} length @param {number} seed */
+export function modelPattern(length, seed) {
+  const bytes = pattern(length, seed);
+  bytes.set(new TextEncoder().encode('GGUF'));
+  return bytes;
+}
+
 /**
  * @param {Backend} backend
  * @param {string} path
