@@ -111,7 +111,7 @@ Result<EngineOptions> parse_engine_options(const std::string& json) {
   if (!in.ok()) return in.failure();
   options.kv_type = kv_type_from_name(kv_type);
   if (!options.kv_type && kv_type != "auto") {
-    return Error{ErrorCode::kInvalidArgument, "kvType: found '" + kv_type + "', expected auto, q16, f32, f16 or q8_0", ""};
+    return Error{ErrorCode::kInvalidArgument, "kvType: found '" + kv_type + "', expected auto, q16_8, f32, f16 or q8_0", ""};
   }
   return options;
 }

@@ -72,10 +72,10 @@ export interface LoadOptions {
   /** Tokens; by default what the model was trained for, at most 4096. */
   contextSize?: number;
   /**
-   * Number format of the KV cache. 'auto', the default: 'q16' (16-bit codes, faster than 'f32' and half its bytes) for quantised
-   * models, 'f32' for others.
+   * Number format of the KV cache. 'auto', the default: 'q16_8' (keys of 16 bits, values of 8: faster than 'f32' and three
+   * eighths of its bytes) for quantised models, 'f32' for others.
    */
-  kvType?: 'auto' | 'q16' | 'f32' | 'f16' | 'q8_0';
+  kvType?: 'auto' | 'q16_8' | 'f32' | 'f16' | 'q8_0';
   /**
    * LoRA adapters in GGUF to begin with; see Engine.setLora. They are read after the weights: `onProgress` tells their download in
    * stages of its own, between 'load' and 'warmup'.
@@ -172,7 +172,7 @@ export interface EngineInfo {
   readonly chatTemplate: boolean;
   /** Why the file's chat template cannot be used, with line and column; '' when it can, or there is none. */
   readonly chatTemplateError: string;
-  readonly kvType: 'q16' | 'f32' | 'f16' | 'q8_0';
+  readonly kvType: 'q16_8' | 'f32' | 'f16' | 'q8_0';
   readonly threads: number;
   readonly variant: 'relaxed' | 'simd128';
   readonly kernels: string;

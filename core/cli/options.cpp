@@ -99,8 +99,8 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
       ->group(group);
   command
       .add_option("--kv", options.kv,
-                  "Number format of the K and V cache: q16 (16-bit codes), f32, f16 or q8_0; auto = q16 for quantised models")
-      ->check(CLI::IsMember({"auto", "q16", "f32", "f16", "q8_0"}))
+                  "Number format of the K and V cache: q16_8 (keys 16 bits, values 8), f32, f16 or q8_0; auto = q16_8 for quantised models")
+      ->check(CLI::IsMember({"auto", "q16_8", "f32", "f16", "q8_0"}))
       ->type_name("TYPE")
       ->capture_default_str()
       ->group(group);

@@ -116,7 +116,7 @@ KvType choose_kv_type(std::optional<KvType> asked, const GgufFile& file, const C
   }
   const std::string_view format = file.main_format();
   const bool floats = format == "F32" || format == "F16" || format == "BF16";
-  return !floats && KvCache::check(config, KvType::kQ16).ok() ? KvType::kQ16 : KvType::kF32;
+  return !floats && KvCache::check(config, KvType::kQ16_8).ok() ? KvType::kQ16_8 : KvType::kF32;
 }
 
 Engine::Engine() = default;

@@ -83,8 +83,8 @@ std::vector<std::string> kernel_names();
 /// it was trained for.
 Result<int> choose_context(int context_size, int trained);
 
-/// The asked type, or for nothing Q16 where most weights are quantised, since its error is far below that of their 8-bit activations, and
-/// F32 where they are floats or the heads do not fit Q16.
+/// The asked type, or for nothing Q16_8 where most weights are quantised, since its error is far below that of their 8-bit activations, and
+/// F32 where they are floats or the heads do not fit Q16_8.
 KvType choose_kv_type(std::optional<KvType> asked, const GgufFile& file, const Config& config);
 
 /// A loaded model. Thread-safe to read, but for use(); its thread pool runs one session's work at a time (callers serialise).

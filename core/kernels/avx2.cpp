@@ -110,6 +110,7 @@ struct Avx2 {
   static void store(float* at, F32 a) { _mm256_storeu_ps(at, a); }
 
   static CodePairs load_pairs(const int16_t* at) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)); }
+  static CodePairs load_pairs(const int8_t* at) { return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at))); }
   static CodePairs splat_pair(const int16_t* at) {
     int32_t word;
     __builtin_memcpy(&word, at, sizeof word);

@@ -18,12 +18,12 @@
 //      TQ1_0, TQ2_0       d · (code - 1)
 //  - F32, F16 and BF16 weights: acc = acc + w · x, element after element along the row, on the f32 activations.
 //  - Attention over f32: a score sums q[d]·k[d] and an output value sums weight · v over the positions, each one after another, in order.
-//  - Attention over 16-bit codes (a head's q, k or v: scale = max|x| / limit, code = nearest_even(x · (limit / max|x|))). What a code of v
-//    is worth is part of the score, as a power of two: so a weight, rounded, is the code that v's codes are multiplied with. Over a
-//    segment, with exp2_weight of base/math.h,
+//  - Attention over codes of a head's q and k, of 16 bits, and v, of 8 (scale = max|x| / limit, code = nearest_even(x · (limit / max|x|))).
+//    What a code of v is worth is part of the score, as a power of two: so a weight, rounded, is the code that v's codes are multiplied
+//    with. Over a segment, with exp2_weight of base/math.h,
 //      score  = float(exact Σ q · k) · (q_scale · log2(e) · k_scale) + log2(v_scale)
 //      weight = exp2_weight(score - largest score)
-//      out    = out + float(exact Σ nearest_even(weight) · v)             chunk of 32 positions after chunk
+//      out    = float(exact Σ nearest_even(weight) · v)
 //      sum    = Σ weight · (1 / v_scale)                                  what the softmax divides by, in 16 lanes as below
 //    (with a soft cap: float(exact Σ q · k) · (q_scale · k_scale), soft-capped, · log2(e)).
 //  - Other f32 reductions run in 16 lanes: lane j sums elements j, j+16, j+32, … in order; then the upper half is added to the
@@ -45,7 +45,7 @@ namespace tessera {
 /// Activations are quantised in blocks of this many values.
 inline constexpr int kActivationBlock = 32;
 
-/// Attention walks the cache in chunks of this many positions, at multiples of it, so its sums do not depend on the batch.
+/// Attention over f32 walks the cache in chunks of this many positions, at multiples of it, so its sums do not depend on the batch.
 inline constexpr int kAttentionChunk = 32;
 
 /// A softmax is taken over segments of the cache, [0, 128), [128, 256), …; their results are merged in order. The borders depend on
@@ -91,9 +91,9 @@ struct CacheChunk {
   const float* values = nullptr;  ///< [head_dim / 16][kAttentionChunk][16 dimensions]
 };
 
-/// Largest code of values: a chunk's sum of products with weights of up to 2^kWeightBits stays below 2^31.
-inline constexpr int kMaxValueCode = 8191;
-static_assert((int64_t{kAttentionChunk} << kWeightBits) * kMaxValueCode < (int64_t{1} << 31));
+/// Largest code of values. A segment's sum of products with weights of up to 2^kWeightBits stays below 2^31.
+inline constexpr int kMaxValueCode = 127;
+static_assert((int64_t{kAttentionSegment} << kWeightBits) * kMaxValueCode < (int64_t{1} << 31));
 
 /// Largest code of queries and keys, so that the dot of two heads stays below 2^31: 5792 for 64 values, 2896 for 256.
 constexpr int max_score_code(int head_dim) {
@@ -105,12 +105,13 @@ constexpr int max_score_code(int head_dim) {
 /// Where 16-bit codes are made, max|x| counts as at least this: the reciprocal of a value's scale times a weight stays finite.
 inline constexpr float kLeastMagnitude = 1e-14f;
 
-/// kAttentionSegment positions of one head's K and V as 16-bit codes. A SIMD lane is a position in K and a dimension in V; two codes
-/// of it that are summed first lie together. All scales lie in the keys' stream, before what needs them: fetched alone, each line of
-/// scales cost a wait for memory that was as long as the work on a whole panel.
+/// kAttentionSegment positions of one head's K as 16-bit codes and V as 8-bit codes: errors of values average out over the positions, those
+/// of keys go into the exponent. A SIMD lane is a position in K and a dimension in V; two codes of it that are summed first lie together.
+/// All scales lie in the keys' stream, before what needs them: fetched alone, each line of scales cost a wait for memory that was as long
+/// as the work on a whole panel.
 struct QuantizedSegment {
   const std::byte* keys = nullptr;  ///< [segment / 16] panels of key_panel_bytes
-  const int16_t* values = nullptr;  ///< [head_dim / 16][segment / 2][16 dimensions][2 positions], ±kMaxValueCode
+  const int8_t* values = nullptr;   ///< [head_dim / 16][segment / 2][16 dimensions][2 positions], ±kMaxValueCode
 };
 
 /// A panel of keys: 16 positions of one head. Byte is std::byte where it is written, const std::byte where it is read.

@@ -103,6 +103,7 @@ struct NeonDot {
   static void store(float* at, F32 a) { vst1q_f32(at, a); }
 
   static CodePairs load_pairs(const int16_t* at) { return vld1q_s16(at); }
+  static CodePairs load_pairs(const int8_t* at) { return vmovl_s8(vld1_s8(at)); }
   static CodePairs splat_pair(const int16_t* at) {
     int32_t word;
     __builtin_memcpy(&word, at, sizeof word);

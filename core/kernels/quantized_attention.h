@@ -1,5 +1,5 @@
-// Owns attention over a cache of 16-bit codes, written once over the Isa vocabulary of matmul_loops.h and
-//   CodePairs        two 16-bit codes per lane           load_pairs(int16_t*), splat_pair(int16_t*): the same two in each lane
+// Owns attention over a cache of codes, written once over the Isa vocabulary of matmul_loops.h and
+//   CodePairs        two 16-bit codes per lane           load_pairs(int16_t* or int8_t*), splat_pair(int16_t*): the same two in each lane
 //   dot_pairs(I32 sum, CodePairs, CodePairs)                     sum + the dot of each lane's two codes, modulo 2^32
 //   store_words(F32[16 / lanes], int16_t*)               16 values rounded to codes
 // Sums of codes are exact, so their order is free: what kernels.h writes down is the f32 part.
@@ -40,8 +40,8 @@ struct QuantizedAttention {
 
   // acc[h][v] = dots of `pairs` rows of a panel: row pair k at b + k · kPairWords, the codes of a at a + h · kStride + 2k. With a fixed
   // stride the heads are offsets of one address.
-  template <int kStride, int kHeads, int kWide>
-  static void dot_rows(const int16_t* a, const int16_t* b, int pairs, I32 (&acc)[kHeads][kWide]) {
+  template <int kStride, class Code, int kHeads, int kWide>
+  static void dot_rows(const int16_t* a, const Code* b, int pairs, I32 (&acc)[kHeads][kWide]) {
 #pragma GCC unroll 4
     for (auto& row : acc) {
 #pragma GCC unroll 4
@@ -75,7 +75,7 @@ struct QuantizedAttention {
       I32 acc[kHeads][kWide];
       const KeyPanel panel = key_panel(segment.keys, c, head_dim);
       const int column = c % kAttentionPanel;
-      dot_rows<kMaxQuantizedHeadDim, kHeads, kWide>(codes, panel.codes + 2 * column, head_dim / 2, acc);
+      dot_rows<kMaxQuantizedHeadDim>(codes, panel.codes + 2 * column, head_dim / 2, acc);
 #pragma GCC unroll 4
       for (int h = 0; h < kHeads; ++h) {
         const F32 scale = Isa::splat_f32(scales[h]);
@@ -91,10 +91,10 @@ struct QuantizedAttention {
     }
   }
 
-  // Codes of the weights 2^(score - maximum) of [begin, end), 0 for all others of their chunks.
+  // Codes of the weights 2^(score - maximum) of [begin, end), 0 for all others of their panels.
   static AttentionState soften(const std::byte* keys, float* scores, int begin, int end, int head_dim, int16_t* codes) {
-    const int first = begin / kAttentionChunk * kAttentionChunk;
-    const int last = (end + kAttentionChunk - 1) / kAttentionChunk * kAttentionChunk;
+    const int first = begin / kAttentionPanel * kAttentionPanel;
+    const int last = (end + kAttentionPanel - 1) / kAttentionPanel * kAttentionPanel;
     for (int c = first; c < begin; ++c) scores[c] = -std::numeric_limits<float>::infinity();
     for (int c = end; c < last; ++c) scores[c] = -std::numeric_limits<float>::infinity();
     F32 largest = Isa::splat_f32(-std::numeric_limits<float>::infinity());
@@ -125,32 +125,20 @@ struct QuantizedAttention {
     return {(maximum - static_cast<float>(kWeightBits)) * kLn2, Vector::sum_lanes(sums)};
   }
 
-  // sums [kHeads][head_dim] = Σ over the chunks that hold [begin, end), one chunk after another, of float(Σ code · value).
+  // sums [kHeads][head_dim] = float(Σ code · value) over the panels that hold [begin, end): other positions have a code of 0.
   template <int kHeads>
   static void add_values(const int16_t* codes, const QuantizedSegment& segment, int begin, int end, int head_dim, float* sums) {
     constexpr int kWide = Vector::attention_width(kHeads);
+    const int first = begin / kAttentionPanel * kAttentionPanel, pairs = (end - first + 1) / 2;
     for (int d = 0; d < head_dim; d += kWide * kLanes) {
-      F32 total[kHeads][kWide];
-#pragma GCC unroll 4
-      for (auto& row : total) {
-#pragma GCC unroll 4
-        for (F32& sum : row) sum = Isa::zero_f32();
-      }
-      const int16_t* panel = segment.values + d / kAttentionPanel * kAttentionPanel * kAttentionSegment + 2 * (d % kAttentionPanel);
-      for (int chunk = begin / kAttentionChunk; chunk * kAttentionChunk < end; ++chunk) {
-        const int first = chunk * kAttentionChunk, positions = end - first < kAttentionChunk ? end - first : kAttentionChunk;
-        I32 acc[kHeads][kWide];
-        dot_rows<kAttentionSegment, kHeads, kWide>(codes + first, panel + first * kAttentionPanel, (positions + 1) / 2, acc);
-#pragma GCC unroll 4
-        for (int h = 0; h < kHeads; ++h) {
-#pragma GCC unroll 4
-          for (int v = 0; v < kWide; ++v) total[h][v] = Isa::add(total[h][v], Isa::to_float(acc[h][v]));
-        }
-      }
+      I32 acc[kHeads][kWide];
+      const int column = d % kAttentionPanel;
+      const int8_t* panel = segment.values + (d - column) * kAttentionSegment + first * kAttentionPanel + 2 * column;
+      dot_rows<kAttentionSegment>(codes + first, panel, pairs, acc);
 #pragma GCC unroll 4
       for (int h = 0; h < kHeads; ++h) {
 #pragma GCC unroll 4
-        for (int v = 0; v < kWide; ++v) Isa::store(sums + h * head_dim + d + v * kLanes, total[h][v]);
+        for (int v = 0; v < kWide; ++v) Isa::store(sums + h * head_dim + d + v * kLanes, Isa::to_float(acc[h][v]));
       }
     }
   }

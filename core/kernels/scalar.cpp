@@ -172,17 +172,11 @@ void attend_segment_one(const int16_t* query, float query_scale, const Quantized
     lanes[c % 16] = lanes[c % 16] + weight * key_panel(segment.keys, c, head_dim).value_inverses[c % kAttentionPanel];
   }
   state = {(maximum - static_cast<float>(kWeightBits)) * kLn2, sum_lanes(lanes)};
-  for (int d = 0; d < head_dim; ++d) sums[d] = 0.0f;
-  for (int first = begin / kAttentionChunk * kAttentionChunk; first < end; first += kAttentionChunk) {
-    for (int d = 0; d < head_dim; ++d) {
-      const int16_t* column = segment.values + (d / kAttentionPanel * kAttentionSegment * kAttentionPanel) + d % kAttentionPanel * 2;
-      int32_t sum = 0;
-      for (int i = 0; i < kAttentionChunk; ++i) {
-        const int c = first + i;
-        if (codes[c] != 0) sum += codes[c] * column[c / 2 * 2 * kAttentionPanel + c % 2];
-      }
-      sums[d] = sums[d] + static_cast<float>(sum);
-    }
+  for (int d = 0; d < head_dim; ++d) {
+    const int8_t* column = segment.values + (d / kAttentionPanel * kAttentionSegment * kAttentionPanel) + d % kAttentionPanel * 2;
+    int32_t sum = 0;
+    for (int c = begin; c < end; ++c) sum += codes[c] * column[c / 2 * 2 * kAttentionPanel + c % 2];
+    sums[d] = static_cast<float>(sum);
   }
 }
 

@@ -115,6 +115,7 @@ struct WasmLanes {
   }
 
   static CodePairs load_pairs(const int16_t* at) { return wasm_v128_load(at); }
+  static CodePairs load_pairs(const int8_t* at) { return wasm_i16x8_load8x8(at); }
   static CodePairs splat_pair(const int16_t* at) { return wasm_v128_load32_splat(at); }
   static I32 dot_pairs(I32 sum, CodePairs a, CodePairs b) { return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(a, b)); }
   static void store_words(const F32 (&x)[4], int16_t* words) {

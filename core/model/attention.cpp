@@ -93,7 +93,7 @@ class AttentionPass {
 
   template <class RowOf>
   void attend_segment(const HeadGroup& g, int first, int end, int segment, const RowOf& row_of) const {
-    if (cache_.type() == KvType::kQ16) {
+    if (cache_.type() == KvType::kQ16_8) {
       attend_codes(g, first, end, segment, row_of);
     } else {
       attend_floats(g, first, end, segment, row_of);

@@ -24,7 +24,7 @@ struct AttentionBatch {
   int window = 0;                    ///< each query sees its last `window` positions, itself included; 0 = all
   const float* sinks = nullptr;      ///< [heads] logits that take part in each head's softmax and have no value; nullptr = none
   const float* queries = nullptr;    ///< [tokens][heads · head_dim], already multiplied by the attention scale
-  QuantizedQueries quantized;        ///< the same as codes [tokens][heads · head_dim] and scales [tokens][heads], for a Q16 cache
+  QuantizedQueries quantized;        ///< the same as codes [tokens][heads · head_dim] and scales [tokens][heads], for a Q16_8 cache
   float* out = nullptr;              ///< [tokens][heads · head_dim]
   AttentionState* states = nullptr;  ///< [tokens][heads], scratch
 };

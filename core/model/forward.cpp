@@ -115,14 +115,14 @@ void norm_and_rotate(const Pass& p, int index, int t, int heads, const float* no
   }
 }
 
-// q of one token: optional bias, norm and rotation, which also scale it, and its codes for a Q16 cache.
+// q of one token: optional bias, norm and rotation, which also scale it, and its codes for a Q16_8 cache.
 void place_query(const Pass& p, const LayerWeights& layer, int index, int t) {
   const Config& c = p.config;
   const int head_dim = c.head_dim_of(index), width = c.q_width(index);
   float* q = row_of(p.ws.q, t, width);
   add_bias(layer.q_bias, width, q);
   norm_and_rotate(p, index, t, c.heads, layer.q_norm, c.attention_scale * temperature(c, p.first + t), q);
-  if (p.cache.type() != KvType::kQ16) return;
+  if (p.cache.type() != KvType::kQ16_8) return;
   for (int h = 0; h < c.heads; ++h) {
     const int64_t at = static_cast<int64_t>(t) * width + h * head_dim;
     p.ws.q_scales[t * c.heads + h] = p.kernels.quantize_words(p.ws.q + at, head_dim, p.cache.score_code(index), p.ws.q_codes + at);

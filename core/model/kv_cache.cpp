@@ -9,21 +9,21 @@
 namespace tessera {
 namespace {
 
-// Bytes of one position in K, and in V. A Q16 block has all its scales in K, as KeyPanel draws. A Q8_0 chunk has its codes in the panels of
-// CacheChunk, then the f32 scale of each 32 values of a position: [head_dim / 32][32 positions] for K and V.
+// Bytes of one position in K, and in V. A Q16_8 block has all its scales in K, as KeyPanel draws. A Q8_0 chunk has its codes in the panels
+// of CacheChunk, then the f32 scale of each 32 values of a position: [head_dim / 32][32 positions] for K and V.
 uint64_t row_size(KvType type, int head_dim, bool keys) {
   switch (type) {
     case KvType::kF32: return 4ull * head_dim;
     case KvType::kF16: return 2ull * head_dim;
     case KvType::kQ8_0: return head_dim + head_dim / 32 * 4ull;
-    case KvType::kQ16: return keys ? key_panel_bytes(head_dim) / kAttentionPanel : 2ull * head_dim;
+    case KvType::kQ16_8: return keys ? key_panel_bytes(head_dim) / kAttentionPanel : head_dim;
   }
   return 0;
 }
 
 uint64_t position_size(KvType type, int head_dim) { return row_size(type, head_dim, true) + row_size(type, head_dim, false); }
 
-int block_positions(KvType type) { return type == KvType::kQ16 ? kAttentionSegment : kAttentionChunk; }
+int block_positions(KvType type) { return type == KvType::kQ16_8 ? kAttentionSegment : kAttentionChunk; }
 int all_blocks(int capacity, KvType type) { return (capacity + block_positions(type) - 1) / block_positions(type); }
 
 // Blocks of a layer's K of one head. The positions a batch needs, window - 1 before it and kMargin of its own, may begin anywhere in one.
@@ -54,13 +54,13 @@ std::string_view kv_type_name(KvType type) {
     case KvType::kF32: return "f32";
     case KvType::kF16: return "f16";
     case KvType::kQ8_0: return "q8_0";
-    case KvType::kQ16: return "q16";
+    case KvType::kQ16_8: return "q16_8";
   }
   return "f32";
 }
 
 std::optional<KvType> kv_type_from_name(std::string_view name) {
-  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0, KvType::kQ16}) {
+  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0, KvType::kQ16_8}) {
     if (kv_type_name(type) == name) return type;
   }
   return std::nullopt;
@@ -110,7 +110,8 @@ bool KvCache::holds(int size) const {
 
 Result<void> KvCache::check(const Config& config, KvType type) {
   if (type == KvType::kF32) return {};
-  const int step = type == KvType::kQ16 ? kAttentionPanel : 32, longest = type == KvType::kQ16 ? kMaxQuantizedHeadDim : kMaxWidenedHeadDim;
+  const int step = type == KvType::kQ16_8 ? kAttentionPanel : 32,
+            longest = type == KvType::kQ16_8 ? kMaxQuantizedHeadDim : kMaxWidenedHeadDim;
   for (const int head_dim : {config.head_dim, config.local_head_dim}) {
     if (head_dim % step == 0 && head_dim <= longest) continue;
     return Error{ErrorCode::kUnsupported,
@@ -144,7 +145,7 @@ void KvCache::write(const KernelTable& kernels, int layer, int position, const f
   for (int head = 0; head < ring.kv_heads; ++head, k += ring.head_dim, v += ring.head_dim) {
     std::byte* keys = block_at(layer, kKeys, head, position);
     std::byte* values = block_at(layer, kValues, head, position);
-    if (type_ == KvType::kQ16) {
+    if (type_ == KvType::kQ16_8) {
       write_codes(kernels, ring, k, v, slot, keys, values);
     } else {
       write_row(kernels, k, ring.head_dim, kKeys, slot, keys);
@@ -167,12 +168,12 @@ void KvCache::write_codes(const KernelTable& kernels, const LayerRing& ring, con
   panel.key_scales[column] = kernels.quantize_words(k, head_dim, ring.score_code, codes);
   for (int i = 0; i < head_dim; i += 2) std::memcpy(panel.codes + 2 * column + i * kAttentionPanel, codes + i, 2 * sizeof(int16_t));
 
-  auto* value_codes = reinterpret_cast<int16_t*>(values) + slot / 2 * 2 * kAttentionPanel + slot % 2;
+  auto* value_codes = reinterpret_cast<int8_t*>(values) + slot / 2 * 2 * kAttentionPanel + slot % 2;
   const float value_scale = kernels.quantize_words(v, head_dim, kMaxValueCode, codes);
   panel.value_log2[column] = static_cast<float>(log_f64(value_scale)) * kLog2E;
   panel.value_inverses[column] = 1.0f / value_scale;
   for (int i = 0; i < head_dim; ++i) {
-    value_codes[i / kAttentionPanel * kAttentionPanel * kAttentionSegment + i % kAttentionPanel * 2] = codes[i];
+    value_codes[i / kAttentionPanel * kAttentionPanel * kAttentionSegment + i % kAttentionPanel * 2] = static_cast<int8_t>(codes[i]);
   }
 }
 
@@ -203,7 +204,7 @@ void KvCache::write_row(const KernelTable& kernels, const float* from, int head_
       }
       break;
     }
-    case KvType::kQ16: break;  // write_codes
+    case KvType::kQ16_8: break;  // write_codes
   }
 }
 
@@ -219,7 +220,7 @@ CacheChunk KvCache::chunk(const KernelTable& kernels, int layer, int kv_head, in
 }
 
 QuantizedSegment KvCache::segment(int layer, int kv_head, int first) const {
-  return {block_at(layer, kKeys, kv_head, first), reinterpret_cast<const int16_t*>(block_at(layer, kValues, kv_head, first))};
+  return {block_at(layer, kKeys, kv_head, first), reinterpret_cast<const int8_t*>(block_at(layer, kValues, kv_head, first))};
 }
 
 void KvCache::widen(const KernelTable& kernels, const std::byte* chunk, int head_dim, Side side, float* out) const {

@@ -15,10 +15,10 @@ namespace tessera {
 
 /// K and V of every position and layer, or of a range of layers: [layer][kv_head][block][K, V], which attention reads from one end to the
 /// other: with K and V apart it waited for memory twice as long. A block is kAttentionChunk positions in the panels of CacheChunk, or in a
-/// Q16 cache kAttentionSegment positions in those of QuantizedSegment. A sliding-window layer has a ring of blocks: its window and kMargin
-/// positions. A layer that shares K and V reads those of Config::kv_layer. A short convolution has a ring of f32 rows instead: what it sees
-/// before a batch and kMargin positions. Rows are written once, in position order; truncate() only forgets. Writing different positions
-/// from several threads (of different panels, which share cache lines) and reading written ones is safe.
+/// Q16_8 cache kAttentionSegment positions in those of QuantizedSegment. A sliding-window layer has a ring of blocks: its window and
+/// kMargin positions. A layer that shares K and V reads those of Config::kv_layer. A short convolution has a ring of f32 rows instead: what
+/// it sees before a batch and kMargin positions. Rows are written once, in position order; truncate() only forgets. Writing different
+/// positions from several threads (of different panels, which share cache lines) and reading written ones is safe.
 class KvCache {
  public:
   /// Longest heads that F16 and Q8_0 caches take, so that callers can keep their scratch rows on the stack.
@@ -56,9 +56,9 @@ class KvCache {
   /// widened into `scratch` [2 · kAttentionChunk · head_dim].
   CacheChunk chunk(const KernelTable& kernels, int layer, int kv_head, int first, float* scratch) const;
 
-  /// Q16 caches: the segment of one head that begins at `first`, a multiple of kAttentionSegment.
+  /// Q16_8 caches: the segment of one head that begins at `first`, a multiple of kAttentionSegment.
   QuantizedSegment segment(int layer, int kv_head, int first) const;
-  /// Q16 caches: the largest code of a layer's keys, and of the queries that attend to them.
+  /// Q16_8 caches: the largest code of a layer's keys, and of the queries that attend to them.
   int score_code(int layer) const { return layers_[layer].score_code; }
 
  private:

@@ -28,7 +28,7 @@ class Workspace {
   float* q = nullptr;                          ///< [B][heads · head_dim]
   float* k = nullptr;                          ///< [B][kv_heads · head_dim]
   float* v = nullptr;                          ///< [B][kv_heads · head_dim]
-  int16_t* q_codes = nullptr;                  ///< [B][heads · head_dim], for a Q16 cache
+  int16_t* q_codes = nullptr;                  ///< [B][heads · head_dim], for a Q16_8 cache
   float* q_scales = nullptr;                   ///< [B][heads]
   float* attended = nullptr;                   ///< [B][heads · head_dim]
   float* mixed = nullptr;                      ///< [B][3 · width] b, c and x of a short convolution; none without one

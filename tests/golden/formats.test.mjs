@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { json, root } from './cli.mjs';
 
 // What 8-bit activations cost these small, random models: log-probabilities of the oracle's top ten, the largest difference with a cache in
-// f32, and the root of the mean square with the default one. (The largest of 480 is no measure of a cache: f16 makes it larger than q16 does.)
+// f32, and the root of the mean square with the default one. (The largest of 480 is no measure of a cache: f16 makes it larger than 16-bit codes do.)
 const bounds = {
   'tiny-llama': { largest: 0.15, rms: 0.028 },
   'tiny-gemma3': { largest: 0.35, rms: 0.09 },

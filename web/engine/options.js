@@ -119,7 +119,7 @@ function modelOptions(model, options, base) {
   return {
     model: sourceOf(model, 'model', base),
     contextSize: integer(options, 'contextSize', { from: 1, to: 0x7fffffff, otherwise: 0 }),
-    kvType: oneOf(options, 'kvType', /** @type {const} */ (['auto', 'q16', 'f32', 'f16', 'q8_0'])),
+    kvType: oneOf(options, 'kvType', /** @type {const} */ (['auto', 'q16_8', 'f32', 'f16', 'q8_0'])),
     token: textOr(options, 'token', ''),
     wasmUrl: urlOf(options, 'wasmUrl', base),
   };

@@ -8,7 +8,7 @@
  * @property {string | File | File[]} model absolute URL of a .gguf or a manifest.json, hf:owner/repo/file.gguf, or files
  * @property {number} threads 0 = as many as help, which a trial finds out
  * @property {number} contextSize tokens; 0 = the engine's own choice
- * @property {'auto' | 'q16' | 'f32' | 'f16' | 'q8_0'} kvType
+ * @property {'auto' | 'q16_8' | 'f32' | 'f16' | 'q8_0'} kvType
  * @property {'auto' | 'relaxed' | 'simd128'} variant
  * @property {string} kernels '' = what a trial finds
  * @property {boolean} cache keep downloads in the store
@@ -41,7 +41,7 @@
  * @property {number} bitsPerWeight
  * @property {number} contextSize tokens
  * @property {number} trainedContext tokens
- * @property {'q16' | 'f32' | 'f16' | 'q8_0'} kvType
+ * @property {'q16_8' | 'f32' | 'f16' | 'q8_0'} kvType
  * @property {number | null} fileBytes
  * @property {boolean} fits
  * @property {{ memoryLimit: number, deviceMemory: number | null, storageQuota: number | null, storageFree: number | null }} device
@@ -144,7 +144,7 @@
  * @property {number} vocabularySize
  * @property {boolean} chatTemplate whether there is one: the file's, or what was given to load
  * @property {string} chatTemplateError why the file's cannot be used; '' when it can, or there is none
- * @property {'q16' | 'f32' | 'f16' | 'q8_0'} kvType
+ * @property {'q16_8' | 'f32' | 'f16' | 'q8_0'} kvType
  * @property {number} threads
  * @property {'relaxed' | 'simd128'} variant
  * @property {string} kernels

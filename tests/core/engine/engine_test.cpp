@@ -40,8 +40,8 @@ TEST_CASE("info tells what was loaded") {
   CHECK(info.kernels == kernel_names().front());
   CHECK(info.parameters > 100000);
   CHECK(info.weight_bytes > 0);
-  CHECK(info.kv_type == KvType::kQ16);                            // most of its weights are quantised
-  CHECK(info.kv_bytes == 2ull * 2 * 128 * (2 * 32 * 2 + 3 * 4));  // layers, heads, positions, codes and scales of K and V
+  CHECK(info.kv_type == KvType::kQ16_8);                           // most of its weights are quantised
+  CHECK(info.kv_bytes == 2ull * 2 * 128 * (32 * 2 + 32 + 3 * 4));  // layers, heads, positions, codes and scales of K and V
   CHECK(info.has_chat_template);
   CHECK(load_tiny("tiny-gemma3")->info().context_size == 256);
 }
@@ -52,14 +52,14 @@ TEST_CASE("the cache's format: as asked, else by the weights") {
     options.kv_type = asked;
     return load_tiny(name, options)->info().kv_type;
   };
-  CHECK(loaded_kv("tiny-llama", std::nullopt) == KvType::kQ16);
+  CHECK(loaded_kv("tiny-llama", std::nullopt) == KvType::kQ16_8);
   CHECK(loaded_kv("tiny-llama", KvType::kF16) == KvType::kF16);
   auto file = GgufFile::open(map_file(source_path("tests/golden/architectures/llama.gguf")).value());  // F16
   REQUIRE(file.ok());
   auto config = Config::from_gguf(*file);
   REQUIRE(config.ok());
   CHECK(choose_kv_type(std::nullopt, *file, *config) == KvType::kF32);
-  CHECK(choose_kv_type(KvType::kQ16, *file, *config) == KvType::kQ16);
+  CHECK(choose_kv_type(KvType::kQ16_8, *file, *config) == KvType::kQ16_8);
 }
 
 TEST_CASE("options outside their range are refused by name") {

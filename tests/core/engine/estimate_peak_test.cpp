@@ -46,7 +46,7 @@ TEST_CASE("estimate: the real models take what was foretold, and their vocabular
     KvType kv;
   };
   for (const Case& each : {Case{"smollm2-135m-instruct-q4_1", 64, KvType::kF32}, Case{"smollm2-135m-instruct-q4_1", 512, KvType::kQ8_0},
-                           Case{"smollm2-135m-instruct-q4_1", 8192, KvType::kF16}, Case{"gemma-3-270m-q4_k_m", 64, KvType::kQ16},
+                           Case{"smollm2-135m-instruct-q4_1", 8192, KvType::kF16}, Case{"gemma-3-270m-q4_k_m", 64, KvType::kQ16_8},
                            Case{"gemma-3-270m-q4_k_m", 2048, KvType::kF32}}) {
     const std::string path = source_path(std::string("build/models/") + each.model + ".gguf");
     if (!std::filesystem::exists(path)) {

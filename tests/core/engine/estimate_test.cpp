@@ -53,7 +53,7 @@ TEST_CASE("estimate: the bytes of every architecture are those of the loaded eng
     CAPTURE(path);
     const auto source = map_file(source_path(path)).value();
     const uint64_t header = GgufFile::open(source)->tensors().front().offset;
-    for (const KvType kv : {KvType::kQ16, KvType::kF32, KvType::kF16}) {
+    for (const KvType kv : {KvType::kQ16_8, KvType::kF32, KvType::kF16}) {
       EngineOptions options{.threads = 1, .context_size = 200, .kernels = "", .on_progress = {}};
       options.kv_type = kv;
       const auto engine = Engine::load({source}, options);

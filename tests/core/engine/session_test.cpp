@@ -84,7 +84,7 @@ TEST_CASE("batches, threads and kernels do not change a bit") {
 
 TEST_CASE("evaluate and extend agree, token by token, for every cache format") {
   for (const char* name : kTinyModels) {
-    for (const KvType type : {KvType::kQ16, KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
+    for (const KvType type : {KvType::kQ16_8, KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
       CAPTURE(name);
       EngineOptions options;
       options.kv_type = type;
@@ -132,7 +132,7 @@ TEST_CASE("windows: taken back a little, the rest is kept; further, all is compu
   REQUIRE(loaded.ok());
   const Engine& engine = *loaded.value();
   // One global layer of 1024 positions and six local ones of 16 + 256 and what the borders of segments need.
-  const uint64_t position = 2ull * (2 * 32 * sizeof(int16_t) + 3 * sizeof(float));
+  const uint64_t position = 2ull * (32 * sizeof(int16_t) + 32 * sizeof(int8_t) + 3 * sizeof(float));
   CHECK(engine.info().kv_bytes == (1024 + 6 * 512) * position);
   const auto session = new_session(engine);
   std::vector<int32_t> tokens = some_tokens(engine, 900);

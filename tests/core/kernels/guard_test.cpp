@@ -93,7 +93,8 @@ TEST_CASE("vector kernels stay within their operands") {
         CHECK(std::isfinite(out.copy().back()));
 
         const SegmentOperands in = random_segment(rng, heads, head_dim);
-        Guarded<int16_t> query_codes(in.queries), value_codes(in.values);
+        Guarded<int16_t> query_codes(in.queries);
+        Guarded<int8_t> value_codes(in.values);
         Guarded<float> query_scales(in.query_scales), key_panels(in.keys);
         kernels->attend_segment({query_codes.data(), query_scales.data()}, heads,
                                 {reinterpret_cast<const std::byte*>(key_panels.data()), value_codes.data()}, 0, kAttentionSegment, head_dim,

@@ -202,7 +202,7 @@ TEST_CASE("16-bit codes are near their values and their sums fit 32 bits") {
   }
 }
 
-TEST_CASE("attention over 16-bit codes equals scalar bit for bit and float attention nearly") {
+TEST_CASE("attention over codes equals scalar bit for bit and float attention nearly") {
   Rng rng(8);
   for (const KernelTable* kernels : available_kernels()) {
     CAPTURE(kernels->name);

@@ -1,4 +1,4 @@
-// Owns random operands of attention over 16-bit codes, and what attention is in double precision.
+// Owns random operands of attention over codes, and what attention is in double precision.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,8 @@ struct SegmentRange {
 
 struct SegmentOperands {
   int head_dim;
-  std::vector<int16_t> queries, values;
+  std::vector<int16_t> queries;
+  std::vector<int8_t> values;
   std::vector<float> query_scales, keys;  // keys: panels as floats
 
   QuantizedQueries queries_view() const { return {queries.data(), query_scales.data()}; }
@@ -29,7 +30,7 @@ struct SegmentOperands {
   }
   double value_scale(int position) { return std::exp2(static_cast<double>(panel(position).value_log2[position % 16])); }
   int16_t& key(int position, int d) { return panel(position).codes[d / 2 * 32 + position % 16 * 2 + d % 2]; }
-  int16_t& value(int position, int d) { return values[(d / 16 * (kAttentionSegment / 2) + position / 2) * 32 + d % 16 * 2 + position % 2]; }
+  int8_t& value(int position, int d) { return values[(d / 16 * (kAttentionSegment / 2) + position / 2) * 32 + d % 16 * 2 + position % 2]; }
 
   // Nothing may come from a position that is not asked for.
   void spoil_outside(SegmentRange range) {
@@ -37,7 +38,10 @@ struct SegmentOperands {
       if (c >= range.begin && c < range.end) continue;
       key_scale(c) = NAN;
       set_value_scale(c, NAN);
-      for (int d = 0; d < head_dim; ++d) key(c, d) = value(c, d) = -32768;
+      for (int d = 0; d < head_dim; ++d) {
+        key(c, d) = -32768;
+        value(c, d) = -128;
+      }
     }
   }
 
@@ -68,7 +72,7 @@ inline SegmentOperands random_segment(Rng& rng, int heads, int head_dim) {
   const int limit = max_score_code(head_dim);
   const auto code = [&](int most) { return static_cast<int16_t>(std::lround((rng.uniform() * 2.0f - 1.0f) * static_cast<float>(most))); };
   for (int i = 0; i < heads * head_dim; ++i) in.queries.push_back(code(limit));
-  for (int i = 0; i < kAttentionSegment * head_dim; ++i) in.values.push_back(code(kMaxValueCode));
+  for (int i = 0; i < kAttentionSegment * head_dim; ++i) in.values.push_back(static_cast<int8_t>(code(kMaxValueCode)));
   const float unit = 1.0f / static_cast<float>(limit);
   for (int h = 0; h < heads; ++h) in.query_scales.push_back(unit * (0.5f + rng.uniform()));
   for (int c = 0; c < kAttentionSegment; ++c) {

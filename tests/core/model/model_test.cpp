@@ -22,7 +22,7 @@ TEST_CASE("one arithmetic: kernels, threads and batches give the same bits") {
     const GgufFile file = open_tiny(name);
     Loaded reference(file, *find_kernels("scalar"), 1);
     const auto tokens = some_tokens(70, reference.model.config.vocab_size);
-    for (KvType kv : {KvType::kQ16, KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
+    for (KvType kv : {KvType::kQ16_8, KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
       const auto expected = all_logits(reference, tokens, {70}, kv);
       for (const KernelTable* kernels : available_kernels()) {
         CAPTURE(kernels->name);
@@ -68,14 +68,14 @@ TEST_CASE("a window layer's ring gives the bits of a cache that keeps everything
     CHECK(KvCache::bytes(ring.model.config, 1500, kv) < KvCache::bytes(no_windows, 1500, kv));
   };
   for (int window : {1, 16, 33, 300}) check(window, KvType::kF32);
-  for (int window : {16, 129, 300}) check(window, KvType::kQ16);
+  for (int window : {16, 129, 300}) check(window, KvType::kQ16_8);
 }
 
 TEST_CASE("a truncated timeline gives the bits of a fresh one") {
   const GgufFile file = open_tiny("tiny-gemma3.gguf");
   Loaded loaded(file, *find_kernels(""), 2);
   const auto tokens = some_tokens(50, loaded.model.config.vocab_size);
-  auto cache = KvCache::create(loaded.model.config, 64, KvType::kQ16);
+  auto cache = KvCache::create(loaded.model.config, 64, KvType::kQ16_8);
   auto workspace = Workspace::create(loaded.model.config, loaded.model.kernels->code_bytes);
   const auto other = some_tokens(60, loaded.model.config.vocab_size / 2);
   forward(loaded.model, loaded.pool, std::span(tokens).first(30), *cache, *workspace);
