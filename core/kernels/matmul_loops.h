@@ -125,6 +125,8 @@ struct BlockLoops {
   static Sums<Input::kTokens> dot_block(const std::byte* block, const Input& input, int64_t b) {
     static_assert(kCapacity >= 2);
     constexpr int kTokens = Input::kTokens;
+    // A dot that adds in 32 bits waits some cycles for the one before it: a single token's take turns with two sums.
+    constexpr bool kTwoSums = !kOneSum || (kTokens == 1 && Isa::kSumLimit == 0);
     typename Dots::Sum low[kTokens], high[kTokens];
     Sums<kTokens> result;
 #pragma GCC unroll 8
@@ -137,7 +139,7 @@ struct BlockLoops {
       for (int t = 0; t < kTokens; ++t) {
         const auto* codes = input.codes(b, t) + 4 * step;
         low[t] = Dots::dot(low[t], first, Dots::load_act(codes));
-        auto& other = kOneSum ? low[t] : high[t];
+        auto& other = kTwoSums ? high[t] : low[t];
         other = Dots::dot(other, second, Dots::load_act(codes + 16));
         if constexpr (kTokens > 1) Isa::keep_order(other);
       }
@@ -159,7 +161,8 @@ struct BlockLoops {
         result.high[t] = Isa::add_i32(result.high[t], Dots::widen(high[t]));
       } else {
         result.low[t] = Dots::widen(low[t]);
-        result.high[t] = kOneSum ? Isa::zero_i32() : Dots::widen(high[t]);
+        result.high[t] = kTwoSums ? Dots::widen(high[t]) : Isa::zero_i32();
+        if constexpr (kOneSum && kTwoSums) result.low[t] = Isa::add_i32(result.low[t], result.high[t]);
       }
     }
     return result;

@@ -13,8 +13,8 @@ extern const KernelTable kAvx512VnniKernels;
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kNeonDotKernels;
 extern const KernelTable kWasmSimd128Kernels;
-extern const KernelTable kWasmRelaxedKernels;
-extern const KernelTable kWasmRelaxedI32Kernels;
+/// Those that suit what this engine makes of relaxed instructions, best first; then null. To be asked once.
+const KernelTable* const* wasm_relaxed_kernels();
 
 /// Every loop instantiated for one Isa.
 template <class Isa>

@@ -7,16 +7,14 @@
 
 namespace tessera {
 
-/// As loaded_kernel_tables of registry.cpp.
+/// As loaded_kernel_tables of registry.cpp, which asks once.
 extern "C" EMSCRIPTEN_KEEPALIVE const KernelTable* const* kernel_tables() {
-  static constexpr const KernelTable* kTables[] = {
 #if defined(__wasm_relaxed_simd__)
-      &kWasmRelaxedKernels, &kWasmRelaxedI32Kernels,
+  return wasm_relaxed_kernels();
 #else
-      &kWasmSimd128Kernels,
-#endif
-      nullptr};
+  static constexpr const KernelTable* kTables[] = {&kWasmSimd128Kernels, nullptr};
   return kTables;
+#endif
 }
 
 }  // namespace tessera

@@ -59,18 +59,70 @@ struct RelaxedI32 : Relaxed {
   static I32 widen(Sum sum) { return sum; }
 };
 
+// What an engine makes of an operand that is not 0…127 is its own choice, but always the same one (WebAssembly 3.0, relaxed operators).
+// Where that is a number with a sign (SDOT), weights with one go in as they are; where it is 0…255 and no sum saturates on the way
+// (AVX-VNNI), moved up by 128.
+struct RelaxedSigned : RelaxedI32 {
+  using Signed = v128_t;
+  static Signed prepare_signed(Bytes a) { return a; }
+  static SignedSum dot_signed(SignedSum sum, Signed codes, Act act) { return dot(sum, codes, act); }
+};
+struct RelaxedUnsigned : RelaxedSigned {
+  static constexpr int kSignedOffset = 128;
+  static Signed prepare_signed(Bytes a) { return wasm_v128_xor(a, kept(wasm_i8x16_const_splat(-128))); }
+};
+
 // Only products of block formats differ: for models in floats there is nothing to try.
 constexpr KernelTable with_i32_sums(KernelTable table) {
   table.name = "wasm_relaxed_i32";
   set_block_matmuls<RelaxedI32>(table.matmul);
   return table;
 }
+template <class Isa>
+constexpr KernelTable with_signed_dots(KernelTable table) {
+  set_matmuls<Isa, DType::kQ8_0, DType::kQ8_K, DType::kIQ4_NL, DType::kIQ4_XS>(table.matmul);
+  return table;
+}
 constexpr KernelTable kTable = simd_kernel_table<Relaxed>("wasm_relaxed");
+constexpr KernelTable kI32Table = with_i32_sums(kTable);
+constexpr KernelTable kSignedTable = with_signed_dots<RelaxedSigned>(kI32Table);
+constexpr KernelTable kUnsignedTable = with_signed_dots<RelaxedUnsigned>(kI32Table);
+
+// A lane of the dot of four equal products. The operands are not known to the compiler, which would answer for a machine of its own.
+int32_t dot_of(int first, int second) {
+  v128_t a = wasm_i8x16_splat(static_cast<int8_t>(first)), b = wasm_i8x16_splat(static_cast<int8_t>(second));
+  asm volatile("" : "+r"(a), "+r"(b));
+  return wasm_i32x4_extract_lane(wasm_i32x4_relaxed_dot_i8x16_i7x16_add(a, b, wasm_i32x4_const_splat(0)), 0);
+}
+// Whether the dots of the largest activations with the lowest and the highest code of a byte are what these numbers make them.
+bool dots_take(int low, int high) {
+  return dot_of(127, 0x80) == 4 * 127 * low && dot_of(-127, 0x80) == -4 * 127 * low && dot_of(127, 0xff) == 4 * 127 * high &&
+         dot_of(-127, 0xff) == -4 * 127 * high;
+}
+// Whether a · a + b is rounded once.
+bool fuses() {
+  v128_t a = wasm_f32x4_splat(1.0f + 0x1p-12f), b = wasm_f32x4_splat(-1.0f - 0x1p-11f);
+  asm volatile("" : "+r"(a), "+r"(b));
+  return wasm_f32x4_extract_lane(wasm_f32x4_relaxed_madd(a, a, b), 0) != 0.0f;
+}
+
+const KernelTable& i32_table() {
+  if (dots_take(-128, -1)) return kSignedTable;
+  if (dots_take(128, 255)) return kUnsignedTable;
+  return kI32Table;
+}
 
 }  // namespace
 
-const KernelTable kWasmRelaxedKernels = kTable;
-const KernelTable kWasmRelaxedI32Kernels = with_i32_sums(kTable);
+const KernelTable* const* wasm_relaxed_kernels() {
+  static const KernelTable* tables[3] = {};
+  int count = 0;
+  // V8 (seen in 13.6, no longer in that of Chromium 156) overwrites an operand of some 16-bit dots on an x86-64 without AVX. Such
+  // processors have no fused multiply-add either, as all have whose 16-bit dots are worth choosing.
+  if (fuses()) tables[count++] = &kTable;
+  tables[count] = &i32_table();
+  return tables;
+}
 
 }  // namespace tessera
 
