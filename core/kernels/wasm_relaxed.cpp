@@ -1,5 +1,5 @@
-// Owns the kernels of WebAssembly relaxed SIMD: 8-bit dots, summed in 16 or in 32 bits. The second operand of a dot is always 0…127, that
-// of a swizzle 0…15, where every engine must give the same bits.
+// Owns the kernels of WebAssembly relaxed SIMD: 8-bit dots, summed in 16 or in 32 bits. The second operand of a dot is 0…127, that of a
+// swizzle 0…15, where every engine must give the same bits; only where this engine was asked what it makes of others may it be more.
 #if defined(__wasm_relaxed_simd__)
 
 #include "core/kernels/matmul_loops.h"
