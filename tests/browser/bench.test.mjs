@@ -31,7 +31,8 @@ test(
     await page.waitForSelector('#bench-rows tr');
     const cells = await page.$$eval('#bench-rows tr > *', (all) => all.map((cell) => cell.textContent ?? ''));
     assert.match(cells[0], /SmolLM2.*Q4_1/);
-    assert.deepEqual(cells.slice(2, 4), ['wasm_relaxed', '2']);
+    assert.match(cells[2], /^wasm_relaxed(_i32)?$/); // which of them a trial on this processor decides
+    assert.equal(cells[3], '2');
     for (const figure of cells.slice(4)) assert.match(figure, /^\d+\.\d \(\d+\.\d–\d+\.\d\)$/);
     assert.deepEqual(await violations(page), []);
     assert.ok((await overflow(page)) <= 0);
