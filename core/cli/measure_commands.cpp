@@ -1,7 +1,10 @@
 // Owns `tessera logits`, `tessera perplexity` and `tessera bench`: figures about a model rather than answers from it.
+#if !defined(__linux__)
 #include <sys/resource.h>
+#endif
 
 #include <algorithm>
+#include <cinttypes>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -142,10 +145,22 @@ int perplexity(PerplexityCommand& command) {
   return 0;
 }
 
+// The largest resident size of this process. On Linux not getrusage's, which begins with that of the program that started this one.
 uint64_t peak_bytes() {
+#if defined(__linux__)
+  uint64_t kilobytes = 0;
+  if (std::FILE* status = std::fopen("/proc/self/status", "r"); status != nullptr) {
+    char line[128];
+    while (std::fgets(line, sizeof line, status) != nullptr && std::sscanf(line, "VmHWM: %" SCNu64, &kilobytes) != 1) {
+    }
+    std::fclose(status);
+  }
+  return kilobytes * 1024;
+#else
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+  return static_cast<uint64_t>(usage.ru_maxrss);  // bytes on macOS
+#endif
 }
 
 void print_speed(const char* what, int tokens, std::vector<double> tps) {

@@ -189,6 +189,12 @@ test('memory stays near the estimate: the mapped file is given back', { skip: mi
   assert.ok(Math.abs(peak - total) < 32e6, `${peak} bytes at the peak, ${total} estimated`);
 });
 
+test('the peak is of the program, not of the one that started it', { skip }, async () => {
+  const large = Buffer.alloc(300e6, 1);
+  const { peak_bytes: peak } = await json(['bench', '-m', tinyLlama, '-p', '8', '-n', '2', '-d', '0', '-r', '1']);
+  assert.ok(peak > 1e6 && peak < large.length / 2, `${peak} bytes at the peak`);
+});
+
 test('split makes shards that run as the original', { skip }, async () => {
   const shards = path.join(folder, 'shards');
   const manifest = await json(['split', '-m', tinyLlama, '--shard-size', '100k', shards]);
