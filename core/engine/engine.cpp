@@ -170,7 +170,9 @@ Result<std::unique_ptr<Engine>> Engine::load(std::vector<std::shared_ptr<const B
     return weights.error();
   }
   engine->text_ = std::move(*text);
-  engine->model_ = std::make_unique<Model>(Model{std::move(*config), std::move(*weights), kernels.value()});
+  engine->model_ = std::make_unique<Model>(Model{std::move(*config), std::move(*weights), nullptr});
+  engine->kernels_ = std::make_unique<KernelTable>(*kernels.value());
+  engine->model_->kernels = engine->kernels_.get();
   engine->describe(*file, context_size.value(), kv_type);
   engine->info_.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   return engine;
@@ -191,12 +193,16 @@ Result<void> Engine::use(std::string_view kernels, int threads) {
   if (table == nullptr || !table->reads_as(*loaded_kernels_)) {
     return no_kernels(std::string(kernels), kernel_choices());
   }
-  model_->kernels = table;
+  const int streams = kernels_->streams;
+  *kernels_ = *table;
+  kernels_->streams = streams;
   pool_->use(threads);
   info_.kernels = table->name;
   info_.threads = pool_->size();
   return {};
 }
+
+void Engine::use_streams(int streams) { kernels_->streams = streams; }
 
 Result<std::shared_ptr<const Adapter>> Engine::load_adapter(std::vector<std::shared_ptr<const ByteSource>> parts) const {
   const Result<GgufFile> file = GgufFile::open_split(std::move(parts));

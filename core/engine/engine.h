@@ -110,6 +110,8 @@ class Engine {
   /// From now on these kernels and the first `threads` threads compute (more than there are: all); nothing else changes, least of all
   /// the results. Not while a session computes. kInvalidArgument.
   Result<void> use(std::string_view kernels, int threads);
+  /// KernelTable::streams from now on. Not while a session computes.
+  void use_streams(int streams);
 
   /// Text → ids. `bos` puts the model's begin token in front.
   std::vector<int32_t> tokenize(std::string_view text, bool parse_special, bool bos) const;
@@ -140,6 +142,7 @@ class Engine {
   void describe(const GgufFile& file, int context_size, KvType kv_type);
   EngineInfo info_;
   const KernelTable* loaded_kernels_ = nullptr;  ///< whose tiles the weights are packed in
+  std::unique_ptr<KernelTable> kernels_;         ///< in use: one of those there are, with the streams that were chosen
   std::vector<DType> formats_;                   ///< of the file's tensors, each once
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<Model> model_;

@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
-#include <vector>
 
+#include "core/engine/token_products.h"
 #include "core/model/model.h"
-#include "core/ops/linear.h"
 #include "core/ops/read_rate.h"
 
 namespace tessera {
@@ -32,47 +31,15 @@ double best_rate(const std::function<void()>& pass) {
 }  // namespace
 
 Result<Roofline> measure_roofline(const Engine& engine) {
-  const Model& model = engine.model();
+  const Result<TokenProducts> products = TokenProducts::create(engine);
+  if (!products) return products.error();
   Roofline roofline;
-  if (model.config.experts.count > 0) return roofline;
-  const Weights& weights = model.weights;
-  std::vector<Product> products;
-  int64_t widest = 0, rows = 0;
-  const auto add = [&](const PackedMatrix& matrix) {
-    if (matrix.rows == 0) return;  // what this kind of layer does not have
-    products.push_back({&matrix, {}, nullptr});
-    widest = std::max(widest, matrix.width);
-    rows += matrix.rows;
-    roofline.token_bytes += static_cast<uint64_t>(matrix.tiles()) * matrix.tile_bytes;
-  };
-  for (const LayerWeights& layer : weights.layers) {
-    for (auto matrix : {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.conv_in, &layer.conv_out, &layer.gate, &layer.up, &layer.down,
-                        &layer.per_layer_gate, &layer.per_layer_output}) {
-      add(*matrix);
-    }
-  }
-  add(weights.per_layer_projection);
-  add(weights.output);
-  auto floats = AlignedBuffer::allocate(static_cast<uint64_t>(widest + rows) * sizeof(float), "roofline");
-  Result<InputBuffer> input = InputBuffer::create(static_cast<uint64_t>(widest), model.kernels->code_bytes);
-  if (!floats || !input) return floats ? input.error() : floats.error();
-  float* row = floats->as<float>();
-  std::fill_n(row, widest, 0.5f);
-  // The quantised form of a row of equal values is that of every shorter one, too.
-  input->quantize(*model.kernels, input->view(row, 1, widest), 0);
-  float* out = row + widest;
-  for (Product& product : products) {
-    product.x = input->view(row, 1, product.weights->width);
-    product.out = out;
-    out += product.weights->rows;
-  }
-  const std::span<const Product> all(products);
-  roofline.products_tps = best_rate([&] {
-    linear(engine.pool(), *model.kernels, all.first(all.size() - 1));
-    linear(engine.pool(), *model.kernels, all.last(1));  // apart, so that its many rows are cut into tasks of their own
-  });
+  roofline.token_bytes = products.value().bytes();
+  if (roofline.token_bytes == 0) return roofline;
+  roofline.products_tps = best_rate([&] { products.value().run(); });
   // The weights lie in one block; as much of it as a token reads.
-  const std::span<const std::byte> bytes(weights.storage.as<std::byte>(), weights.storage.size());
+  const AlignedBuffer& storage = engine.model().weights.storage;
+  const std::span<const std::byte> bytes(storage.as<std::byte>(), storage.size());
   volatile uint64_t sum = 0;
   roofline.reading_tps =
       best_rate([&] { sum = sum + read_all(engine.pool(), bytes.first(std::min<size_t>(bytes.size(), roofline.token_bytes))); });

@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "core/engine/token_products.h"
+#include "core/kernels/kernels.h"
+
 namespace tessera {
 namespace {
 
@@ -16,6 +19,8 @@ constexpr int kBatch = 8;  // tokens of the batch that stands for reading a prom
 constexpr double kKernelMs = 50, kKernelWarmUpMs = 25, kThreadsMs = 20;
 constexpr int kWarmUpRounds = 6, kLeastRounds = 5, kMostRounds = 31;
 constexpr int kMostChoices = 8;
+constexpr uint64_t kStreamBytes = uint64_t{48} << 20;
+constexpr int kStreamRounds = 4;
 // A choice that comes later in the list must be this much faster than the best before it: a trial is not exact.
 constexpr double kMargin = 0.95;
 
@@ -98,6 +103,25 @@ void try_threads(Engine& engine, Session& session) {
   use(try_all(session, choices, kThreadsMs * choices, true, use));
 }
 
+// Whether several streams of weights are faster than one is a matter of the processor's caches and of what fetches ahead, so weights are
+// read that no cache holds. Where that is too little to tell, several stay, as they do when a coarse clock saw no time pass.
+Result<void> try_streams(Engine& engine) {
+  const Result<TokenProducts> products = TokenProducts::create(engine, kStreamBytes);
+  if (!products) return products.error();
+  if (products.value().bytes() < kStreamBytes) return {};
+  std::array<double, 2> best{1e9, 1e9};
+  for (int round = 0; round <= kStreamRounds; ++round) {
+    for (const int choice : {0, 1}) {
+      engine.use_streams(choice == 0 ? kMostStreams : 1);
+      const Clock::time_point start = Clock::now();
+      products.value().run();
+      if (round > 0) best[choice] = std::min(best[choice], milliseconds_since(start));  // the first is compiled meanwhile
+    }
+  }
+  engine.use_streams(best[1] < kMargin * best[0] ? 1 : kMostStreams);
+  return {};
+}
+
 }  // namespace
 
 Result<void> tune(Engine& engine, Session& session, const TuneOptions& options) {
@@ -107,7 +131,7 @@ Result<void> tune(Engine& engine, Session& session, const TuneOptions& options) 
   }
   if (options.kernels.empty()) try_kernels(engine, session);
   if (options.threads == 0) try_threads(engine, session);
-  return {};
+  return try_streams(engine);
 }
 
 }  // namespace tessera

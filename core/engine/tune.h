@@ -15,8 +15,9 @@ struct TuneOptions {
 };
 
 /// Sets kernels and threads of the engine, and so its info(). Kernels are tried for 50 ms, on one thread, each number of threads for
-/// 20 ms; with large models for five rounds of a layer of a batch and four of a single token. All that is computed is thrown away; the
-/// session must be `engine`'s, and its timeline is forgotten. kInvalidArgument.
+/// 20 ms; with large models for five rounds of a layer of a batch and four of a single token. Then, whatever is known, whether the
+/// products of a token are faster in streams (KernelTable::streams), ten times over 48 MB of weights. All that is computed is thrown away;
+/// the session must be `engine`'s, and its timeline is forgotten. kInvalidArgument, kOutOfMemory.
 Result<void> tune(Engine& engine, Session& session, const TuneOptions& options);
 
 }  // namespace tessera

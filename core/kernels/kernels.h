@@ -75,9 +75,18 @@ struct Activations {
   int code_bytes = 1;                  ///< of the table that quantised them
 };
 
-/// Multiplies tiles [first_tile, last_tile) of `weights` with all tokens: out[token · out_stride + row].
-using MatmulFn = void (*)(const PackedMatrix& weights, const Activations& x, int64_t first_tile, int64_t last_tile, float* out,
-                          int64_t out_stride);
+/// Stretches of a matrix that a product of a single token may read side by side.
+inline constexpr int kMostStreams = 4;
+
+/// Tiles [first, end) of a matrix.
+struct TileRange {
+  int64_t first;
+  int64_t end;
+  int streams = kMostStreams;  ///< stretches to be read side by side, 1 or kMostStreams: a matter of speed alone
+};
+
+/// Multiplies some tiles of `weights` with all tokens: out[token · out_stride + row].
+using MatmulFn = void (*)(const PackedMatrix& weights, const Activations& x, const TileRange& tiles, float* out, int64_t out_stride);
 
 /// One product per DType, indexed by its GGUF number; nullptr where the format does not exist.
 using MatmulTable = std::array<MatmulFn, kDTypeNumbers>;
@@ -163,6 +172,10 @@ struct KernelTable {
   /// Bytes of an activation's code: 1, int8_t in the order of the values, or 2, int16_t with the middle two of each four values changed
   /// about, so that a 32-bit word holds what a dot of 16-bit pairs takes.
   int code_bytes;
+
+  /// TileRange::streams of the products that are computed with this table. Which is faster depends on the processor's caches: a trial
+  /// on the device decides (core/engine/tune.h).
+  int streams = kMostStreams;
 
   /// Whether a model that was loaded for this table can go on with the other: both read the same tiles and activations.
   bool reads_as(const KernelTable& other) const { return tile_rows == other.tile_rows && code_bytes == other.code_bytes; }

@@ -18,7 +18,7 @@
 //                    holding a whole block's codes in registers that it does not have (WebAssembly: a fifth to a third slower)
 //   loads            load_f16 load_bf16 load_f32 (one per row -> F32), load_floats, load_u8 load_i8 (one per row -> F32 / I32), store
 //                    load_power                          one u8 per row, the exponent of an F32: 2^(e - 127), 0 for e = 0
-//   kGemmTokens      tokens of one register block. One tile at a time, because memory is fastest when a thread reads it as one stream
+//   kGemmTokens      tokens of one register block: of one tile, where a single token's is of kMostStreams
 // Loops over registers are unrolled by pragma: the WebAssembly build unrolls no others, since every byte of it is downloaded.
 #pragma once
 
@@ -78,6 +78,34 @@ struct SignedDots {
   static typename Isa::I32 widen(Sum sum) { return Isa::widen_signed(sum); }
 };
 
+/// kCount tiles, a stride apart.
+template <int kCount>
+struct Tiles {
+  static constexpr int kTiles = kCount;
+  int64_t first;
+  int64_t stride;
+  int64_t operator[](int i) const { return first + i * stride; }
+  const std::byte* data(const PackedMatrix& w, int i) const { return w.data + (*this)[i] * w.tile_bytes; }
+};
+
+/// Calls each(Tiles) for all tiles of the range. Several tiles at once are as many streams of memory, which on some processors come twice
+/// as fast as one, and share the loads of a token's activations (docs/performance.md). Streams within one page of memory would hide each
+/// other from what fetches ahead.
+template <int kTiles, class Each>
+void for_tiles(const PackedMatrix& w, const TileRange& range, const Each& each) {
+  constexpr int64_t kPageBytes = 4096;
+  int64_t first = range.first;
+  if constexpr (kTiles > 1) {
+    static_assert(kTiles == kMostStreams);
+    const int64_t stride = (range.end - first) / kTiles;
+    if (range.streams == kTiles && stride * static_cast<int64_t>(w.tile_bytes) >= kPageBytes) {
+      for (int64_t i = first; i < first + stride; ++i) each(Tiles<kTiles>{i, stride});
+      first += kTiles * stride;
+    }
+  }
+  for (; first < range.end; ++first) each(Tiles<1>{first, 0});
+}
+
 template <class Isa, DType kDType>
 struct BlockLoops {
   static constexpr PackedLayout kLayout = packed_layout(kDType);
@@ -92,11 +120,11 @@ struct BlockLoops {
   using Dots = std::conditional_t<kSigned, SignedDots<Isa>, UnsignedDots<Isa>>;
   using Codes = typename Dots::Codes;
 
-  // Integer dots of a block's halves of 16 weights for kTokens activations; only the sum of both counts where halves() is false.
-  template <int kTokens>
+  // Integer dots of a block's halves of 16 weights, for each tile and token; only the sum of both counts where halves() is false.
+  template <int kTiles, int kTokens>
   struct Sums {
-    I32 low[kTokens];
-    I32 high[kTokens];
+    I32 low[kTiles][kTokens];
+    I32 high[kTiles][kTokens];
   };
 
   static constexpr ptrdiff_t field_bytes(int bytes) { return static_cast<ptrdiff_t>(kRows) * bytes; }
@@ -121,50 +149,58 @@ struct BlockLoops {
     return Dots::prepare(codes);
   }
 
-  template <class Input>
-  static Sums<Input::kTokens> dot_block(const std::byte* block, const Input& input, int64_t b) {
+  // One block of each tile times the same block of the tokens.
+  template <int kTiles, class Input>
+  static Sums<kTiles, Input::kTokens> dot_blocks(const std::byte* const (&blocks)[kTiles], const Input& input, int64_t b) {
     static_assert(kCapacity >= 2);
     constexpr int kTokens = Input::kTokens;
-    // A dot that adds in 32 bits waits some cycles for the one before it: a single token's take turns with two sums.
-    constexpr bool kTwoSums = !kOneSum || (kTokens == 1 && Isa::kSumLimit == 0);
-    typename Dots::Sum low[kTokens], high[kTokens];
-    Sums<kTokens> result;
+    // A dot that adds in 32 bits waits some cycles for the one before it: where there is no other sum, they take turns with two.
+    constexpr bool kTwoSums = !kOneSum || (kTiles * kTokens == 1 && Isa::kSumLimit == 0);
+    typename Dots::Sum low[kTiles][kTokens], high[kTiles][kTokens];
+    Sums<kTiles, kTokens> result;
+    const auto each = [](auto&& of) {
+#pragma GCC unroll 4
+      for (int i = 0; i < kTiles; ++i) {
 #pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) low[t] = high[t] = Dots::zero();
+        for (int t = 0; t < kTokens; ++t) of(i, t);
+      }
+    };
+    each([&](int i, int t) { low[i][t] = high[i][t] = Dots::zero(); });
     // One word of each half a step, since both lie in the same word of nibbles.
 #pragma GCC unroll 4
     for (int step = 0; step < 4; ++step) {
-      const Codes first = load_codes(block, step), second = load_codes(block, step + 4);
+#pragma GCC unroll 4
+      for (int i = 0; i < kTiles; ++i) {
+        const Codes first = load_codes(blocks[i], step), second = load_codes(blocks[i], step + 4);
 #pragma GCC unroll 8
-      for (int t = 0; t < kTokens; ++t) {
-        const auto* codes = input.codes(b, t) + 4 * step;
-        low[t] = Dots::dot(low[t], first, Dots::load_act(codes));
-        auto& other = kTwoSums ? high[t] : low[t];
-        other = Dots::dot(other, second, Dots::load_act(codes + 16));
-        if constexpr (kTokens > 1) Isa::keep_order(other);
+        for (int t = 0; t < kTokens; ++t) {
+          const auto* codes = input.codes(b, t) + 4 * step;
+          low[i][t] = Dots::dot(low[i][t], first, Dots::load_act(codes));
+          auto& other = kTwoSums ? high[i][t] : low[i][t];
+          other = Dots::dot(other, second, Dots::load_act(codes + 16));
+          if constexpr (kTokens > 1) Isa::keep_order(other);
+        }
       }
       if constexpr (kCapacity < 4) {
         if (step == 1) {
-#pragma GCC unroll 8
-          for (int t = 0; t < kTokens; ++t) {
-            result.low[t] = Dots::widen(low[t]);
-            result.high[t] = Dots::widen(high[t]);
-            low[t] = high[t] = Dots::zero();
-          }
+          each([&](int i, int t) {
+            result.low[i][t] = Dots::widen(low[i][t]);
+            result.high[i][t] = Dots::widen(high[i][t]);
+            low[i][t] = high[i][t] = Dots::zero();
+          });
         }
       }
     }
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) {
+    each([&](int i, int t) {
       if constexpr (kCapacity < 4) {
-        result.low[t] = Isa::add_i32(result.low[t], Dots::widen(low[t]));
-        result.high[t] = Isa::add_i32(result.high[t], Dots::widen(high[t]));
+        result.low[i][t] = Isa::add_i32(result.low[i][t], Dots::widen(low[i][t]));
+        result.high[i][t] = Isa::add_i32(result.high[i][t], Dots::widen(high[i][t]));
       } else {
-        result.low[t] = Dots::widen(low[t]);
-        result.high[t] = kTwoSums ? Dots::widen(high[t]) : Isa::zero_i32();
-        if constexpr (kOneSum && kTwoSums) result.low[t] = Isa::add_i32(result.low[t], result.high[t]);
+        result.low[i][t] = Dots::widen(low[i][t]);
+        result.high[i][t] = kTwoSums ? Dots::widen(high[i][t]) : Isa::zero_i32();
+        if constexpr (kOneSum && kTwoSums) result.low[i][t] = Isa::add_i32(result.low[i][t], result.high[i][t]);
       }
-    }
+    });
     return result;
   }
 
@@ -225,57 +261,70 @@ struct BlockLoops {
     }
   }
 
-  // Adds the products of blocks [first, end) of one tile's rows to `out` [kTokens][out_stride]; the first blocks begin at zero.
-  template <class Input>
-  static void add_tile(const PackedMatrix& w, int64_t tile, const Input& input, int64_t first, int64_t end, float* out,
-                       int64_t out_stride) {
+  // Adds the products of blocks [first, end) of the tiles' rows to `out` [kTokens][out_stride]; the first blocks begin at zero.
+  template <int kTiles, class Input>
+  static void add_tiles(const PackedMatrix& w, const Tiles<kTiles>& tiles, const Input& input, int64_t first, int64_t end, float* out,
+                        int64_t out_stride) {
     constexpr int kTokens = Input::kTokens;
-    F32 acc[kTokens];
+    constexpr ptrdiff_t kSuperBytes = field_bytes(kLayout.super_bytes());
+    F32 acc[kTiles][kTokens];
+    const std::byte* headers[kTiles];
+#pragma GCC unroll 4
+    for (int i = 0; i < kTiles; ++i) {
+      headers[i] = tiles.data(w, i) + kSuperBytes * (first / kLayout.blocks);
 #pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) acc[t] = first == 0 ? Isa::zero_f32() : load_rows(w, tile, out + t * out_stride);
-    const auto add_block = [&](const std::byte* header, int in_super, int64_t b) {
-      const std::byte* block = field(header, kLayout.header_bytes + in_super * kLayout.block_bytes);
-      const Sums<kTokens> sums = dot_block(block, input, b);
-      const F32 scale = block_scale(header, block);
+      for (int t = 0; t < kTokens; ++t) acc[i][t] = first == 0 ? Isa::zero_f32() : load_rows(w, tiles[i], out + t * out_stride);
+    }
+    const auto add_block = [&](ptrdiff_t super, int in_super, int64_t b) {
+      const std::byte* blocks[kTiles];
+#pragma GCC unroll 4
+      for (int i = 0; i < kTiles; ++i) blocks[i] = field(headers[i] + super, kLayout.header_bytes + in_super * kLayout.block_bytes);
+      const Sums<kTiles, kTokens> sums = dot_blocks(blocks, input, b);
+#pragma GCC unroll 4
+      for (int i = 0; i < kTiles; ++i) {
+        const std::byte* header = headers[i] + super;
+        const F32 scale = block_scale(header, blocks[i]);
 #pragma GCC unroll 8
-      for (int t = 0; t < kTokens; ++t) {
-        const ActivationBlock& act = input.tail(b, t);
-        const I32 total = block_total(block, sums.low[t], sums.high[t], act);
-        acc[t] = Isa::add(acc[t], Isa::mul(Isa::to_float(total), Isa::mul(scale, Isa::splat_f32(act.scale))));
-        if constexpr (kLayout.has_min) acc[t] = Isa::add(acc[t], min_product(header, block, act));
+        for (int t = 0; t < kTokens; ++t) {
+          const ActivationBlock& act = input.tail(b, t);
+          const I32 total = block_total(blocks[i], sums.low[i][t], sums.high[i][t], act);
+          acc[i][t] = Isa::add(acc[i][t], Isa::mul(Isa::to_float(total), Isa::mul(scale, Isa::splat_f32(act.scale))));
+          if constexpr (kLayout.has_min) acc[i][t] = Isa::add(acc[i][t], min_product(header, blocks[i], act));
+        }
       }
     };
-    const std::byte* header = w.data + tile * w.tile_bytes + field_bytes(kLayout.super_bytes()) * (first / kLayout.blocks);
-    const int64_t blocks = end - first;
+    const int64_t count = end - first;
     if constexpr (kTokens == 1) {
       // What a super-block's blocks have in common is read once.
-      for (int64_t b = 0; b < blocks; header += field_bytes(kLayout.super_bytes())) {
-        for (int in_super = 0; in_super < kLayout.blocks; ++in_super, ++b) add_block(header, in_super, b);
+      ptrdiff_t super = 0;
+      for (int64_t b = 0; b < count; super += kSuperBytes) {
+        for (int in_super = 0; in_super < kLayout.blocks; ++in_super, ++b) add_block(super, in_super, b);
       }
     } else {
       // The accumulators of a loop within the loop would go through memory at its borders.
-      for (int64_t b = 0; b < blocks; ++b) {
-        add_block(header + field_bytes(kLayout.super_bytes()) * (b / kLayout.blocks), static_cast<int>(b % kLayout.blocks), b);
-      }
+      for (int64_t b = 0; b < count; ++b) add_block(kSuperBytes * (b / kLayout.blocks), static_cast<int>(b % kLayout.blocks), b);
     }
+#pragma GCC unroll 4
+    for (int i = 0; i < kTiles; ++i) {
 #pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) store_rows(w, tile, acc[t], out + t * out_stride);
+      for (int t = 0; t < kTokens; ++t) store_rows(w, tiles[i], acc[i][t], out + t * out_stride);
+    }
   }
 
-  // Tiles [first_tile, last_tile) times kTokens tokens; out [kTokens][out_stride].
+  // The range's tiles times kTokens tokens; out [kTokens][out_stride].
   template <int kTokens>
-  static void multiply(const PackedMatrix& w, const Activations& x, int token, int64_t first_tile, int64_t last_tile, float* out,
-                       int64_t out_stride) {
+  static void multiply(const PackedMatrix& w, const Activations& x, int token, const TileRange& range, float* out, int64_t out_stride) {
+    constexpr int kTiles = kTokens == 1 ? kMostStreams : 1;
     const int64_t blocks = x.width / kActivationBlock;
     if constexpr (kTokens == 1 && std::is_same_v<typename Dots::PanelCode, typename Isa::ActCode>) {
       const OneToken<typename Isa::ActCode> input(x, token);
-      for (int64_t tile = first_tile; tile < last_tile; ++tile) add_tile(w, tile, input, 0, blocks, out, out_stride);
+      for_tiles<kTiles>(w, range, [&](auto tiles) { add_tiles(w, tiles, input, 0, blocks, out, out_stride); });
     } else {
       ActivationPanel<Dots, kTokens> panel;
       for (int64_t first = 0; first < blocks; first += panel.kMaxBlocks) {
         const int64_t end = std::min<int64_t>(blocks, first + panel.kMaxBlocks);
         panel.take(x, token, first, end);
-        for (int64_t tile = first_tile; tile < last_tile; ++tile) add_tile(w, tile, panel, first, end, out, out_stride);
+        for_tiles<kTiles>(w, range, [&](auto tiles) { add_tiles(w, tiles, panel, first, end, out, out_stride); });
       }
     }
   }
@@ -314,37 +363,50 @@ struct FloatLoops {
   }
 
   template <int kTokens>
-  static void multiply(const PackedMatrix& w, const Activations& x, int token, int64_t first_tile, int64_t last_tile, float* out,
-                       int64_t out_stride) {
+  static void multiply(const PackedMatrix& w, const Activations& x, int token, const TileRange& range, float* out, int64_t out_stride) {
+    // A sum waits for the one before it in its row, so a single token needs several tiles to be as fast as memory.
+    constexpr int kTiles = kTokens == 1 ? kMostStreams : 1;
     const float* values = x.values + token * x.width;
-    for (int64_t tile = first_tile; tile < last_tile; ++tile) {
-      F32 acc[kTokens];
+    for_tiles<kTiles>(w, range, [&](auto tiles) {
+      constexpr int kCount = decltype(tiles)::kTiles;
+      F32 acc[kCount][kTokens];
+      const std::byte* columns[kCount];
+#pragma GCC unroll 4
+      for (int i = 0; i < kCount; ++i) {
+        columns[i] = tiles.data(w, i);
 #pragma GCC unroll 8
-      for (int t = 0; t < kTokens; ++t) acc[t] = Isa::zero_f32();
-      const std::byte* column = w.data + tile * w.tile_bytes;
-      for (int64_t k = 0; k < x.width; ++k, column += kRows * kElementBytes) {
-        const F32 weights = load(column);
-#pragma GCC unroll 8
-        for (int t = 0; t < kTokens; ++t) acc[t] = Isa::add(acc[t], Isa::mul(weights, Isa::splat_f32(values[t * x.width + k])));
+        for (int t = 0; t < kTokens; ++t) acc[i][t] = Isa::zero_f32();
       }
+      for (int64_t k = 0; k < x.width; ++k) {
+#pragma GCC unroll 4
+        for (int i = 0; i < kCount; ++i) {
+          const F32 weights = load(columns[i]);
+          columns[i] += kRows * kElementBytes;
 #pragma GCC unroll 8
-      for (int t = 0; t < kTokens; ++t) BlockLoops<Isa, kDType>::store_rows(w, tile, acc[t], out + t * out_stride);
-    }
+          for (int t = 0; t < kTokens; ++t) acc[i][t] = Isa::add(acc[i][t], Isa::mul(weights, Isa::splat_f32(values[t * x.width + k])));
+        }
+      }
+#pragma GCC unroll 4
+      for (int i = 0; i < kCount; ++i) {
+#pragma GCC unroll 8
+        for (int t = 0; t < kTokens; ++t) BlockLoops<Isa, kDType>::store_rows(w, tiles[i], acc[i][t], out + t * out_stride);
+      }
+    });
   }
 };
 
 /// The MatmulFn of one format: register blocks of tokens first, then what is left over.
 template <class Isa, class Loops>
-void matmul(const PackedMatrix& w, const Activations& x, int64_t first_tile, int64_t last_tile, float* out, int64_t out_stride) {
+void matmul(const PackedMatrix& w, const Activations& x, const TileRange& range, float* out, int64_t out_stride) {
   constexpr int kTokens = Isa::kGemmTokens;
   int token = 0;
   if constexpr (kTokens > 1) {
     for (; token + kTokens <= x.tokens; token += kTokens) {
-      Loops::template multiply<kTokens>(w, x, token, first_tile, last_tile, out + token * out_stride, out_stride);
+      Loops::template multiply<kTokens>(w, x, token, range, out + token * out_stride, out_stride);
     }
   }
   for (; token < x.tokens; ++token) {
-    Loops::template multiply<1>(w, x, token, first_tile, last_tile, out + token * out_stride, out_stride);
+    Loops::template multiply<1>(w, x, token, range, out + token * out_stride, out_stride);
   }
 }
 

@@ -66,12 +66,12 @@ void matmul_row(const PackedMatrix& w, const Activations& x, int64_t row, float*
   }
 }
 
-void matmul_quantized(const PackedMatrix& w, const Activations& x, int64_t first_tile, int64_t last_tile, float* out, int64_t out_stride) {
-  for (int64_t row = first_tile * kTileRows; row < last_tile * kTileRows && row < w.rows; ++row) matmul_row(w, x, row, out, out_stride);
+void matmul_quantized(const PackedMatrix& w, const Activations& x, const TileRange& tiles, float* out, int64_t out_stride) {
+  for (int64_t row = tiles.first * kTileRows; row < tiles.end * kTileRows && row < w.rows; ++row) matmul_row(w, x, row, out, out_stride);
 }
 
-void matmul_float(const PackedMatrix& w, const Activations& x, int64_t first_tile, int64_t last_tile, float* out, int64_t out_stride) {
-  for (int64_t row = first_tile * kTileRows; row < last_tile * kTileRows && row < w.rows; ++row) {
+void matmul_float(const PackedMatrix& w, const Activations& x, const TileRange& tiles, float* out, int64_t out_stride) {
+  for (int64_t row = tiles.first * kTileRows; row < tiles.end * kTileRows && row < w.rows; ++row) {
     for (int t = 0; t < x.tokens; ++t) {
       float acc = 0.0f;
       for (int64_t k = 0; k < x.width; ++k) acc = acc + read_element(w, row, k) * x.values[t * x.width + k];

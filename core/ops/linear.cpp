@@ -60,13 +60,15 @@ Activations some_tokens(const Activations& x, int first, int count) {
 
 namespace {
 
-// Tasks a thread in one phase: several, so that one that was interrupted does not hold up the others.
-constexpr int kTasksPerThread = 8;
+// Tasks a thread in one phase: several, so that one that was interrupted does not hold up the others. Some fewer where a task is read in
+// streams, which should not lie too close (for_tiles in matmul_loops.h).
+constexpr int kTasksPerThread = 8, kTasksInStreams = 6;
 // Fewer where a task reads two matrices: each change from one to the other begins a new stream of memory, which cost a twentieth of decode.
 constexpr int kPairTasksPerThread = 2;
 
 void multiply_tiles(const KernelTable& kernels, const Product& product, int64_t first, int64_t last) {
-  kernels.matmul_for(product.weights->dtype)(*product.weights, product.x, first, last, product.out, product.weights->rows);
+  kernels.matmul_for(product.weights->dtype)(*product.weights, product.x, {first, last, kernels.streams}, product.out,
+                                             product.weights->rows);
 }
 
 }  // namespace
@@ -74,7 +76,10 @@ void multiply_tiles(const KernelTable& kernels, const Product& product, int64_t 
 void linear(ThreadPool& pool, const KernelTable& kernels, std::span<const Product> products) {
   int64_t tiles = 0;
   for (const Product& product : products) tiles += product.weights->tiles();
-  const int64_t chunk = std::max<int64_t>(2, tiles / (pool.size() * kTasksPerThread) / 2 * 2);
+  const bool streams = products.front().x.tokens == 1 && kernels.streams > 1;
+  const int64_t share = tiles / (pool.size() * (streams ? kTasksInStreams : kTasksPerThread));
+  const int64_t multiple = streams && share >= 2 * kMostStreams ? kMostStreams : 2;
+  const int64_t chunk = std::max<int64_t>(2, share / multiple * multiple);
   int tasks = 0;
   for (const Product& product : products) tasks += static_cast<int>((product.weights->tiles() + chunk - 1) / chunk);
   pool.run(tasks, [&](int task) {
