@@ -12,14 +12,20 @@ uint64_t read_all(ThreadPool& pool, std::span<const std::byte> bytes) {
   std::atomic<uint64_t> total{0};
   pool.run(static_cast<int>((count + kPieceWords - 1) / kPieceWords), [&](int piece) {
     const size_t first = static_cast<size_t>(piece) * kPieceWords, end = std::min(count, first + kPieceWords);
-    uint64_t sums[8] = {};  // several, so that no addition waits for the one before
-    size_t i = first;
-    for (; i + 8 <= end; i += 8) {
-      for (int j = 0; j < 8; ++j) sums[j] += words[i + static_cast<size_t>(j)];
+    // In streams, as products read them, and with sums of their own, so that no addition waits for the one before.
+    constexpr size_t kStreams = 4, kWords = 2;
+    uint64_t sums[kStreams][kWords] = {};
+    const size_t stretch = (end - first) / (kStreams * kWords) * kWords;
+    for (size_t i = first; i < first + stretch; i += kWords) {
+      for (size_t stream = 0; stream < kStreams; ++stream) {
+        for (size_t j = 0; j < kWords; ++j) sums[stream][j] += words[i + stream * stretch + j];
+      }
     }
-    for (; i < end; ++i) sums[0] += words[i];
     uint64_t sum = 0;
-    for (const uint64_t part : sums) sum += part;
+    for (size_t i = first + kStreams * stretch; i < end; ++i) sum += words[i];
+    for (const auto& stream : sums) {
+      for (const uint64_t part : stream) sum += part;
+    }
     total.fetch_add(sum, std::memory_order_relaxed);
   });
   return total.load();

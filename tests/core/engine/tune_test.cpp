@@ -5,6 +5,8 @@
 
 #include "core/engine/bench.h"
 #include "core/engine/evaluate.h"
+#include "core/kernels/kernels.h"
+#include "core/model/model.h"
 #include "tests/core/engine/tiny.h"
 
 using namespace tessera;
@@ -29,6 +31,12 @@ TEST_CASE("a trial chooses among the threads and kernels there are, and the logi
   }
   REQUIRE(tune(*engine, *session, {"", 64}).ok());
   CHECK(engine->info().threads == 3);
+  for (const int streams : {1, kMostStreams}) {
+    engine->use_streams(streams);
+    REQUIRE(engine->use(engine->info().kernels, 2).ok());
+    CHECK(engine->model().kernels->streams == streams);  // of the engine, whatever kernels compute
+    CHECK(report_logits(*session, tokens, {}).value().hash == before);
+  }
 }
 
 TEST_CASE("kernels that do not run here, or read other tiles, are refused by name") {
