@@ -170,9 +170,8 @@ Result<std::unique_ptr<Engine>> Engine::load(std::vector<std::shared_ptr<const B
     return weights.error();
   }
   engine->text_ = std::move(*text);
-  engine->model_ = std::make_unique<Model>(Model{std::move(*config), std::move(*weights), nullptr});
   engine->kernels_ = std::make_unique<KernelTable>(*kernels.value());
-  engine->model_->kernels = engine->kernels_.get();
+  engine->model_ = std::make_unique<Model>(Model{std::move(*config), std::move(*weights), engine->kernels_.get()});
   engine->describe(*file, context_size.value(), kv_type);
   engine->info_.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   return engine;

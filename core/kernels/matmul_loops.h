@@ -14,8 +14,8 @@
 //   SignedSum        the same for Signed                 zero_signed_sum dot_signed widen_signed
 //   kSignedOffset    what prepare_signed adds to the codes of a Signed
 //   kSumLimit        a Sum may add kSumLimit / max_code products before it must be widened (0: never)
-//   keep_order(Sum&) nothing, or a border that the compiler moves no other dot over: where it would finish one token after the other,
-//                    holding a whole block's codes in registers that it does not have (WebAssembly: a fifth to a third slower)
+//   keep_order(Sum&) nothing, or a border that the compiler moves no other dot over: where it would finish one token, or tile, after the
+//                    other, holding a block's codes in registers that it does not have (WebAssembly: a fifth to a third slower)
 //   loads            load_f16 load_bf16 load_f32 (one per row -> F32), load_floats, load_u8 load_i8 (one per row -> F32 / I32), store
 //                    load_power                          one u8 per row, the exponent of an F32: 2^(e - 127), 0 for e = 0
 //   kGemmTokens      tokens of one register block: of one tile, where a single token's is of kMostStreams
@@ -166,7 +166,7 @@ struct BlockLoops {
       }
     };
     each([&](int i, int t) { low[i][t] = high[i][t] = Dots::zero(); });
-    // One token's 32-bit sums of several tiles are a fifth faster with the border; 16-bit sums and those of halves are not.
+    // One token's 32-bit sums of several tiles are up to a quarter faster with the border; 16-bit sums and those of halves are not.
     constexpr bool kKeepOrder = kTokens > 1 || (kTiles > 1 && kOneSum && Isa::kSumLimit == 0);
     // One word of each half a step, since both lie in the same word of nibbles.
 #pragma GCC unroll 4

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "core/kernels/kernels.h"
+
 namespace tessera {
 
 uint64_t read_all(ThreadPool& pool, std::span<const std::byte> bytes) {
@@ -13,7 +15,7 @@ uint64_t read_all(ThreadPool& pool, std::span<const std::byte> bytes) {
   pool.run(static_cast<int>((count + kPieceWords - 1) / kPieceWords), [&](int piece) {
     const size_t first = static_cast<size_t>(piece) * kPieceWords, end = std::min(count, first + kPieceWords);
     // In streams, as products read them, and with sums of their own, so that no addition waits for the one before.
-    constexpr size_t kStreams = 4, kWords = 2;
+    constexpr size_t kStreams = kMostStreams, kWords = 2;
     uint64_t sums[kStreams][kWords] = {};
     const size_t stretch = (end - first) / (kStreams * kWords) * kWords;
     for (size_t i = first; i < first + stretch; i += kWords) {
