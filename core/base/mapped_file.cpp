@@ -1,9 +1,11 @@
-// The native ByteSource: a file mapped read-only. Excluded from the WebAssembly build, which has no file system.
+// The native ByteSource: a file mapped read-only, to be seen in place; what is copied comes through its descriptor, as the kernel may map
+// two megabytes around each byte that is touched. Excluded from the WebAssembly build, which has no file system.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -14,9 +16,10 @@ namespace {
 
 class MappedFile final : public ByteSource {
  public:
-  MappedFile(const std::byte* data, uint64_t size) : data_(data), size_(size) {}
+  MappedFile(int descriptor, const std::byte* data, uint64_t size) : descriptor_(descriptor), data_(data), size_(size) {}
   ~MappedFile() override {
     if (size_ > 0) munmap(const_cast<std::byte*>(data_), size_);
+    close(descriptor_);
   }
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
@@ -24,14 +27,20 @@ class MappedFile final : public ByteSource {
   uint64_t size() const override { return size_; }
 
   Result<void> read(uint64_t offset, std::span<std::byte> out) const override {
-    const auto bytes = view(offset, out.size());
-    if (bytes.size() != out.size()) {
+    bool inside = offset <= size_ && out.size() <= size_ - offset;
+    for (size_t done = 0; inside && done < out.size();) {
+      const ssize_t got = pread(descriptor_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) return Error{ErrorCode::kIo, std::string("cannot read the file: ") + std::strerror(errno), "check its disk"};
+      inside = got > 0;  // else somebody has cut it
+      done += static_cast<size_t>(got);
+    }
+    if (!inside) {
       return Error{ErrorCode::kIo,
                    "read of " + std::to_string(out.size()) + " bytes at offset " + std::to_string(offset) + " leaves the file of " +
                        std::to_string(size_) + " bytes",
                    "the file is shorter than its header says; download it again"};
     }
-    if (!out.empty()) std::memcpy(out.data(), bytes.data(), out.size());
     return {};
   }
 
@@ -41,13 +50,16 @@ class MappedFile final : public ByteSource {
   }
 
   void release(uint64_t offset, uint64_t length) const override {
-    // Whole pages within: their neighbours may still be needed.
-    static const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-    const uint64_t first = (offset + page - 1) / page * page, end = (offset + length) / page * page;
-    if (first < end && end <= size_) madvise(const_cast<std::byte*>(data_) + first, end - first, MADV_DONTNEED);
+    // A fault may map all of the large page that the page cache holds around it, so what was released before comes back with its
+    // neighbour. Large pages are hence released whole: who still needs a part of one faults again, which costs less than keeping it.
+    constexpr uint64_t kLargePage = uint64_t{2} << 20;
+    const uint64_t first = offset / kLargePage * kLargePage;
+    const uint64_t end = std::min(size_, (offset + length + kLargePage - 1) / kLargePage * kLargePage);
+    if (first < end) madvise(const_cast<std::byte*>(data_) + first, end - first, MADV_DONTNEED);
   }
 
  private:
+  int descriptor_;
   const std::byte* data_;
   uint64_t size_;
 };
@@ -75,8 +87,7 @@ Result<std::shared_ptr<const ByteSource>> map_file(const std::string& path) {
     }
     data = static_cast<const std::byte*>(mapped);
   }
-  close(fd);
-  return std::shared_ptr<const ByteSource>(std::make_shared<MappedFile>(data, size));
+  return std::shared_ptr<const ByteSource>(std::make_shared<MappedFile>(fd, data, size));
 }
 
 }  // namespace tessera

@@ -88,7 +88,6 @@ TEST_CASE("mapped files") {
   std::fwrite(bytes.data(), 1, bytes.size(), file);
   std::fclose(file);
   const auto mapped = map_file(path);
-  std::remove(path.c_str());
   REQUIRE(mapped.ok());
   const ByteSource& source = *mapped.value();
   check_counting(source, 1234, 100);
@@ -97,7 +96,12 @@ TEST_CASE("mapped files") {
   for (const uint64_t offset : {0, 1, 4999, 6000}) source.release(offset, 5000);  // as far as it is there
   check_counting(source, 1234, 100);
   std::byte two[2];
-  CHECK(source.read(4999, two).error().code == ErrorCode::kIo);
+  for (const uint64_t offset : {uint64_t{4999}, uint64_t{5001}, ~uint64_t{0}})
+    CHECK(source.read(offset, two).error().code == ErrorCode::kIo);
+  std::filesystem::resize_file(path, 4097);  // by another program, meanwhile
+  CHECK(source.read(4096, two).error().code == ErrorCode::kIo);
+  CHECK(source.read(4095, two).ok());
+  std::remove(path.c_str());
   CHECK(map_file(path).error().code == ErrorCode::kNotFound);
   CHECK(map_file("/").error().code == ErrorCode::kIo);
 }
