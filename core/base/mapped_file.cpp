@@ -27,19 +27,19 @@ class MappedFile final : public ByteSource {
   uint64_t size() const override { return size_; }
 
   Result<void> read(uint64_t offset, std::span<std::byte> out) const override {
-    bool inside = offset <= size_ && out.size() <= size_ - offset;
-    for (size_t done = 0; inside && done < out.size();) {
+    const auto error = [&](const std::string& reason, const std::string& hint) {
+      return Error{ErrorCode::kIo, "read of " + std::to_string(out.size()) + " bytes at offset " + std::to_string(offset) + reason, hint};
+    };
+    if (offset > size_ || out.size() > size_ - offset) {
+      return error(" leaves the file of " + std::to_string(size_) + " bytes",
+                   "the file is shorter than its header says; download it again");
+    }
+    for (size_t done = 0; done < out.size();) {
       const ssize_t got = pread(descriptor_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
       if (got < 0 && errno == EINTR) continue;
-      if (got < 0) return Error{ErrorCode::kIo, std::string("cannot read the file: ") + std::strerror(errno), "check its disk"};
-      inside = got > 0;  // else somebody has cut it
+      if (got < 0) return error(std::string(": ") + std::strerror(errno), "check the disk of the file");
+      if (got == 0) return error(": the file became shorter", "start again when nothing writes to it");
       done += static_cast<size_t>(got);
-    }
-    if (!inside) {
-      return Error{ErrorCode::kIo,
-                   "read of " + std::to_string(out.size()) + " bytes at offset " + std::to_string(offset) + " leaves the file of " +
-                       std::to_string(size_) + " bytes",
-                   "the file is shorter than its header says; download it again"};
     }
     return {};
   }

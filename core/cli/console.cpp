@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -21,11 +22,17 @@ volatile sig_atomic_t interrupted = 0;  // a signal handler can reach nothing el
 
 void on_interrupt(int) { interrupted = 1; }
 
-/// Only what is allowed in a signal handler. Another bus error than a page without its file is left to the default, which comes next.
+/// Only what is allowed in a signal handler. Several threads may come here at once; the first speaks for all. Another bus error than a page
+/// without its file is left to the default, which comes when the instruction is tried again.
 void on_bus_error(int, siginfo_t* info, void*) {
+  static std::atomic_flag told = ATOMIC_FLAG_INIT;
   constexpr std::string_view kMessage =
       "error: io: a file that is being read became shorter, or its disk failed\nhint: start again when nothing writes to it\n";
-  if (info->si_code == BUS_ADRERR) {
+  if (info->si_code != BUS_ADRERR) {
+    signal(SIGBUS, SIG_DFL);
+  } else if (told.test_and_set()) {
+    pause();
+  } else {
     [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kMessage.data(), kMessage.size());
     _exit(1);
   }
@@ -114,7 +121,7 @@ void hold_standard_streams() {
 void report_bus_errors() {
   struct sigaction action = {};
   action.sa_sigaction = on_bus_error;
-  action.sa_flags = SA_SIGINFO | SA_RESETHAND;
+  action.sa_flags = SA_SIGINFO;
   sigemptyset(&action.sa_mask);
   sigaction(SIGBUS, &action, nullptr);
 }
