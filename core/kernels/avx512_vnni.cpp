@@ -13,6 +13,7 @@ namespace {
 struct Avx512Vnni {
   static constexpr int kRows = 16;
   static constexpr int kAttentionRegisters = 24;
+  static constexpr int kKeyStreams = 4, kValueStreams = 2;
   using F32 = __m512;
   using I32 = __m512i;
   using Bytes = __m512i;

@@ -121,6 +121,7 @@ inline constexpr float kLeastMagnitude = 1e-14f;
 struct QuantizedSegment {
   const std::byte* keys = nullptr;  ///< [segment / 16] panels of key_panel_bytes
   const int8_t* values = nullptr;   ///< [head_dim / 16][segment / 2][16 dimensions][2 positions], ±kMaxValueCode
+  bool in_streams = true;           ///< whether panels may be read side by side: a matter of speed alone
 };
 
 /// A panel of keys: 16 positions of one head. Byte is std::byte where it is written, const std::byte where it is read.
@@ -173,8 +174,8 @@ struct KernelTable {
   /// about, so that a 32-bit word holds what a dot of 16-bit pairs takes.
   int code_bytes;
 
-  /// TileRange::streams of the products that are computed with this table. Which is faster depends on the processor's caches: a trial
-  /// on the device decides (core/engine/tune.h).
+  /// TileRange::streams of the products that are computed with this table; attention reads in streams where they do. Which is faster
+  /// depends on the processor's caches: a trial on the device decides (core/engine/tune.h).
   int streams = kMostStreams;
 
   /// Whether a model that was loaded for this table can go on with the other: both read the same tiles and activations.

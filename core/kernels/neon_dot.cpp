@@ -14,6 +14,7 @@ namespace {
 struct NeonDot {
   static constexpr int kRows = 4;
   static constexpr int kAttentionRegisters = 24;
+  static constexpr int kKeyStreams = 1, kValueStreams = 1;
   using F32 = float32x4_t;
   using I32 = int32x4_t;
   using Bytes = uint8x16_t;

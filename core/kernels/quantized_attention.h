@@ -2,6 +2,7 @@
 //   CodePairs        two 16-bit codes per lane           load_pairs(int16_t* or int8_t*), splat_pair(int16_t*): the same two in each lane
 //   dot_pairs(I32 sum, CodePairs, CodePairs)                     sum + the dot of each lane's two codes, modulo 2^32
 //   store_words(F32[16 / lanes], int16_t*)               16 values rounded to codes
+//   kKeyStreams, kValueStreams                           panels that are read side by side
 // Sums of codes are exact, so their order is free: what kernels.h writes down is the f32 part.
 #pragma once
 
@@ -38,19 +39,30 @@ struct QuantizedAttention {
     return amax / static_cast<float>(max_code);
   }
 
-  // acc[h][v] = dots of `pairs` rows of a panel: row pair k at b + k · kPairWords, the codes of a at a + h · kStride + 2k. With a fixed
-  // stride the heads are offsets of one address.
-  template <int kStride, class Code, int kHeads, int kWide>
-  static void dot_rows(const int16_t* a, const Code* b, int pairs, I32 (&acc)[kHeads][kWide]) {
+  // Positions or columns from one stream to the next where panels are read in kStreams side by side; 0 where they are read in turn.
+  template <int kStreams>
+  static int apart(bool in_streams, int panels) {
+    return kStreams > 1 && in_streams ? panels / kStreams * kAttentionPanel : 0;
+  }
+
+  // acc[h][s · wide + v] = dots of `pairs` rows of the panel that lies s · step codes behind b: row pair k at k · kPairWords, the codes of
+  // a at a + h · kStride + 2k. With a fixed stride the heads are offsets of one address.
+  template <int kStride, int kStreams, class Code, int kHeads, int kWide>
+  static void dot_rows(const int16_t* a, const Code* b, int64_t step, int pairs, I32 (&acc)[kHeads][kWide]) {
+    constexpr int kOwn = kWide / kStreams;
 #pragma GCC unroll 4
     for (auto& row : acc) {
 #pragma GCC unroll 4
       for (I32& sum : row) sum = Isa::zero_i32();
     }
-    for (int k = 0; k < pairs; ++k, a += 2, b += kPairWords) {
+    const Code* streams[kStreams];
+    for (int s = 0; s < kStreams; ++s) streams[s] = b + s * step;
+    for (int k = 0; k < pairs; ++k, a += 2) {
       typename Isa::CodePairs row[kWide];
 #pragma GCC unroll 4
-      for (int v = 0; v < kWide; ++v) row[v] = Isa::load_pairs(b + 2 * v * kLanes);
+      for (int v = 0; v < kWide; ++v) row[v] = Isa::load_pairs(streams[v / kOwn] + 2 * (v % kOwn) * kLanes);
+#pragma GCC unroll 4
+      for (const Code*& stream : streams) stream += kPairWords;
 #pragma GCC unroll 4
       for (int h = 0; h < kHeads; ++h) {
         const auto code = Isa::splat_pair(a + h * kStride);
@@ -60,35 +72,59 @@ struct QuantizedAttention {
     }
   }
 
-  // scores [kHeads][kAttentionSegment] of the panels that hold [begin, end).
+  // Queries of some heads where dot_rows wants them, and what their codes are worth in a score.
   template <int kHeads>
-  static void score(const QuantizedQueries& queries, const QuantizedSegment& segment, int begin, int end, int head_dim, float softcap,
-                    float* scores) {
-    constexpr int kWide = Vector::attention_width(kHeads);
+  struct ScoreQueries {
     int16_t codes[kHeads * kMaxQuantizedHeadDim];
     float scales[kHeads];
-    for (int h = 0; h < kHeads; ++h) {
-      std::memcpy(codes + h * kMaxQuantizedHeadDim, queries.codes + h * head_dim, 2 * head_dim);
-      scales[h] = softcap > 0.0f ? queries.scales[h] : queries.scales[h] * kLog2E;
+    int head_dim;
+    float softcap;
+    ScoreQueries(const QuantizedQueries& queries, int head_dim, float softcap) : head_dim(head_dim), softcap(softcap) {
+      for (int h = 0; h < kHeads; ++h) {
+        std::memcpy(codes + h * kMaxQuantizedHeadDim, queries.codes + h * head_dim, 2 * head_dim);
+        scales[h] = softcap > 0.0f ? queries.scales[h] : queries.scales[h] * kLog2E;
+      }
     }
-    for (int c = begin / kAttentionPanel * kAttentionPanel; c < end; c += kWide * kLanes) {
-      I32 acc[kHeads][kWide];
-      const KeyPanel panel = key_panel(segment.keys, c, head_dim);
+  };
+
+  // scores [kHeads][kAttentionSegment] of the positions [first, end) and of as many that lie s · (end - first) behind them, whole panels.
+  template <int kStreams, int kHeads>
+  static void score_panels(const ScoreQueries<kHeads>& queries, const std::byte* keys, int first, int end, float* scores) {
+    constexpr int kOwn = Vector::attention_width(kHeads * kStreams);
+    const int distance = end - first, head_dim = queries.head_dim;
+    const int64_t step = distance / kAttentionPanel * key_panel_bytes(head_dim) / static_cast<int>(sizeof(int16_t));
+    for (int c = first; c < end; c += kOwn * kLanes) {
+      I32 acc[kHeads][kStreams * kOwn];
       const int column = c % kAttentionPanel;
-      dot_rows<kMaxQuantizedHeadDim>(codes, panel.codes + 2 * column, head_dim / 2, acc);
+      dot_rows<kMaxQuantizedHeadDim, kStreams>(queries.codes, key_panel(keys, c, head_dim).codes + 2 * column, step, head_dim / 2, acc);
 #pragma GCC unroll 4
       for (int h = 0; h < kHeads; ++h) {
-        const F32 scale = Isa::splat_f32(scales[h]);
+        const F32 scale = Isa::splat_f32(queries.scales[h]);
 #pragma GCC unroll 4
-        for (int v = 0; v < kWide; ++v) {
-          const F32 key_scale = Isa::load_floats(panel.key_scales + column + v * kLanes);
+        for (int v = 0; v < kStreams * kOwn; ++v) {
+          const int position = c + v / kOwn * distance, lane = v % kOwn * kLanes;
+          const KeyPanel panel = key_panel(keys, position, head_dim);
+          const F32 key_scale = Isa::load_floats(panel.key_scales + column + lane);
           F32 score = Isa::mul(Isa::to_float(acc[h][v]), Isa::mul(scale, key_scale));
-          if (softcap > 0.0f) score = Isa::mul(Vector::cap_softly(score, Isa::splat_f32(softcap)), Isa::splat_f32(kLog2E));
-          Isa::store(scores + h * kAttentionSegment + c + v * kLanes,
-                     Isa::add(score, Isa::load_floats(panel.value_log2 + column + v * kLanes)));
+          if (queries.softcap > 0.0f) {
+            score = Isa::mul(Vector::cap_softly(score, Isa::splat_f32(queries.softcap)), Isa::splat_f32(kLog2E));
+          }
+          Isa::store(scores + h * kAttentionSegment + position + lane, Isa::add(score, Isa::load_floats(panel.value_log2 + column + lane)));
         }
       }
     }
+  }
+
+  // scores [kHeads][kAttentionSegment] of the panels that hold [begin, end): in streams, and those that are left over.
+  template <int kHeads>
+  static void score(const QuantizedQueries& queries, const QuantizedSegment& segment, int begin, int end, int head_dim, float softcap,
+                    float* scores) {
+    const ScoreQueries<kHeads> own(queries, head_dim, softcap);
+    const int first = begin / kAttentionPanel * kAttentionPanel, panels = (end - first + kAttentionPanel - 1) / kAttentionPanel;
+    constexpr int kStreams = Isa::kKeyStreams;
+    const int step = apart<kStreams>(segment.in_streams, panels);
+    if constexpr (kStreams > 1) score_panels<kStreams>(own, segment.keys, first, first + step, scores);
+    score_panels<1>(own, segment.keys, first + kStreams * step, first + panels * kAttentionPanel, scores);
   }
 
   // Codes of the weights 2^(score - maximum) of [begin, end), 0 for all others of their panels.
@@ -125,22 +161,36 @@ struct QuantizedAttention {
     return {(maximum - static_cast<float>(kWeightBits)) * kLn2, Vector::sum_lanes(sums)};
   }
 
-  // sums [kHeads][head_dim] = float(Σ code · value) over the panels that hold [begin, end): other positions have a code of 0.
-  template <int kHeads>
-  static void add_values(const int16_t* codes, const QuantizedSegment& segment, int begin, int end, int head_dim, float* sums) {
-    constexpr int kWide = Vector::attention_width(kHeads);
-    const int first = begin / kAttentionPanel * kAttentionPanel, pairs = (end - first + 1) / 2;
-    for (int d = 0; d < head_dim; d += kWide * kLanes) {
-      I32 acc[kHeads][kWide];
+  // sums [kHeads][head_dim] = float(Σ code · value) for the columns [first, end) and those that lie s · (end - first) behind them, whole
+  // panels, over `pairs` pairs of positions.
+  template <int kStreams, int kHeads>
+  static void add_panels(const int16_t* codes, const int8_t* values, int pairs, int first, int end, int head_dim, float* sums) {
+    constexpr int kOwn = Vector::attention_width(kHeads * kStreams);
+    const int distance = end - first;
+    for (int d = first; d < end; d += kOwn * kLanes) {
+      I32 acc[kHeads][kStreams * kOwn];
       const int column = d % kAttentionPanel;
-      const int8_t* panel = segment.values + (d - column) * kAttentionSegment + first * kAttentionPanel + 2 * column;
-      dot_rows<kAttentionSegment>(codes + first, panel, pairs, acc);
+      dot_rows<kAttentionSegment, kStreams>(codes, values + (d - column) * kAttentionSegment + 2 * column, distance * kAttentionSegment,
+                                            pairs, acc);
 #pragma GCC unroll 4
       for (int h = 0; h < kHeads; ++h) {
 #pragma GCC unroll 4
-        for (int v = 0; v < kWide; ++v) Isa::store(sums + h * head_dim + d + v * kLanes, Isa::to_float(acc[h][v]));
+        for (int v = 0; v < kStreams * kOwn; ++v) {
+          Isa::store(sums + h * head_dim + d + v / kOwn * distance + v % kOwn * kLanes, Isa::to_float(acc[h][v]));
+        }
       }
     }
+  }
+
+  // sums [kHeads][head_dim] over the panels that hold [begin, end): other positions have a code of 0.
+  template <int kHeads>
+  static void add_values(const int16_t* codes, const QuantizedSegment& segment, int begin, int end, int head_dim, float* sums) {
+    const int first = begin / kAttentionPanel * kAttentionPanel, pairs = (end - first + 1) / 2;
+    const int8_t* values = segment.values + first * kAttentionPanel;
+    constexpr int kStreams = Isa::kValueStreams;
+    const int step = apart<kStreams>(segment.in_streams, head_dim / kAttentionPanel);
+    if constexpr (kStreams > 1) add_panels<kStreams, kHeads>(codes + first, values, pairs, 0, step, head_dim, sums);
+    add_panels<1, kHeads>(codes + first, values, pairs, kStreams * step, head_dim, head_dim, sums);
   }
 
   template <int kHeads>

@@ -29,11 +29,11 @@ struct VectorLoops {
     return values[0];
   }
 
-  // Vectors that a row of accumulators is wide: as many as fit into the registers beside the operands, but never more than a panel:
-  // memory is fetched ahead only along one stream, and reading two panels at a time halved the speed of decoding at depth 2,000.
-  static constexpr int attention_width(int heads) {
+  // Vectors that each of `rows` rows of accumulators is wide: as many as fit into the registers beside the operands, but never more than a
+  // panel.
+  static constexpr int attention_width(int rows) {
     int wide = 1;
-    while (2 * wide * heads <= Isa::kAttentionRegisters && 2 * wide * kLanes <= kAttentionPanel) wide *= 2;
+    while (2 * wide * rows <= Isa::kAttentionRegisters && 2 * wide * kLanes <= kAttentionPanel) wide *= 2;
     return wide;
   }
 

@@ -103,7 +103,8 @@ class AttentionPass {
   template <class RowOf>
   void attend_codes(const HeadGroup& g, int first, int end, int segment, const RowOf& row_of) const {
     const int start = segment * kAttentionSegment;
-    const QuantizedSegment codes = cache_.segment(batch_.layer, g.kv_head, start);
+    QuantizedSegment codes = cache_.segment(batch_.layer, g.kv_head, start);
+    codes.in_streams = kernels_.streams > 1;
     for (int t = first; t < end; ++t) {
       if (!sees(t, segment)) continue;
       const int position = batch_.first + t;

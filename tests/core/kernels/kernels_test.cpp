@@ -221,12 +221,16 @@ TEST_CASE("attention over codes equals scalar bit for bit and float attention ne
           in.spoil_outside(range);
           std::vector<float> found(heads * head_dim, NAN), expected(heads * head_dim, NAN);
           std::vector<AttentionState> mine(heads), reference(heads);
-          kernels->attend_segment(in.queries_view(), heads, in.view(), range.begin, range.end, head_dim, softcap, mine.data(),
-                                  found.data());
           scalar().attend_segment(in.queries_view(), heads, in.view(), range.begin, range.end, head_dim, softcap, reference.data(),
                                   expected.data());
-          REQUIRE(same_bits(expected, found));
-          REQUIRE(std::memcmp(mine.data(), reference.data(), heads * sizeof(AttentionState)) == 0);
+          for (const bool in_streams : {false, true}) {
+            QuantizedSegment segment = in.view();
+            segment.in_streams = in_streams;
+            kernels->attend_segment(in.queries_view(), heads, segment, range.begin, range.end, head_dim, softcap, mine.data(),
+                                    found.data());
+            REQUIRE(same_bits(expected, found));
+            REQUIRE(std::memcmp(mine.data(), reference.data(), heads * sizeof(AttentionState)) == 0);
+          }
           for (int h = 0; h < heads; ++h) {
             const auto plain = in.attend_plainly(h, range, softcap);
             for (int d = 0; d < head_dim; ++d) REQUIRE(std::fabs(found[h * head_dim + d] / mine[h].sum - plain[d]) < 2e-3);
