@@ -27,6 +27,7 @@ Json info_json(const EngineInfo& info) {
       .add("vocab_size", info.vocab_size)
       .add("threads", info.threads)
       .add("kernels", info.kernels)
+      .add("streams", info.streams)
       .add("kv_type", kv_type_name(info.kv_type))
       .add("weight_bytes", info.weight_bytes)
       .add("kv_bytes", info.kv_bytes)
@@ -163,11 +164,12 @@ class Runtime {
     return value(nullptr);
   }
 
-  /// `kernels` and `threads` as in TuneOptions. Returns {"kernels", "threads"} in use.
-  std::string tune(const std::string& kernels, int threads) {
-    const Result<void> done = tessera::tune(*engine_, *session_, {kernels, threads});
+  /// `kernels`, `threads` and `streams` as in TuneOptions. Returns those in use.
+  std::string tune(const std::string& kernels, int threads, int streams) {
+    const Result<void> done = tessera::tune(*engine_, *session_, {kernels, threads, streams});
     if (!done) return failure(done.error());
-    return value(Object().add("kernels", engine_->info().kernels).add("threads", engine_->info().threads).json());
+    const EngineInfo& info = engine_->info();
+    return value(Object().add("kernels", info.kernels).add("threads", info.threads).add("streams", info.streams).json());
   }
 
   std::string tokenize(const std::string& text, bool special, bool bos) const { return value(engine_->tokenize(text, special, bos)); }
@@ -237,7 +239,8 @@ class Runtime {
     const Result<BenchReport> report = run_bench(*session_, options.value());
     if (!report) return failure(report.error());
     const EngineInfo& info = engine_->info();
-    Json object = Object().add("kernels", info.kernels).add("threads", info.threads).add("load_ms", info.load_ms).json();
+    Json object = Object().add("kernels", info.kernels).add("threads", info.threads).add("streams", info.streams).json();
+    object["load_ms"] = info.load_ms;
     object.update(bench_json(options.value(), report.value()));
     return value(std::move(object));
   }

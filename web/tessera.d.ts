@@ -176,6 +176,8 @@ export interface EngineInfo {
   readonly threads: number;
   readonly variant: 'relaxed' | 'simd128';
   readonly kernels: string;
+  /** Places of a matrix that the products of a single token read side by side, 1 or 4: what this device's memory is faster with. */
+  readonly streams: number;
   /** Where `kernels` and `threads` come from: the options of load, an earlier trial on this device, or a trial while loading. */
   readonly tuned: 'given' | 'remembered' | 'tried';
   readonly addressBits: 32;

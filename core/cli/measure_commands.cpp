@@ -221,7 +221,11 @@ int bench(BenchCommand& command) {
   const EngineInfo& info = loaded.value().engine->info();
   const std::string file = std::filesystem::path(command.model.files.front()).filename().string();
   if (command.model.json) {
-    Json object = {{"model", file}, {"kernels", info.kernels}, {"threads", info.threads}, {"load_ms", loaded.value().load_ms}};
+    Json object = {{"model", file},
+                   {"kernels", info.kernels},
+                   {"threads", info.threads},
+                   {"streams", info.streams},
+                   {"load_ms", loaded.value().load_ms}};
     object.update(bench_json(wanted, report.value()));
     object["peak_bytes"] = peak_bytes();
     object["memory"] = {{"weights", info.weight_bytes}, {"kv", info.kv_bytes}, {"workspace", info.workspace_bytes}};
@@ -281,7 +285,8 @@ void add_bench(CLI::App& app, Action& action) {
       "Prefill starts from an empty context; decode is timed token by token after DEPTH tokens, with the logits of each but "
       "without sampling. Without -c the context is just large enough. peak_bytes is the process's largest resident size; "
       "\"memory\" is what the engine itself holds.\n"
-      "--json: {\"model\", \"kernels\", \"threads\", \"load_ms\", \"prefill\": {\"tokens\", \"tps\": […]}, \"decode\": {\"tokens\", "
+      "--json: {\"model\", \"kernels\", \"threads\", \"streams\", \"load_ms\", \"prefill\": {\"tokens\", \"tps\": […]}, \"decode\": "
+      "{\"tokens\", "
       "\"depth\", "
       "\"tps\": […]}, \"peak_bytes\", \"memory\"}; with --profile, prefill and decode each have a \"profile\" in milliseconds a token; "
       "with --roofline, \"roofline\": {\"products_tps\", \"reading_tps\", \"token_bytes\"}");

@@ -201,7 +201,10 @@ Result<void> Engine::use(std::string_view kernels, int threads) {
   return {};
 }
 
-void Engine::use_streams(int streams) { kernels_->streams = streams; }
+void Engine::use_streams(int streams) {
+  kernels_->streams = streams;
+  info_.streams = streams;
+}
 
 Result<std::shared_ptr<const Adapter>> Engine::load_adapter(std::vector<std::shared_ptr<const ByteSource>> parts) const {
   const Result<GgufFile> file = GgufFile::open_split(std::move(parts));
@@ -228,6 +231,7 @@ void Engine::describe(const GgufFile& file, int context_size, KvType kv_type) {
   info_.vocab_size = std::min(config.vocab_size, tokenizer().vocab().size());
   info_.threads = pool_->size();
   info_.kernels = model_->kernels->name;
+  info_.streams = model_->kernels->streams;
   info_.kv_type = kv_type;
   info_.weight_bytes = model_->weights.storage.size();
   info_.kv_bytes = KvCache::bytes(config, context_size, kv_type, model_->weights.range);

@@ -67,6 +67,7 @@ struct EngineInfo {
   int vocab_size = 0;       ///< token ids are 0…vocab_size - 1; also the length of the logits
   int threads = 0;
   std::string kernels;
+  int streams = 0;  ///< stretches of a matrix that the products of a token read side by side (KernelTable::streams)
   KvType kv_type = KvType::kF32;
   uint64_t weight_bytes = 0;     ///< packed weights in memory, of this engine's layers
   uint64_t kv_bytes = 0;         ///< K and V of one session at full context, of this engine's layers

@@ -125,13 +125,19 @@ Result<void> try_streams(Engine& engine) {
 }  // namespace
 
 Result<void> tune(Engine& engine, Session& session, const TuneOptions& options) {
+  if (options.streams != 0 && options.streams != 1 && options.streams != kMostStreams) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "streams is " + std::to_string(options.streams) + ", expected 1 or " + std::to_string(kMostStreams) + ", or 0 to try both",
+                 ""};
+  }
   const std::string kernels = options.kernels.empty() ? engine.info().kernels : options.kernels;
   if (Result<void> used = engine.use(kernels, options.threads > 0 ? options.threads : engine.info().threads); !used) {
     return used;
   }
+  if (options.streams > 0) engine.use_streams(options.streams);
   if (options.kernels.empty()) try_kernels(engine, session);
   if (options.threads == 0) try_threads(engine, session);
-  return try_streams(engine);
+  return options.streams > 0 ? Result<void>() : try_streams(engine);
 }
 
 }  // namespace tessera

@@ -69,6 +69,7 @@ for (const variant of variants) {
       assert.match(info.kernels, new RegExp(`^wasm_${variant}(_i32)?$`));
       assert.equal(info.threads, 2);
       assert.equal(info.tuned, 'tried');
+      assert.ok([1, 4].includes(info.streams), `${info.streams} streams`);
       assert.equal(info.addressBits, 32);
       assert.equal(info.parts, 1);
       assert.equal(info.isolated, true);

@@ -5,8 +5,8 @@ import { TesseraError } from '../../web/base/errors.js';
 import { tuneHere } from '../../web/engine/tuning.js';
 
 const kDay = 86_400_000;
-const unknown = { kernels: '', threads: 0 };
-const best = { kernels: 'wasm_relaxed_i32', threads: 3 };
+const unknown = { kernels: '', threads: 0, streams: 0 };
+const best = { kernels: 'wasm_relaxed_i32', threads: 3, streams: 4 };
 
 function device() {
   /** @type {Map<string, string>} */
@@ -20,10 +20,14 @@ function device() {
       read: async (/** @type {string} */ key) => kept.get(key),
       write: async (/** @type {string} */ key, /** @type {string} */ text) => void kept.set(key, text),
     },
-    tune: (/** @type {import('../../web/engine/tuning.js').Settings} */ { kernels, threads }) => {
-      asked.push({ kernels, threads });
+    tune: (/** @type {import('../../web/engine/tuning.js').Settings} */ { kernels, threads, streams }) => {
+      asked.push({ kernels, threads, streams });
       if (kernels === 'gone') throw new TesseraError('invalid_argument', 'kernels: "gone" does not run here');
-      return { kernels: kernels || best.kernels, threads: threads || best.threads };
+      return {
+        kernels: kernels || best.kernels,
+        threads: threads || best.threads,
+        streams: streams || best.streams,
+      };
     },
   };
 }
@@ -41,24 +45,29 @@ test('another device, model or wish has a trial of its own', async () => {
   const { tune, notes } = device();
   await tuneHere(tune, unknown, 'a', notes);
   assert.equal((await tuneHere(tune, unknown, 'b', notes)).tuned, 'tried');
-  const oneThread = await tuneHere(tune, { kernels: '', threads: 1 }, 'a', notes);
-  assert.deepEqual(oneThread, { kernels: best.kernels, threads: 1, tuned: 'tried' });
+  const oneThread = await tuneHere(tune, { ...unknown, threads: 1 }, 'a', notes);
+  assert.deepEqual(oneThread, { ...best, threads: 1, tuned: 'tried' });
 });
 
-test('what is given is not tried and not kept', async () => {
-  const { tune, notes, kept } = device();
-  const given = { kernels: 'wasm_relaxed', threads: 2 };
-  assert.deepEqual(await tuneHere(tune, given, 'a', notes), { ...given, tuned: 'given' });
-  assert.equal(kept.size, 0);
-  await assert.rejects(tuneHere(tune, { kernels: 'gone', threads: 2 }, 'a', notes), { code: 'invalid_argument' });
+test('what is given is not tried: only the streams are, and remembered', async () => {
+  const { tune, notes, asked } = device();
+  const given = { kernels: 'wasm_relaxed', threads: 2, streams: 0 };
+  const used = { ...given, streams: best.streams };
+  for (let load = 0; load < 2; ++load) {
+    assert.deepEqual(await tuneHere(tune, given, 'a', notes), { ...used, tuned: 'given' });
+  }
+  assert.deepEqual(asked, [given, used]);
+  await assert.rejects(tuneHere(tune, { ...given, kernels: 'gone' }, 'a', notes), { code: 'invalid_argument' });
 });
 
 test('notes that are damaged, of another version, or cannot be had do no harm', async () => {
   const { tune, notes, kept } = device();
   await tuneHere(tune, unknown, 'a', notes, kDay);
   const [key] = kept.keys();
-  const damaged = ['', 'no json', 'null', '{}', '{"kernels":"wasm_relaxed","threads":0,"time":1}'];
-  for (const text of [...damaged, JSON.stringify({ kernels: 'gone', threads: 2, time: kDay })]) {
+  const damaged = ['', 'no json', 'null', '{}'];
+  const notThese = [{ threads: 0 }, { streams: 0 }, { streams: undefined }, { kernels: 'gone' }];
+  for (const part of notThese) damaged.push(JSON.stringify({ ...best, time: kDay, ...part }));
+  for (const text of damaged) {
     kept.set(key, text);
     assert.deepEqual(await tuneHere(tune, unknown, 'a', notes, kDay), { ...best, tuned: 'tried' }, text);
   }

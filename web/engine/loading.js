@@ -73,7 +73,7 @@ export async function loadEngine(request, ports, { signal, onProgress }) {
     runtime.warmup();
     // More threads than processors wait for each other, so such a number is only the most that is tried.
     const tryThreads = threads > 1 && (request.threads === 0 || threads > device.processors);
-    const wanted = { kernels: request.kernels, threads: tryThreads ? 0 : threads };
+    const wanted = { kernels: request.kernels, threads: tryThreads ? 0 : threads, streams: 0 };
     const subject = [variant, threads, core.quantization, core.parameters, globalThis.navigator?.userAgent].join(' ');
     const tune = runtime.tune.bind(runtime);
     Object.assign(core, await tuneHere(tune, wanted, subject, request.cache ? ports.notes : undefined));
@@ -172,6 +172,7 @@ function describe(core, heap, around) {
     kvType: core.kv_type,
     threads: core.threads,
     kernels: core.kernels,
+    streams: core.streams,
     tuned: core.tuned,
     addressBits: 32,
     parts: core.parts,

@@ -148,6 +148,7 @@
  * @property {number} threads
  * @property {'relaxed' | 'simd128'} variant
  * @property {string} kernels
+ * @property {number} streams places of a matrix that the products of a token read side by side
  * @property {'given' | 'remembered' | 'tried'} tuned where `kernels` and `threads` come from
  * @property {32} addressBits
  * @property {number} parts memories that the model lies in

@@ -1,8 +1,8 @@
-// Owns what trials on this device found: the fastest kernels and how many threads help. They are kept for a day, so that not
-// every load tries again.
+// Owns what trials on this device found: the fastest kernels, how many threads help, and in how many streams memory is read best. They are
+// kept for a day, so that not every load tries again.
 import { TesseraError } from '../base/errors.js';
 
-/** @typedef {{ kernels: string, threads: number }} Settings '' and 0: not known */
+/** @typedef {{ kernels: string, threads: number, streams: number }} Settings '' and 0: not known */
 
 /**
  * A place for small texts that outlives the engine.
@@ -35,12 +35,13 @@ export function cachedNotes() {
  * @returns {Promise<Settings & { tuned: 'given' | 'remembered' | 'tried' }>}
  */
 export async function tuneHere(tune, wanted, subject, notes, now = Date.now()) {
-  if (wanted.kernels !== '' && wanted.threads !== 0) return { ...tune(wanted), tuned: 'given' };
+  const given = wanted.kernels !== '' && wanted.threads !== 0;
   const key = JSON.stringify([wanted.kernels, wanted.threads, subject]);
   const found = parse(await notes?.read(key).catch(() => undefined));
   if (found && now - found.time < kMostAge && now >= found.time) {
     try {
-      return { ...tune({ kernels: found.kernels, threads: found.threads }), tuned: 'remembered' };
+      const { kernels, threads, streams } = found;
+      return { ...tune({ kernels, threads, streams }), tuned: given ? 'given' : 'remembered' };
     } catch (error) {
       // Of another version, with other kernels.
       if (TesseraError.from(error).code !== 'invalid_argument') throw error;
@@ -48,7 +49,7 @@ export async function tuneHere(tune, wanted, subject, notes, now = Date.now()) {
   }
   const settings = tune(wanted);
   await notes?.write(key, JSON.stringify({ ...settings, time: now })).catch(() => {});
-  return { ...settings, tuned: 'tried' };
+  return { ...settings, tuned: given ? 'given' : 'tried' };
 }
 
 /**
@@ -57,9 +58,10 @@ export async function tuneHere(tune, wanted, subject, notes, now = Date.now()) {
  */
 function parse(text) {
   try {
-    const { kernels, threads, time } = JSON.parse(text ?? '');
-    const valid = typeof kernels === 'string' && Number.isInteger(threads) && threads > 0 && typeof time === 'number';
-    return valid ? { kernels, threads, time } : undefined;
+    const { kernels, threads, streams, time } = JSON.parse(text ?? '');
+    const counts = [threads, streams].every((count) => Number.isInteger(count) && count > 0);
+    const valid = typeof kernels === 'string' && counts && typeof time === 'number';
+    return valid ? { kernels, threads, streams, time } : undefined;
   } catch {
     return undefined;
   }

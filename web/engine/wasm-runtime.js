@@ -23,7 +23,7 @@ import { upstreamOf } from './upstream.js';
  * @property {(adapters: { readers: object[], scale: number }[]) => string} loadAdapters
  * @property {() => string} useAdapters
  * @property {() => string} warmup
- * @property {(kernels: string, threads: number) => string} tune
+ * @property {(kernels: string, threads: number, streams: number) => string} tune
  * @property {(text: string, special: boolean, bos: boolean) => string} tokenize
  * @property {(ids: string) => string} detokenize
  * @property {(request: string) => string} start
@@ -170,8 +170,8 @@ export class WasmRuntime {
    * @param {import('./tuning.js').Settings} settings
    * @returns {import('./tuning.js').Settings}
    */
-  tune({ kernels, threads }) {
-    const settings = this.#border.call(() => this.#native.tune(kernels, threads));
+  tune({ kernels, threads, streams }) {
+    const settings = this.#border.call(() => this.#native.tune(kernels, threads, streams));
     this.#before?.tune(settings);
     return settings;
   }

@@ -45,6 +45,7 @@ export function openEngineDialog({ info, figures, template, adapters, leave }) {
       ['Instructions', info.variant === 'relaxed' ? 'WebAssembly relaxed SIMD' : 'WebAssembly SIMD128'],
       ['Kernels', info.kernels],
       ['Threads', String(info.threads)],
+      ['Streams of memory', String(info.streams)],
       ['Addresses', `${info.addressBits} bits`],
       ['Shared memory', info.isolated ? 'yes, the page is isolated' : 'no, the isolation headers are missing'],
     ]),

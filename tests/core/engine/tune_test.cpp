@@ -32,7 +32,8 @@ TEST_CASE("a trial chooses among the threads and kernels there are, and the logi
   REQUIRE(tune(*engine, *session, {"", 64}).ok());
   CHECK(engine->info().threads == 3);
   for (const int streams : {1, kMostStreams}) {
-    engine->use_streams(streams);
+    REQUIRE(tune(*engine, *session, {"", 2, streams}).ok());
+    CHECK(engine->info().streams == streams);
     REQUIRE(engine->use(engine->info().kernels, 2).ok());
     CHECK(engine->model().kernels->streams == streams);  // of the engine, whatever kernels compute
     CHECK(report_logits(*session, tokens, {}).value().hash == before);
@@ -54,6 +55,13 @@ TEST_CASE("kernels that do not run here, or read other tiles, are refused by nam
     CHECK(refused.error().code == ErrorCode::kInvalidArgument);
     CHECK(refused.error().message.find(name) != std::string::npos);
   }
+}
+
+TEST_CASE("a number of streams that there is not is refused") {
+  const auto engine = load_tiny("tiny-llama", {});
+  auto session = std::move(Session::create(*engine).value());
+  for (const int streams : {-1, 2, kMostStreams + 1})
+    CHECK(tune(*engine, *session, {"", 1, streams}).error().code == ErrorCode::kInvalidArgument);
 }
 
 TEST_CASE("the roofline reads what a token reads") {
