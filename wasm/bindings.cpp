@@ -38,6 +38,11 @@ Json info_json(const EngineInfo& info) {
       .json();
 }
 
+// What a trial finds.
+Json settings_json(const EngineInfo& info) {
+  return Object().add("kernels", info.kernels).add("threads", info.threads).add("streams", info.streams).json();
+}
+
 Json generation_json(const Generation& generation) {
   return Object()
       .add("text", generation.text)
@@ -168,8 +173,7 @@ class Runtime {
   std::string tune(const std::string& kernels, int threads, int streams) {
     const Result<void> done = tessera::tune(*engine_, *session_, {kernels, threads, streams});
     if (!done) return failure(done.error());
-    const EngineInfo& info = engine_->info();
-    return value(Object().add("kernels", info.kernels).add("threads", info.threads).add("streams", info.streams).json());
+    return value(settings_json(engine_->info()));
   }
 
   std::string tokenize(const std::string& text, bool special, bool bos) const { return value(engine_->tokenize(text, special, bos)); }
@@ -238,9 +242,8 @@ class Runtime {
     if (!options) return failure(options.error());
     const Result<BenchReport> report = run_bench(*session_, options.value());
     if (!report) return failure(report.error());
-    const EngineInfo& info = engine_->info();
-    Json object = Object().add("kernels", info.kernels).add("threads", info.threads).add("streams", info.streams).json();
-    object["load_ms"] = info.load_ms;
+    Json object = settings_json(engine_->info());
+    object["load_ms"] = engine_->info().load_ms;
     object.update(bench_json(options.value(), report.value()));
     return value(std::move(object));
   }

@@ -286,9 +286,8 @@ void add_bench(CLI::App& app, Action& action) {
       "without sampling. Without -c the context is just large enough. peak_bytes is the process's largest resident size; "
       "\"memory\" is what the engine itself holds.\n"
       "--json: {\"model\", \"kernels\", \"threads\", \"streams\", \"load_ms\", \"prefill\": {\"tokens\", \"tps\": […]}, \"decode\": "
-      "{\"tokens\", "
-      "\"depth\", "
-      "\"tps\": […]}, \"peak_bytes\", \"memory\"}; with --profile, prefill and decode each have a \"profile\" in milliseconds a token; "
+      "{\"tokens\", \"depth\", \"tps\": […]}, \"peak_bytes\", \"memory\"}; with --profile, prefill and decode each have a \"profile\" in "
+      "milliseconds a token; "
       "with --roofline, \"roofline\": {\"products_tps\", \"reading_tps\", \"token_bytes\"}");
   add_model_options(*command, options->model);
   BenchOptions& bench_options = options->bench;

@@ -103,34 +103,43 @@ test('progress does not get into the file when standard error is closed', { skip
   assert.equal(readFileSync(out).length, JSON.parse(written).output_bytes);
 });
 
-test('a model that becomes shorter while it is read is an error', { skip: missing(smol) }, async () => {
-  const [model, target] = [path.join(folder, 'shrinking.gguf'), path.join(folder, 'never.gguf')];
+/**
+ * Runs the command on a copy of SmolLM2 that is cut when `ready`, and expects the error that says so.
+ * @param {string} name of the copy
+ * @param {number} bytes that are left of it
+ * @param {(model: string) => string[]} args
+ * @param {(pid: number) => boolean} ready
+ */
+async function cutMeanwhile(name, bytes, args, ready) {
+  const model = path.join(folder, name);
   copyFileSync(smol, model);
-  const child = spawn(program, ['quantize', model, target, 'Q3_K_L', '-t', '1']);
+  const child = spawn(program, args(model));
   let stderr = '';
   child.stderr.on('data', (text) => (stderr += text));
-  while (!existsSync(`${target}.part`) && child.exitCode === null) await new Promise((next) => setTimeout(next, 10));
-  truncateSync(model, 1000);
-  assert.equal(await new Promise((done) => child.on('close', done)), 1);
+  const ended = new Promise((done) => child.on('close', done));
+  while (child.exitCode === null && !ready(Number(child.pid))) await new Promise((next) => setTimeout(next, 1));
+  child.kill('SIGSTOP');
+  truncateSync(model, bytes);
+  child.kill('SIGCONT');
+  assert.equal(await ended, 1);
   assert.match(stderr, /^error: io: .* became shorter/m);
-  assert.ok(!existsSync(target) && !existsSync(`${target}.part`));
   rmSync(model);
+}
+
+test('a model that becomes shorter while it is read is an error', { skip: missing(smol) }, async () => {
+  const target = path.join(folder, 'never.gguf');
+  const args = (/** @type {string} */ model) => ['quantize', model, target, 'Q3_K_L', '-t', '1'];
+  await cutMeanwhile('shrinking.gguf', 1000, args, () => existsSync(`${target}.part`));
+  assert.ok(!existsSync(target) && !existsSync(`${target}.part`));
 });
 
 test('a model that becomes shorter while it is packed in place is an error', { skip: missing(smol) }, async () => {
-  const model = path.join(folder, 'mapped.gguf');
-  copyFileSync(smol, model);
-  const child = spawn(program, ['run', '-m', model, '-p', 'x', '-n', '1']);
-  let stderr = '';
-  child.stderr.on('data', (text) => (stderr += text));
-  const status = () => readFileSync(`/proc/${child.pid}/status`, 'utf8');
-  while (!(Number(/RssAnon:\s*(\d+)/.exec(status())?.[1]) > 70_000)) assert.equal(child.exitCode, null); // kB: some are packed
-  child.kill('SIGSTOP');
-  truncateSync(model, 1_800_000); // behind the header
-  child.kill('SIGCONT');
-  assert.equal(await new Promise((done) => child.on('close', done)), 1);
-  assert.match(stderr, /^error: io: .* became shorter/m);
-  rmSync(model);
+  const args = (/** @type {string} */ model) => ['run', '-m', model, '-p', 'x', '-n', '1'];
+  const someArePacked = (/** @type {number} */ pid) => {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    return Number(/RssAnon:\s*(\d+)/.exec(status)?.[1]) > 70_000; // kB
+  };
+  await cutMeanwhile('mapped.gguf', 1_800_000, args, someArePacked); // cut behind the header
 });
 
 test('SmolLM2 keeps its quality', { skip: missing(smol) }, async () => {
