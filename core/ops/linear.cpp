@@ -60,11 +60,34 @@ Activations some_tokens(const Activations& x, int first, int count) {
 
 namespace {
 
-// Tasks a thread in one phase: several, so that one that was interrupted does not hold up the others. Some fewer where a task is read in
-// streams, which should not lie too close (for_tiles in matmul_loops.h).
-constexpr int kTasksPerThread = 8, kTasksInStreams = 6;
-// Fewer where a task reads two matrices: each change from one to the other begins a new stream of memory, which cost a twentieth of decode.
-constexpr int kPairTasksPerThread = 2;
+// Cuts the rows of products into tasks: the share of a thread (thread_pool.h) into a half, a quarter, … and the last piece twice. The first
+// tasks are long stretches of memory and cost little in all; the last ones are short, so that threads which are not equally fast end at
+// nearly the same time.
+class Cuts {
+ public:
+  // `units` of rows; no piece of less than about `least` of them, all begin at multiples of `multiple`.
+  Cuts(int64_t units, int threads, int64_t least, int64_t multiple) : units_(units), multiple_(multiple), threads_(threads) {
+    for (int64_t rest = units / threads; rest >= 2 * least; rest /= 2) ++pieces_;
+  }
+  int tasks() const { return threads_ * pieces_; }
+  // The first unit of a task, and for tasks() the end of all.
+  int64_t begin(int task) const {
+    if (task == tasks()) return units_;
+    const int thread = task / pieces_, piece = task % pieces_;
+    const int64_t first = units_ * thread / threads_, share = units_ * (thread + 1) / threads_ - first;
+    return (first + share - (share >> piece)) / multiple_ * multiple_;
+  }
+
+ private:
+  int64_t units_, multiple_;
+  int threads_, pieces_ = 1;
+};
+
+// Two rounds of all streams.
+constexpr int64_t kLeastTiles = 2 * kMostStreams;
+// Blocks of rows. Longer where a task reads two matrices: each change from one to the other begins new streams of memory, which cost a
+// twentieth of decode.
+constexpr int64_t kLeastPairBlocks = 12;
 
 void multiply_tiles(const KernelTable& kernels, const Product& product, int64_t first, int64_t last) {
   kernels.matmul_for(product.weights->dtype)(*product.weights, product.x, {first, last, kernels.streams}, product.out,
@@ -76,22 +99,15 @@ void multiply_tiles(const KernelTable& kernels, const Product& product, int64_t 
 void linear(ThreadPool& pool, const KernelTable& kernels, std::span<const Product> products) {
   int64_t tiles = 0;
   for (const Product& product : products) tiles += product.weights->tiles();
-  const bool streams = products.front().x.tokens == 1 && kernels.streams > 1;
-  const int64_t share = tiles / (pool.size() * (streams ? kTasksInStreams : kTasksPerThread));
-  const int64_t multiple = streams && share >= 2 * kMostStreams ? kMostStreams : 2;
-  const int64_t chunk = std::max<int64_t>(2, share / multiple * multiple);
-  int tasks = 0;
-  for (const Product& product : products) tasks += static_cast<int>((product.weights->tiles() + chunk - 1) / chunk);
-  pool.run(tasks, [&](int task) {
+  const Cuts cuts(tiles, pool.size(), kLeastTiles, kMostStreams);
+  pool.run(cuts.tasks(), [&](int task) {
+    // The tiles of all products lie one after the other here; a task can have the end of one and the beginning of the next.
+    int64_t first = cuts.begin(task), end = cuts.begin(task + 1);
     for (const Product& product : products) {
-      const int64_t all = product.weights->tiles();
-      const int own = static_cast<int>((all + chunk - 1) / chunk);
-      if (task >= own) {
-        task -= own;
-        continue;
-      }
-      const int64_t first = task * chunk;
-      return multiply_tiles(kernels, product, first, std::min(all, first + chunk));
+      const int64_t own = product.weights->tiles();
+      if (first < std::min(own, end)) multiply_tiles(kernels, product, first, std::min(own, end));
+      first = std::max<int64_t>(0, first - own);
+      end -= own;
     }
   });
 }
@@ -99,9 +115,10 @@ void linear(ThreadPool& pool, const KernelTable& kernels, std::span<const Produc
 void linear_pair(ThreadPool& pool, const KernelTable& kernels, const Product& a, const Product& b,
                  const std::function<void(int64_t first_row, int64_t end_row)>& finish) {
   const int64_t rows = a.weights->rows, tile_rows = a.weights->tile_rows;
-  const int64_t chunk = std::max<int64_t>(1, rows / (pool.size() * kPairTasksPerThread) / kActivationBlock) * kActivationBlock;
-  pool.run(static_cast<int>((rows + chunk - 1) / chunk), [&](int task) {
-    const int64_t first = task * chunk, end = std::min(rows, first + chunk);
+  const Cuts cuts((rows + kActivationBlock - 1) / kActivationBlock, pool.size(), kLeastPairBlocks, 1);
+  pool.run(cuts.tasks(), [&](int task) {
+    const int64_t first = cuts.begin(task) * kActivationBlock, end = std::min(rows, cuts.begin(task + 1) * kActivationBlock);
+    if (first == end) return;
     for (const Product* product : {&a, &b}) multiply_tiles(kernels, *product, first / tile_rows, (end + tile_rows - 1) / tile_rows);
     finish(first, end);
   });

@@ -46,6 +46,35 @@ TEST_CASE("a pair of products in one phase equals two phases, and each row is fi
   }
 }
 
+TEST_CASE("products that are cut into tasks together have the bits of each alone, for any number of threads") {
+  Rng rng(3);
+  const int64_t width = 64;
+  for (const KernelTable* kernels : available_kernels()) {
+    for (const int tokens : {1, 9}) {
+      const Input in = quantize(*kernels, random_floats(rng, tokens * width, 1.0f), tokens, width);
+      std::vector<Packed> packed;
+      std::vector<std::vector<float>> alone;
+      for (const int64_t rows : {1, 500, 33, 7, 1900}) {
+        packed.push_back(pack(DType::kQ4_0, random_rows(rng, DType::kQ4_0, width, rows), width, rows, kernels->tile_rows));
+        alone.emplace_back(static_cast<size_t>(tokens * rows));
+        kernels->matmul_for(DType::kQ4_0)(packed.back().matrix, in.view, {0, packed.back().matrix.tiles()}, alone.back().data(), rows);
+      }
+      for (const int threads : {1, 2, 3, 5, 16}) {
+        CAPTURE(threads);
+        ThreadPool pool(threads);
+        std::vector<std::vector<float>> together;
+        for (const auto& values : alone) together.emplace_back(values.size(), NAN);
+        for (const size_t count : {size_t{1}, packed.size()}) {
+          std::vector<Product> products;
+          for (size_t i = 0; i < count; ++i) products.push_back({&packed[i].matrix, in.view, together[i].data()});
+          linear(pool, *kernels, products);
+        }
+        for (size_t i = 0; i < packed.size(); ++i) REQUIRE(same_bits(alone[i], together[i]));
+      }
+    }
+  }
+}
+
 TEST_CASE("a row quantised in parts has the bits of the whole") {
   Rng rng(2);
   const int64_t width = 160;
