@@ -216,10 +216,10 @@ void square_relu(float* x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] = x[i] > 0.0f ? x[i] * x[i] : 0.0f;
 }
 
-// gate = act(gate) ⊙ up, quantised, for values [first, end) of every token; without a gate the up projection lies there.
-void activate(const Pass& p, const Activations& hidden, int64_t first, int64_t end) {
+// gate = act(gate) ⊙ up, quantised, for values [first, end) of some tokens; without a gate the up projection lies there.
+void activate(const Pass& p, const Activations& hidden, int64_t first, int64_t end, int first_token, int end_token) {
   const GatedFn gated_mul = p.kernels.gated_for(p.config.activation);
-  for (int t = 0; t < p.batch; ++t) {
+  for (int t = first_token; t < end_token; ++t) {
     float* gate = row_of(p.ws.gate, t, hidden.width) + first;
     if (p.config.has_gate()) {
       gated_mul(gate, row_of(p.ws.up, t, hidden.width) + first, end - first);
@@ -234,9 +234,9 @@ void activate(const Pass& p, const Activations& hidden, int64_t first, int64_t e
 void multiply_gated(const Pass& p, const Product& gate, const Product& up, const Activations& hidden) {
   const WorkTimer timer(p.ws.profile, Work::kProducts);
   SharedTime activation(p.ws.profile);
-  linear_pair(p.pool, p.kernels, gate, up, [&](int64_t first, int64_t end) {
+  linear_pair(p.pool, p.kernels, gate, up, [&](int64_t first, int64_t end, int first_token, int end_token) {
     const auto start = activation.start();
-    activate(p, hidden, first, end);
+    activate(p, hidden, first, end, first_token, end_token);
     activation.stop(start);
   });
   activation.move(Work::kProducts, Work::kActivation, p.pool.size());
@@ -257,7 +257,7 @@ void ffn_block(const Pass& p, const LayerWeights& layer, int index) {
     const WorkTimer timer(p.ws.profile, Work::kActivation);
     p.pool.run(static_cast<int>((width + kActivationBlock - 1) / kActivationBlock), [&](int block) {
       const int64_t first = static_cast<int64_t>(block) * kActivationBlock;
-      activate(p, hidden, first, std::min<int64_t>(width, first + kActivationBlock));
+      activate(p, hidden, first, std::min<int64_t>(width, first + kActivationBlock), 0, p.batch);
     });
   }
   const Product output[] = {{&layer.down, hidden, p.ws.normed}};

@@ -1,6 +1,7 @@
 #include "core/ops/linear.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace tessera {
 
@@ -60,27 +61,71 @@ Activations some_tokens(const Activations& x, int first, int count) {
 
 namespace {
 
-// Cuts the rows of products into tasks: the share of a thread (thread_pool.h) into a half, a quarter, … and the last piece twice. The first
+// Cuts a row of cells into tasks: the share of a thread (thread_pool.h) into a half, a quarter, … and the last piece twice. The first
 // tasks are long stretches of memory and cost little in all; the last ones are short, so that threads which are not equally fast end at
 // nearly the same time.
 class Cuts {
  public:
-  // `units` of rows; no piece of less than about `least` of them, all begin at multiples of `multiple`.
-  Cuts(int64_t units, int threads, int64_t least, int64_t multiple) : units_(units), multiple_(multiple), threads_(threads) {
-    for (int64_t rest = units / threads; rest >= 2 * least; rest /= 2) ++pieces_;
+  // No piece of less than about `least` cells.
+  Cuts(int64_t cells, int threads, int64_t least) : cells_(cells), threads_(threads) {
+    for (int64_t rest = cells / threads; rest >= 2 * least; rest /= 2) ++pieces_;
   }
   int tasks() const { return threads_ * pieces_; }
-  // The first unit of a task, and for tasks() the end of all.
+  // The first cell of a task, and for tasks() the end of all.
   int64_t begin(int task) const {
-    if (task == tasks()) return units_;
+    if (task == tasks()) return cells_;
     const int thread = task / pieces_, piece = task % pieces_;
-    const int64_t first = units_ * thread / threads_, share = units_ * (thread + 1) / threads_ - first;
-    return (first + share - (share >> piece)) / multiple_ * multiple_;
+    const int64_t first = cells_ * thread / threads_, share = cells_ * (thread + 1) / threads_ - first;
+    return first + share - (share >> piece);
   }
 
  private:
-  int64_t units_, multiple_;
+  int64_t cells_;
   int threads_, pieces_ = 1;
+};
+
+// Rows in units (tiles, or blocks of 32 rows), and tokens; the end of these may lie behind the last.
+struct Part {
+  int64_t first_unit, end_unit;
+  int first_token, end_token;
+};
+
+constexpr int kAllTokens = std::numeric_limits<int>::max();
+// A multiple of every kGemmTokens. A task's tokens in groups of these cost nothing, as the kernels take no more of them at once.
+constexpr int kTokenGroup = 8;
+// What a group of tokens is multiplied by at once: it stays in the second cache of a processor for the next group.
+constexpr int64_t kStripBytes = 512 << 10;
+
+// Spreads products over the threads. With few tokens the time goes into reading the weights: a cell is a few units for all tokens. With
+// many it goes into multiplying, and a cell is a strip of rows for one group of tokens, so that the last tasks are short and no input is
+// made ready more often than there are strips.
+class Grid {
+ public:
+  // `bytes` of weights in all. With few tokens a task's units begin at multiples of `multiple`, and are about `least` or more.
+  Grid(int64_t units, int64_t bytes, int tokens, int threads, int64_t least, int64_t multiple)
+      : units_(units),
+        groups_(tokens < 2 * kTokenGroup ? 1 : (tokens + kTokenGroup - 1) / kTokenGroup),
+        strip_(groups_ == 1 ? multiple : std::max<int64_t>(1, units / std::max<int64_t>(1, bytes / kStripBytes))),
+        cuts_((units + strip_ - 1) / strip_ * groups_, threads, groups_ == 1 ? least / multiple : 1) {}
+
+  template <class Multiply>
+  void run(ThreadPool& pool, const Multiply& multiply) const {
+    pool.run(cuts_.tasks(), [&](int task) {
+      const int64_t end = cuts_.begin(task + 1);
+      for (int64_t cell = cuts_.begin(task); cell < end;) {
+        const int64_t strip = cell / groups_, group = cell % groups_;
+        // Strips for all tokens go together, as long streams of memory; otherwise one strip goes through its groups of tokens.
+        const int64_t strips = groups_ == 1 ? end - cell : 1, groups = std::min(groups_ - group, end - cell);
+        multiply(Part{strip * strip_, std::min(units_, (strip + strips) * strip_), static_cast<int>(group * kTokenGroup),
+                      groups_ == 1 ? kAllTokens : static_cast<int>((group + groups) * kTokenGroup)});
+        cell += std::max(strips, groups);
+      }
+    });
+  }
+
+ private:
+  int64_t units_, groups_, strip_;
+  Cuts cuts_;
 };
 
 // Two rounds of all streams.
@@ -89,38 +134,52 @@ constexpr int64_t kLeastTiles = 2 * kMostStreams;
 // twentieth of decode.
 constexpr int64_t kLeastPairBlocks = 12;
 
-void multiply_tiles(const KernelTable& kernels, const Product& product, int64_t first, int64_t last) {
-  kernels.matmul_for(product.weights->dtype)(*product.weights, product.x, {first, last, kernels.streams}, product.out,
-                                             product.weights->rows);
+int64_t bytes_of(const PackedMatrix& weights) { return weights.tiles() * static_cast<int64_t>(weights.tile_bytes); }
+
+// The part's tokens, [first, last) of the tiles.
+void multiply_tiles(const KernelTable& kernels, const Product& product, int64_t first, int64_t last, const Part& part) {
+  const int64_t rows = product.weights->rows;
+  const int tokens = std::min(part.end_token, product.x.tokens) - part.first_token;
+  kernels.matmul_for(product.weights->dtype)(*product.weights, some_tokens(product.x, part.first_token, tokens),
+                                             {first, last, kernels.streams}, product.out + part.first_token * rows, rows);
 }
 
 }  // namespace
 
 void linear(ThreadPool& pool, const KernelTable& kernels, std::span<const Product> products) {
-  int64_t tiles = 0;
-  for (const Product& product : products) tiles += product.weights->tiles();
-  const Cuts cuts(tiles, pool.size(), kLeastTiles, kMostStreams);
-  pool.run(cuts.tasks(), [&](int task) {
-    // The tiles of all products lie one after the other here; a task can have the end of one and the beginning of the next.
-    int64_t first = cuts.begin(task), end = cuts.begin(task + 1);
+  int64_t tiles = 0, bytes = 0;
+  const int tokens = products.front().x.tokens;
+  bool alike = true;
+  for (const Product& product : products) {
+    tiles += product.weights->tiles();
+    bytes += bytes_of(*product.weights);
+    alike = alike && product.x.tokens == tokens;
+  }
+  // Experts differ in their tokens: each product is for all of its own then.
+  const Grid grid(tiles, bytes, alike ? tokens : 1, pool.size(), kLeastTiles, kMostStreams);
+  grid.run(pool, [&](const Part& part) {
+    // The tiles of all products lie one after the other here; a part can have the end of one and the beginning of the next.
+    int64_t first = part.first_unit, end = part.end_unit;
     for (const Product& product : products) {
       const int64_t own = product.weights->tiles();
-      if (first < std::min(own, end)) multiply_tiles(kernels, product, first, std::min(own, end));
+      if (first < std::min(own, end)) multiply_tiles(kernels, product, first, std::min(own, end), part);
       first = std::max<int64_t>(0, first - own);
       end -= own;
     }
   });
 }
 
-void linear_pair(ThreadPool& pool, const KernelTable& kernels, const Product& a, const Product& b,
-                 const std::function<void(int64_t first_row, int64_t end_row)>& finish) {
+void linear_pair(ThreadPool& pool, const KernelTable& kernels, const Product& a, const Product& b, const FinishBlock& finish) {
   const int64_t rows = a.weights->rows, tile_rows = a.weights->tile_rows;
-  const Cuts cuts((rows + kActivationBlock - 1) / kActivationBlock, pool.size(), kLeastPairBlocks, 1);
-  pool.run(cuts.tasks(), [&](int task) {
-    const int64_t first = cuts.begin(task) * kActivationBlock, end = std::min(rows, cuts.begin(task + 1) * kActivationBlock);
+  const int64_t bytes = bytes_of(*a.weights) + bytes_of(*b.weights);
+  const Grid grid((rows + kActivationBlock - 1) / kActivationBlock, bytes, a.x.tokens, pool.size(), kLeastPairBlocks, 1);
+  grid.run(pool, [&](const Part& part) {
+    const int64_t first = part.first_unit * kActivationBlock, end = std::min(rows, part.end_unit * kActivationBlock);
     if (first == end) return;
-    for (const Product* product : {&a, &b}) multiply_tiles(kernels, *product, first / tile_rows, (end + tile_rows - 1) / tile_rows);
-    finish(first, end);
+    for (const Product* product : {&a, &b}) {
+      multiply_tiles(kernels, *product, first / tile_rows, (end + tile_rows - 1) / tile_rows, part);
+    }
+    finish(first, end, part.first_token, std::min(part.end_token, a.x.tokens));
   });
 }
 

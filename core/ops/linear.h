@@ -50,13 +50,15 @@ struct Product {
   float* out;
 };
 
-/// out = x · weightsᵀ for each product, all rows of all of them spread over the threads in one phase.
+/// out = x · weightsᵀ for each of the products, of which there is at least one, all of them spread over the threads in one phase.
 void linear(ThreadPool& pool, const KernelTable& kernels, std::span<const Product> products);
 
-/// Both products, which have the same shape, as one phase: their rows are computed together in blocks of a multiple of 32, and as soon
-/// as a block of both is there, finish(first_row, end_row) is called for it on the same thread. It may not write what the products read.
-void linear_pair(ThreadPool& pool, const KernelTable& kernels, const Product& a, const Product& b,
-                 const std::function<void(int64_t first_row, int64_t end_row)>& finish);
+/// Called for rows [first_row, end_row) of tokens [first_token, end_token).
+using FinishBlock = std::function<void(int64_t first_row, int64_t end_row, int first_token, int end_token)>;
+
+/// Both products, which have the same shape, as one phase: they are computed together in blocks of a multiple of 32 rows and some tokens,
+/// and as soon as a block of both is there, finish() is called for it on the same thread. It may not write what the products read.
+void linear_pair(ThreadPool& pool, const KernelTable& kernels, const Product& a, const Product& b, const FinishBlock& finish);
 
 /// x [n] += bias; nullptr = none.
 void add_bias(const float* bias, int64_t n, float* x);

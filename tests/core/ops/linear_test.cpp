@@ -4,18 +4,19 @@
 #include <array>
 #include <atomic>
 #include <cmath>
+#include <utility>
 
 #include "core/ops/read_rate.h"
 #include "tests/core/kernels/operands.h"
 
 namespace tessera {
 
-TEST_CASE("a pair of products in one phase equals two phases, and each row is finished once, after both") {
+TEST_CASE("a pair of products in one phase equals two phases, and each value is finished once, after both") {
   Rng rng(1);
-  const int64_t width = 64;
   for (const KernelTable* kernels : available_kernels()) {
-    for (const int64_t rows : {1, 32, 100, 777}) {
-      for (const int tokens : {1, 9}) {
+    // A block of 32 rows of the last has more bytes than are multiplied by a group of tokens at once.
+    for (const auto& [rows, width] : {std::pair<int64_t, int64_t>{1, 64}, {32, 64}, {100, 64}, {777, 64}, {64, 10240}}) {
+      for (const int tokens : {1, 9, 16, 37}) {
         const Packed a = pack(DType::kQ4_0, random_rows(rng, DType::kQ4_0, width, rows), width, rows, kernels->tile_rows);
         const Packed b = pack(DType::kQ8_0, random_rows(rng, DType::kQ8_0, width, rows), width, rows, kernels->tile_rows);
         const Input in = quantize(*kernels, random_floats(rng, tokens * width, 1.0f), tokens, width);
@@ -24,15 +25,15 @@ TEST_CASE("a pair of products in one phase equals two phases, and each row is fi
         std::vector<float> first(values), second(values), found_a(values, NAN), found_b(values, NAN), sums(values);
         const std::array products = {Product{&a.matrix, in.view, first.data()}, Product{&b.matrix, in.view, second.data()}};
         linear(pool, *kernels, products);
-        std::vector<std::atomic<int>> finished(static_cast<size_t>(rows));
+        std::vector<std::atomic<int>> finished(values);
         linear_pair(pool, *kernels, {&a.matrix, in.view, found_a.data()}, {&b.matrix, in.view, found_b.data()},
-                    [&](int64_t begin, int64_t end) {
+                    [&](int64_t begin, int64_t end, int first_token, int end_token) {
                       CHECK(begin % kActivationBlock == 0);
                       CHECK((end % kActivationBlock == 0 || end == rows));
                       for (int64_t row = begin; row < end; ++row) {
-                        finished[static_cast<size_t>(row)].fetch_add(1);
-                        for (int t = 0; t < tokens; ++t) {
+                        for (int t = first_token; t < end_token; ++t) {
                           const auto at = static_cast<size_t>(t * rows + row);
+                          finished[at].fetch_add(1);
                           sums[at] = found_a[at] + found_b[at];
                         }
                       }
@@ -48,9 +49,9 @@ TEST_CASE("a pair of products in one phase equals two phases, and each row is fi
 
 TEST_CASE("products that are cut into tasks together have the bits of each alone, for any number of threads") {
   Rng rng(3);
-  const int64_t width = 64;
   for (const KernelTable* kernels : available_kernels()) {
-    for (const int tokens : {1, 9}) {
+    // The last has more weights than are multiplied by a group of tokens at once.
+    for (const auto& [tokens, width] : {std::pair{1, 64}, {9, 64}, {16, 64}, {45, 64}, {17, 1024}}) {
       const Input in = quantize(*kernels, random_floats(rng, tokens * width, 1.0f), tokens, width);
       std::vector<Packed> packed;
       std::vector<std::vector<float>> alone;
