@@ -66,9 +66,9 @@ namespace {
 // nearly the same time.
 class Cuts {
  public:
-  // No piece of less than about `least` cells.
+  // No piece of less than about `least` cells; one thread has nobody to end with, and takes all as one piece.
   Cuts(int64_t cells, int threads, int64_t least) : cells_(cells), threads_(threads) {
-    for (int64_t rest = cells / threads; rest >= 2 * least; rest /= 2) ++pieces_;
+    for (int64_t rest = cells / threads; threads > 1 && rest >= 2 * least; rest /= 2) ++pieces_;
   }
   int tasks() const { return threads_ * pieces_; }
   // The first cell of a task, and for tasks() the end of all.
