@@ -32,8 +32,12 @@ try {
       const start = performance.now();
       let warmup = start;
       let read = 0;
+      let packed = 0;
       const onProgress = (/** @type {any} */ { stage }) => {
-        if (stage === 'load') read ||= performance.now();
+        if (stage === 'load') {
+          packed = performance.now();
+          read ||= packed;
+        }
         if (stage === 'warmup') warmup = performance.now();
       };
       const engine = await Tessera.load({ model, onProgress });
@@ -46,6 +50,7 @@ try {
         total: first - start,
         'until the first byte': read - start,
         load: loadMs,
+        'reading and packing': packed - read,
         warmup: loaded - warmup,
         prompt: first - loaded,
       };
