@@ -17,7 +17,7 @@ Result<TokenProducts> TokenProducts::create(const Engine& engine, uint64_t most_
     made.products_.push_back({&matrix, {}, nullptr});
     widest = std::max(widest, matrix.width);
     rows += matrix.rows;
-    made.bytes_ += static_cast<uint64_t>(matrix.tiles()) * matrix.tile_bytes;
+    made.bytes_ += matrix.bytes();
   };
   for (const LayerWeights& layer : weights.layers) {
     for (auto matrix : {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.conv_in, &layer.conv_out, &layer.gate, &layer.up, &layer.down,

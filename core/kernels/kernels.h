@@ -61,6 +61,7 @@ struct PackedMatrix {
   uint64_t tile_bytes = 0;          ///< bytes of one tile
   const std::byte* data = nullptr;  ///< [ceil(rows / tile_rows)][tile_bytes], 64-byte aligned
   int64_t tiles() const { return (rows + tile_rows - 1) / tile_rows; }
+  uint64_t bytes() const { return static_cast<uint64_t>(tiles()) * tile_bytes; }
 };
 
 /// The input rows of a matrix product, in both forms a kernel may ask for. A view into a workspace.

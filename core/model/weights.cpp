@@ -285,7 +285,7 @@ class WeightLoader {
               .width = width,
               .tile_rows = tile_rows_,
               .tile_bytes = packed_tile_bytes(tensor->dtype, width, tile_rows_)};
-    std::byte* place = store(packed.tiles() * packed.tile_bytes, part.rows * row_bytes(tensor->dtype, width));
+    std::byte* place = store(packed.bytes(), part.rows * row_bytes(tensor->dtype, width));
     packed.data = place;
     if (!measuring()) jobs_.push_back({tensor, part.first * row_bytes(tensor->dtype, width), packed, place});
     return packed;

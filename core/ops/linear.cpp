@@ -94,7 +94,7 @@ constexpr int kAllTokens = std::numeric_limits<int>::max();
 // A multiple of every kGemmTokens. A task's tokens in groups of these cost nothing, as the kernels take no more of them at once.
 constexpr int kTokenGroup = 8;
 // What a group of tokens is multiplied by at once: it stays in the second cache of a processor for the next group.
-constexpr int64_t kStripBytes = 512 << 10;
+constexpr uint64_t kStripBytes = 512 << 10;
 
 // Spreads products over the threads. With few tokens the time goes into reading the weights: a cell is a few units for all tokens. With
 // many it goes into multiplying, and a cell is a strip of rows for one group of tokens, so that the last tasks are short and no input is
@@ -102,10 +102,11 @@ constexpr int64_t kStripBytes = 512 << 10;
 class Grid {
  public:
   // `bytes` of weights in all. With few tokens a task's units begin at multiples of `multiple`, and are about `least` or more.
-  Grid(int64_t units, int64_t bytes, int tokens, int threads, int64_t least, int64_t multiple)
+  Grid(int64_t units, uint64_t bytes, int tokens, int threads, int64_t least, int64_t multiple)
       : units_(units),
         groups_(tokens < 2 * kTokenGroup ? 1 : (tokens + kTokenGroup - 1) / kTokenGroup),
-        strip_(groups_ == 1 ? multiple : std::max<int64_t>(1, units / std::max<int64_t>(1, bytes / kStripBytes))),
+        group_tokens_(groups_ == 1 ? kAllTokens : kTokenGroup),
+        strip_(groups_ == 1 ? multiple : units / std::clamp<int64_t>(bytes / kStripBytes, 1, units)),
         cuts_((units + strip_ - 1) / strip_ * groups_, threads, groups_ == 1 ? least / multiple : 1) {}
 
   template <class Multiply>
@@ -116,15 +117,15 @@ class Grid {
         const int64_t strip = cell / groups_, group = cell % groups_;
         // Strips for all tokens go together, as long streams of memory; otherwise one strip goes through its groups of tokens.
         const int64_t strips = groups_ == 1 ? end - cell : 1, groups = std::min(groups_ - group, end - cell);
-        multiply(Part{strip * strip_, std::min(units_, (strip + strips) * strip_), static_cast<int>(group * kTokenGroup),
-                      groups_ == 1 ? kAllTokens : static_cast<int>((group + groups) * kTokenGroup)});
+        multiply(Part{strip * strip_, std::min(units_, (strip + strips) * strip_), static_cast<int>(group * group_tokens_),
+                      static_cast<int>((group + groups) * group_tokens_)});
         cell += std::max(strips, groups);
       }
     });
   }
 
  private:
-  int64_t units_, groups_, strip_;
+  int64_t units_, groups_, group_tokens_, strip_;
   Cuts cuts_;
 };
 
@@ -133,8 +134,6 @@ constexpr int64_t kLeastTiles = 2 * kMostStreams;
 // Blocks of rows. Longer where a task reads two matrices: each change from one to the other begins new streams of memory, which cost a
 // twentieth of decode.
 constexpr int64_t kLeastPairBlocks = 12;
-
-int64_t bytes_of(const PackedMatrix& weights) { return weights.tiles() * static_cast<int64_t>(weights.tile_bytes); }
 
 // The part's tokens, [first, last) of the tiles.
 void multiply_tiles(const KernelTable& kernels, const Product& product, int64_t first, int64_t last, const Part& part) {
@@ -147,12 +146,13 @@ void multiply_tiles(const KernelTable& kernels, const Product& product, int64_t 
 }  // namespace
 
 void linear(ThreadPool& pool, const KernelTable& kernels, std::span<const Product> products) {
-  int64_t tiles = 0, bytes = 0;
+  int64_t tiles = 0;
+  uint64_t bytes = 0;
   const int tokens = products.front().x.tokens;
   bool alike = true;
   for (const Product& product : products) {
     tiles += product.weights->tiles();
-    bytes += bytes_of(*product.weights);
+    bytes += product.weights->bytes();
     alike = alike && product.x.tokens == tokens;
   }
   // Experts differ in their tokens: each product is for all of its own then.
@@ -171,11 +171,10 @@ void linear(ThreadPool& pool, const KernelTable& kernels, std::span<const Produc
 
 void linear_pair(ThreadPool& pool, const KernelTable& kernels, const Product& a, const Product& b, const FinishBlock& finish) {
   const int64_t rows = a.weights->rows, tile_rows = a.weights->tile_rows;
-  const int64_t bytes = bytes_of(*a.weights) + bytes_of(*b.weights);
-  const Grid grid((rows + kActivationBlock - 1) / kActivationBlock, bytes, a.x.tokens, pool.size(), kLeastPairBlocks, 1);
+  const Grid grid((rows + kActivationBlock - 1) / kActivationBlock, a.weights->bytes() + b.weights->bytes(), a.x.tokens, pool.size(),
+                  kLeastPairBlocks, 1);
   grid.run(pool, [&](const Part& part) {
     const int64_t first = part.first_unit * kActivationBlock, end = std::min(rows, part.end_unit * kActivationBlock);
-    if (first == end) return;
     for (const Product* product : {&a, &b}) {
       multiply_tiles(kernels, *product, first / tile_rows, (end + tile_rows - 1) / tile_rows, part);
     }
