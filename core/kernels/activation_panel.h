@@ -1,6 +1,7 @@
 // Owns the two forms in which a product reads activations: one token where it lies, or a few tokens side by side.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -8,17 +9,20 @@
 
 namespace tessera {
 
-/// What the tails of all formats need to know of a block of one token's activations.
+/// What the products of all formats need to know of a block of one token's activations, beside its codes.
 struct ActivationBlock {
   float scale;
   float scaled_sum;
-  int32_t half_sums[2];
+  /// Of the codes of each half, times minus the offset of the weights' codes where they have one. Of all codes in the first where a block's
+  /// halves have one scale; it is then what a sum of dots begins with.
+  int32_t sums[2];
 };
 
-/// One token, in place. Blocks count from the start of its row.
-template <class ActCode>
+/// One token, in place, for the BlockLoops of a format. Blocks count from the start of its row.
+template <class Loops>
 class OneToken {
  public:
+  using ActCode = typename Loops::Dots::ActCode;
   static constexpr int kTokens = 1;
 
   OneToken(const Activations& x, int token)
@@ -29,7 +33,7 @@ class OneToken {
 
   const ActCode* codes(int64_t block, int) const { return codes_ + block * kActivationBlock; }
   ActivationBlock tail(int64_t block, int) const {
-    return {scales_[block], scaled_sums_[block], {half_sums_[2 * block], half_sums_[2 * block + 1]}};
+    return Loops::activation_block(scales_[block], scaled_sums_[block], half_sums_ + 2 * block);
   }
 
  private:
@@ -39,26 +43,28 @@ class OneToken {
   const int32_t* half_sums_;
 };
 
-/// Some blocks of kCount tokens, with the codes as `Dots` wants them, laid out so that all of them are read through one pointer: with four
-/// pointers a token, processors that have sixteen registers spent a tenth of a product on fetching pointers. Blocks count from the first
-/// that was taken.
-template <class Dots, int kCount>
+/// Some blocks of kCount tokens, with the codes as the dots of `Loops` want them, laid out so that all of them are read through one
+/// pointer: with four pointers a token, processors that have sixteen registers spent a tenth of a product on fetching pointers. Blocks
+/// count from the first that was taken.
+template <class Loops, int kCount>
 class ActivationPanel {
+  using Dots = typename Loops::Dots;
+
  public:
   using Code = typename Dots::PanelCode;
   static constexpr int kTokens = kCount;
   /// A multiple of every super-block. 24 KB of 8-bit codes, which stay in the processor's first cache.
-  static constexpr int kMaxBlocks = 512 / kTokens;
+  static constexpr int kMaxBlocks = 512 / kTokens / 8 * 8;
 
-  /// Takes blocks [first, end) of tokens [token, token + kTokens) of `x`.
-  void take(const Activations& x, int token, int64_t first, int64_t end) {
+  /// Takes blocks [first, end) of tokens [token, token + count) of `x`; the last one again and again in place of those beyond.
+  void take(const Activations& x, int token, int count, int64_t first, int64_t end) {
     const int64_t row = x.width / kActivationBlock;
     for (int64_t b = first; b < end; ++b) {
       Block& block = blocks_[b - first];
       for (int t = 0; t < kTokens; ++t) {
-        const int64_t at = (token + t) * row + b;
+        const int64_t at = (token + std::min(t, count - 1)) * row + b;
         Dots::panel_codes(reinterpret_cast<const typename Dots::ActCode*>(x.codes) + at * kActivationBlock, block.codes[t]);
-        block.tails[t] = {x.scales[at], x.scaled_sums[at], {x.half_sums[2 * at], x.half_sums[2 * at + 1]}};
+        block.tails[t] = Loops::activation_block(x.scales[at], x.scaled_sums[at], x.half_sums + 2 * at);
       }
     }
   }

@@ -32,7 +32,7 @@ struct Avx2 {
   };
   // One product of a pair is at most 2·127·max_code; an i16 holds kSumLimit / max_code of them.
   static constexpr int kSumLimit = 32767 / (2 * 127);
-  static constexpr int kGemmTokens = 4;
+  static constexpr int kGemmTokens = 6;
 
   static F32 zero_f32() { return _mm256_setzero_ps(); }
   static I32 zero_i32() { return _mm256_setzero_si256(); }
@@ -60,6 +60,7 @@ struct Avx2 {
   static I32 sub_i32(I32 a, I32 b) { return _mm256_sub_epi32(a, b); }
   static I32 mul_i32(I32 a, I32 b) { return _mm256_mullo_epi32(a, b); }
   static F32 to_float(I32 a) { return _mm256_cvtepi32_ps(a); }
+  static F32 take_magic(I32 a) { return sub(_mm256_castsi256_ps(a), splat_f32(kRoundMagic)); }
 
   static Bytes load_bytes(const std::byte* at) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)); }
   static Bytes or_bytes(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }

@@ -28,7 +28,7 @@ struct Avx512Vnni {
   static constexpr int kSumLimit = 0;
   // The first operand of a dot is unsigned: signed codes are moved up by 128, which leaves as 128 · Σ activations.
   static constexpr int kSignedOffset = 128;
-  static constexpr int kGemmTokens = 8;
+  static constexpr int kGemmTokens = 12;
 
   static F32 zero_f32() { return _mm512_setzero_ps(); }
   static I32 zero_i32() { return _mm512_setzero_si512(); }
@@ -54,6 +54,7 @@ struct Avx512Vnni {
   static I32 sub_i32(I32 a, I32 b) { return _mm512_sub_epi32(a, b); }
   static I32 mul_i32(I32 a, I32 b) { return _mm512_mullo_epi32(a, b); }
   static F32 to_float(I32 a) { return _mm512_cvtepi32_ps(a); }
+  static F32 take_magic(I32 a) { return sub(_mm512_castsi512_ps(a), splat_f32(kRoundMagic)); }
 
   static Bytes load_bytes(const std::byte* at) { return _mm512_loadu_si512(at); }
   static Bytes or_bytes(Bytes a, Bytes b) { return _mm512_or_si512(a, b); }

@@ -13,16 +13,19 @@
 //   Sum              running dot of Codes and Act        zero_sum dot(Sum, Codes, Act) widen(Sum) -> I32
 //   SignedSum        the same for Signed                 zero_signed_sum dot_signed widen_signed
 //   kSignedOffset    what prepare_signed adds to the codes of a Signed
-//   kSumLimit        a Sum may add kSumLimit / max_code products before it must be widened (0: never)
+//   kSumLimit        a Sum may add kSumLimit / max_code products before it must be widened (0: never, it is an I32)
+//   take_magic(I32)  the number that was added to the bits of kRoundMagic, as a float
 //   keep_order(Sum&) nothing, or a border that the compiler moves no other dot over: where it would finish one token, or tile, after the
 //                    other, holding a block's codes in registers that it does not have (WebAssembly: a fifth to a third slower)
 //   loads            load_f16 load_bf16 load_f32 (one per row -> F32), load_floats, load_u8 load_i8 (one per row -> F32 / I32), store
 //                    load_power                          one u8 per row, the exponent of an F32: 2^(e - 127), 0 for e = 0
-//   kGemmTokens      tokens of one register block: of one tile, where a single token's is of kMostStreams
+//   kGemmTokens      tokens of one register block: of one tile, where a single token's is of kMostStreams. As many sums as wait for
+//                    themselves less than for the multipliers: where a dot takes five cycles and two can begin in each, more than ten
 // Loops over registers are unrolled by pragma: the WebAssembly build unrolls no others, since every byte of it is downloaded.
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -120,6 +123,36 @@ struct BlockLoops {
   using Dots = std::conditional_t<kSigned, SignedDots<Isa>, UnsignedDots<Isa>>;
   using Codes = typename Dots::Codes;
 
+  // What is taken off each code.
+  static constexpr int kOffset = kSigned ? Isa::kSignedOffset : kLayout.offset;
+  // Dots that add in 32 bits begin with what the offset makes of the block, which then takes no step of its own.
+  static constexpr bool kBeginAtOffset = Isa::kSumLimit == 0;
+  // They begin at kRoundMagic as well where a block's sum is turned into a float as it is: a subtraction does that then, where a conversion
+  // would wait for the units that multiply.
+  static constexpr bool kBeginAtMagic = kBeginAtOffset && !kLayout.halves();
+  static constexpr int32_t kMagic = kBeginAtMagic ? std::bit_cast<int32_t>(kRoundMagic) : 0;
+  static_assert(!kBeginAtMagic || kActivationBlock * 128 * 127 < 1 << 22);
+
+  // What the products need to know of a block of one token.
+  static ActivationBlock activation_block(float scale, float scaled_sum, const int32_t* half_sums) {
+    constexpr int kFactor = kOffset != 0 ? -kOffset : 1;
+    if constexpr (kLayout.halves()) {
+      return {scale, scaled_sum, {kFactor * half_sums[0], kFactor * half_sums[1]}};
+    } else {
+      return {scale, scaled_sum, {kMagic + kFactor * (half_sums[0] + half_sums[1]), 0}};
+    }
+  }
+
+  static typename Dots::Sum begin(int32_t sum) {
+    if constexpr (kBeginAtOffset && kOffset != 0) {
+      return Isa::splat_i32(sum);
+    } else if constexpr (kBeginAtMagic) {
+      return Isa::splat_i32(kMagic);
+    } else {
+      return Dots::zero();
+    }
+  }
+
   // Integer dots of a block's halves of 16 weights, for each tile and token; only the sum of both counts where halves() is false.
   template <int kTiles, int kTokens>
   struct Sums {
@@ -161,26 +194,36 @@ struct BlockLoops {
     const auto each = [](auto&& of) {
 #pragma GCC unroll 4
       for (int i = 0; i < kTiles; ++i) {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int t = 0; t < kTokens; ++t) of(i, t);
       }
     };
-    each([&](int i, int t) { low[i][t] = high[i][t] = Dots::zero(); });
+    each([&](int i, int t) {
+      low[i][t] = begin(input.tail(b, t).sums[0]);
+      high[i][t] = kLayout.halves() ? begin(input.tail(b, t).sums[1]) : Dots::zero();
+    });
     // One token's 32-bit sums of several tiles are up to a quarter faster with the border; 16-bit sums and those of halves are not.
     constexpr bool kKeepOrder = kTokens > 1 || (kTiles > 1 && kOneSum && Isa::kSumLimit == 0);
-    // One word of each half a step, since both lie in the same word of nibbles.
-#pragma GCC unroll 4
-    for (int step = 0; step < 4; ++step) {
+    // One word of each half a step where both lie in the same word of nibbles or bits. Whole bytes have less to hold in registers.
+    constexpr int kWords = kTokens > 1 && kLayout.code_bits == 8 ? 1 : 2;
+#pragma GCC unroll 8
+    for (int step = 0; step < 8 / kWords; ++step) {
 #pragma GCC unroll 4
       for (int i = 0; i < kTiles; ++i) {
-        const Codes first = load_codes(blocks[i], step), second = load_codes(blocks[i], step + 4);
-#pragma GCC unroll 8
+        Codes words[kWords];
+#pragma GCC unroll 2
+        for (int half = 0; half < kWords; ++half) words[half] = load_codes(blocks[i], step + 4 * half);
+#pragma GCC unroll 16
         for (int t = 0; t < kTokens; ++t) {
           const auto* codes = input.codes(b, t) + 4 * step;
-          low[i][t] = Dots::dot(low[i][t], first, Dots::load_act(codes));
-          auto& other = kTwoSums ? high[i][t] : low[i][t];
-          other = Dots::dot(other, second, Dots::load_act(codes + 16));
-          if constexpr (kKeepOrder) Isa::keep_order(other);
+#pragma GCC unroll 2
+          for (int half = 0; half < kWords; ++half) {
+            auto& sum = half > 0 && kTwoSums ? high[i][t] : low[i][t];
+            sum = Dots::dot(sum, words[half], Dots::load_act(codes + 16 * half));
+            if constexpr (kKeepOrder) {
+              if (half == kWords - 1) Isa::keep_order(sum);
+            }
+          }
         }
       }
       if constexpr (kCapacity < 4) {
@@ -216,20 +259,20 @@ struct BlockLoops {
     }
   }
 
-  // The exact integer sum of one block: offsets taken off, integer scales of the halves applied.
-  static I32 block_total(const std::byte* block, I32 low, I32 high, const ActivationBlock& act) {
+  // The exact sum of one block: offsets taken off, integer scales of the halves applied.
+  static F32 block_total(const std::byte* block, I32 low, I32 high, const ActivationBlock& act) {
     if constexpr (kLayout.halves()) {
-      if constexpr (kLayout.offset != 0) {
-        low = Isa::sub_i32(low, Isa::splat_i32(kLayout.offset * act.half_sums[0]));
-        high = Isa::sub_i32(high, Isa::splat_i32(kLayout.offset * act.half_sums[1]));
+      if constexpr (kOffset != 0 && !kBeginAtOffset) {
+        low = Isa::add_i32(low, Isa::splat_i32(act.sums[0]));
+        high = Isa::add_i32(high, Isa::splat_i32(act.sums[1]));
       }
-      return Isa::add_i32(Isa::mul_i32(low, half_scale(block, 0)), Isa::mul_i32(high, half_scale(block, 1)));
+      return Isa::to_float(Isa::add_i32(Isa::mul_i32(low, half_scale(block, 0)), Isa::mul_i32(high, half_scale(block, 1))));
     } else {
       (void)block;
       I32 total = kOneSum ? low : Isa::add_i32(low, high);
-      constexpr int kOffset = kSigned ? Isa::kSignedOffset : kLayout.offset;
-      if constexpr (kOffset != 0) total = Isa::sub_i32(total, Isa::splat_i32(kOffset * (act.half_sums[0] + act.half_sums[1])));
-      return total;
+      if constexpr (kOffset != 0 && !kBeginAtOffset) total = Isa::add_i32(total, Isa::splat_i32(act.sums[0]));
+      if constexpr (kBeginAtMagic) return Isa::take_magic(total);
+      return Isa::to_float(total);
     }
   }
 
@@ -252,8 +295,8 @@ struct BlockLoops {
   // What the minimum of the block adds for one token.
   static F32 min_product(const std::byte* header, const std::byte* block, const ActivationBlock& act) {
     if constexpr (kLayout.scale == ScaleForm::kHalfNibbles) {
-      I32 sum = Isa::mul_i32(Isa::template nibble<1>(Isa::load_i8(field(block, 0))), Isa::splat_i32(act.half_sums[0]));
-      sum = Isa::add_i32(sum, Isa::mul_i32(Isa::template nibble<1>(Isa::load_i8(field(block, 1))), Isa::splat_i32(act.half_sums[1])));
+      I32 sum = Isa::mul_i32(Isa::template nibble<1>(Isa::load_i8(field(block, 0))), Isa::splat_i32(act.sums[0]));
+      sum = Isa::add_i32(sum, Isa::mul_i32(Isa::template nibble<1>(Isa::load_i8(field(block, 1))), Isa::splat_i32(act.sums[1])));
       return Isa::mul(Isa::negate(Isa::load_f16(field(header, 2))), Isa::mul(Isa::splat_f32(act.scale), Isa::to_float(sum)));
     } else if constexpr (kLayout.scale == ScaleForm::kTimesU8) {
       const F32 minimum = Isa::negate(Isa::mul(Isa::load_f16(field(header, 2)), Isa::load_u8(field(block, 1))));
@@ -263,10 +306,10 @@ struct BlockLoops {
     }
   }
 
-  // Adds the products of blocks [first, end) of the tiles' rows to `out` [kTokens][out_stride]; the first blocks begin at zero.
+  // Adds the products of blocks [first, end) of the tiles' rows to `out` [count][out_stride]; the first blocks begin at zero.
   template <int kTiles, class Input>
-  static void add_tiles(const PackedMatrix& w, const Tiles<kTiles>& tiles, const Input& input, int64_t first, int64_t end, float* out,
-                        int64_t out_stride) {
+  static void add_tiles(const PackedMatrix& w, const Tiles<kTiles>& tiles, const Input& input, int64_t first, int64_t end, int count,
+                        float* out, int64_t out_stride) {
     constexpr int kTokens = Input::kTokens;
     constexpr ptrdiff_t kSuperBytes = field_bytes(kLayout.super_bytes());
     F32 acc[kTiles][kTokens];
@@ -274,8 +317,10 @@ struct BlockLoops {
 #pragma GCC unroll 4
     for (int i = 0; i < kTiles; ++i) {
       headers[i] = tiles.data(w, i) + kSuperBytes * (first / kLayout.blocks);
-#pragma GCC unroll 8
-      for (int t = 0; t < kTokens; ++t) acc[i][t] = first == 0 ? Isa::zero_f32() : load_rows(w, tiles[i], out + t * out_stride);
+#pragma GCC unroll 16
+      for (int t = 0; t < kTokens; ++t) {
+        acc[i][t] = first == 0 || t >= count ? Isa::zero_f32() : load_rows(w, tiles[i], out + t * out_stride);
+      }
     }
     const auto add_block = [&](ptrdiff_t super, int in_super, int64_t b) {
       const std::byte* blocks[kTiles];
@@ -286,47 +331,50 @@ struct BlockLoops {
       for (int i = 0; i < kTiles; ++i) {
         const std::byte* header = headers[i] + super;
         const F32 scale = block_scale(header, blocks[i]);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int t = 0; t < kTokens; ++t) {
           const ActivationBlock& act = input.tail(b, t);
-          const I32 total = block_total(blocks[i], sums.low[i][t], sums.high[i][t], act);
-          acc[i][t] = Isa::add(acc[i][t], Isa::mul(Isa::to_float(total), Isa::mul(scale, Isa::splat_f32(act.scale))));
+          const F32 total = block_total(blocks[i], sums.low[i][t], sums.high[i][t], act);
+          acc[i][t] = Isa::add(acc[i][t], Isa::mul(total, Isa::mul(scale, Isa::splat_f32(act.scale))));
           if constexpr (kLayout.has_min) acc[i][t] = Isa::add(acc[i][t], min_product(header, blocks[i], act));
         }
       }
     };
-    const int64_t count = end - first;
+    const int64_t length = end - first;
     if constexpr (kTokens == 1) {
       // What a super-block's blocks have in common is read once.
       ptrdiff_t super = 0;
-      for (int64_t b = 0; b < count; super += kSuperBytes) {
+      for (int64_t b = 0; b < length; super += kSuperBytes) {
         for (int in_super = 0; in_super < kLayout.blocks; ++in_super, ++b) add_block(super, in_super, b);
       }
     } else {
       // The accumulators of a loop within the loop would go through memory at its borders.
-      for (int64_t b = 0; b < count; ++b) add_block(kSuperBytes * (b / kLayout.blocks), static_cast<int>(b % kLayout.blocks), b);
+      for (int64_t b = 0; b < length; ++b) add_block(kSuperBytes * (b / kLayout.blocks), static_cast<int>(b % kLayout.blocks), b);
     }
 #pragma GCC unroll 4
     for (int i = 0; i < kTiles; ++i) {
-#pragma GCC unroll 8
-      for (int t = 0; t < kTokens; ++t) store_rows(w, tiles[i], acc[i][t], out + t * out_stride);
+#pragma GCC unroll 16
+      for (int t = 0; t < kTokens; ++t) {
+        if (t < count) store_rows(w, tiles[i], acc[i][t], out + t * out_stride);
+      }
     }
   }
 
-  // The range's tiles times kTokens tokens; out [kTokens][out_stride].
+  // The range's tiles times `count` ≤ kTokens tokens, in the time of kTokens; out [count][out_stride].
   template <int kTokens>
-  static void multiply(const PackedMatrix& w, const Activations& x, int token, const TileRange& range, float* out, int64_t out_stride) {
+  static void multiply(const PackedMatrix& w, const Activations& x, int token, int count, const TileRange& range, float* out,
+                       int64_t out_stride) {
     constexpr int kTiles = kTokens == 1 ? kMostStreams : 1;
     const int64_t blocks = x.width / kActivationBlock;
     if constexpr (kTokens == 1 && std::is_same_v<typename Dots::PanelCode, typename Isa::ActCode>) {
-      const OneToken<typename Isa::ActCode> input(x, token);
-      for_tiles<kTiles>(w, range, [&](auto tiles) { add_tiles(w, tiles, input, 0, blocks, out, out_stride); });
+      const OneToken<BlockLoops> input(x, token);
+      for_tiles<kTiles>(w, range, [&](auto tiles) { add_tiles(w, tiles, input, 0, blocks, count, out, out_stride); });
     } else {
-      ActivationPanel<Dots, kTokens> panel;
+      ActivationPanel<BlockLoops, kTokens> panel;
       for (int64_t first = 0; first < blocks; first += panel.kMaxBlocks) {
         const int64_t end = std::min<int64_t>(blocks, first + panel.kMaxBlocks);
-        panel.take(x, token, first, end);
-        for_tiles<kTiles>(w, range, [&](auto tiles) { add_tiles(w, tiles, panel, first, end, out, out_stride); });
+        panel.take(x, token, count, first, end);
+        for_tiles<kTiles>(w, range, [&](auto tiles) { add_tiles(w, tiles, panel, first, end, count, out, out_stride); });
       }
     }
   }
@@ -364,11 +412,14 @@ struct FloatLoops {
     if constexpr (kDType == DType::kBF16) return Isa::load_bf16(at);
   }
 
+  // As in BlockLoops.
   template <int kTokens>
-  static void multiply(const PackedMatrix& w, const Activations& x, int token, const TileRange& range, float* out, int64_t out_stride) {
+  static void multiply(const PackedMatrix& w, const Activations& x, int token, int count, const TileRange& range, float* out,
+                       int64_t out_stride) {
     // A sum waits for the one before it in its row, so a single token needs several tiles to be as fast as memory.
     constexpr int kTiles = kTokens == 1 ? kMostStreams : 1;
-    const float* values = x.values + token * x.width;
+    const float* values[kTokens];
+    for (int t = 0; t < kTokens; ++t) values[t] = x.values + (token + std::min(t, count - 1)) * x.width;
     for_tiles<kTiles>(w, range, [&](auto tiles) {
       constexpr int kCount = decltype(tiles)::kTiles;
       F32 acc[kCount][kTokens];
@@ -376,7 +427,7 @@ struct FloatLoops {
 #pragma GCC unroll 4
       for (int i = 0; i < kCount; ++i) {
         columns[i] = tiles.data(w, i);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int t = 0; t < kTokens; ++t) acc[i][t] = Isa::zero_f32();
       }
       for (int64_t k = 0; k < x.width; ++k) {
@@ -384,31 +435,37 @@ struct FloatLoops {
         for (int i = 0; i < kCount; ++i) {
           const F32 weights = load(columns[i]);
           columns[i] += kRows * kElementBytes;
-#pragma GCC unroll 8
-          for (int t = 0; t < kTokens; ++t) acc[i][t] = Isa::add(acc[i][t], Isa::mul(weights, Isa::splat_f32(values[t * x.width + k])));
+#pragma GCC unroll 16
+          for (int t = 0; t < kTokens; ++t) acc[i][t] = Isa::add(acc[i][t], Isa::mul(weights, Isa::splat_f32(values[t][k])));
         }
       }
 #pragma GCC unroll 4
       for (int i = 0; i < kCount; ++i) {
-#pragma GCC unroll 8
-        for (int t = 0; t < kTokens; ++t) BlockLoops<Isa, kDType>::store_rows(w, tiles[i], acc[i][t], out + t * out_stride);
+#pragma GCC unroll 16
+        for (int t = 0; t < kTokens; ++t) {
+          if (t < count) BlockLoops<Isa, kDType>::store_rows(w, tiles[i], acc[i][t], out + t * out_stride);
+        }
       }
     });
   }
 };
 
-/// The MatmulFn of one format: register blocks of tokens first, then what is left over.
+/// So many tokens take less time as a block that is not full than one by one.
+inline constexpr int kLeastGemmTokens = 5;
+
+/// The MatmulFn of one format: register blocks of tokens, the last of them perhaps not full, or a few tokens one by one.
 template <class Isa, class Loops>
 void matmul(const PackedMatrix& w, const Activations& x, const TileRange& range, float* out, int64_t out_stride) {
   constexpr int kTokens = Isa::kGemmTokens;
-  int token = 0;
-  if constexpr (kTokens > 1) {
-    for (; token + kTokens <= x.tokens; token += kTokens) {
-      Loops::template multiply<kTokens>(w, x, token, range, out + token * out_stride, out_stride);
+  for (int token = 0; token < x.tokens;) {
+    const int count = std::min(kTokens, x.tokens - token);
+    if (count >= kLeastGemmTokens) {
+      Loops::template multiply<kTokens>(w, x, token, count, range, out + token * out_stride, out_stride);
+      token += count;
+    } else {
+      Loops::template multiply<1>(w, x, token, 1, range, out + token * out_stride, out_stride);
+      ++token;
     }
-  }
-  for (; token < x.tokens; ++token) {
-    Loops::template multiply<1>(w, x, token, range, out + token * out_stride, out_stride);
   }
 }
 

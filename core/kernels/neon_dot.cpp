@@ -29,7 +29,7 @@ struct NeonDot {
   static constexpr int kSumLimit = 0;
   // SDOT takes two signed operands: every code as it is.
   static constexpr int kSignedOffset = 0;
-  static constexpr int kGemmTokens = 8;
+  static constexpr int kGemmTokens = 12;
 
   static F32 zero_f32() { return vdupq_n_f32(0.0f); }
   static I32 zero_i32() { return vdupq_n_s32(0); }
@@ -56,6 +56,7 @@ struct NeonDot {
   static I32 sub_i32(I32 a, I32 b) { return vsubq_s32(a, b); }
   static I32 mul_i32(I32 a, I32 b) { return vmulq_s32(a, b); }
   static F32 to_float(I32 a) { return vcvtq_f32_s32(a); }
+  static F32 take_magic(I32 a) { return vsubq_f32(vreinterpretq_f32_s32(a), splat_f32(kRoundMagic)); }
   template <int kNibble>
   static I32 nibble(I32 a) {
     return vandq_s32(vshlq_s32(a, vdupq_n_s32(-4 * kNibble)), vdupq_n_s32(15));

@@ -59,6 +59,7 @@ struct WasmLanes {
   static I32 sub_i32(I32 a, I32 b) { return wasm_i32x4_sub(a, b); }
   static I32 mul_i32(I32 a, I32 b) { return wasm_i32x4_mul(a, b); }
   static F32 to_float(I32 a) { return wasm_f32x4_convert_i32x4(a); }
+  static F32 take_magic(I32 a) { return wasm_f32x4_sub(a, kept(wasm_f32x4_const_splat(kRoundMagic))); }
 
   static Bytes load_bytes(const std::byte* at) { return wasm_v128_load(at); }
   static Bytes or_bytes(Bytes a, Bytes b) { return wasm_v128_or(a, b); }

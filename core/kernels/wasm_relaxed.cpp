@@ -21,7 +21,7 @@ struct Relaxed : WasmLanes {
   using SignedSum = v128_t;  // i32x4
   // One product of a pair is at most 2·127·max_code; an i16 holds kSumLimit / max_code of them.
   static constexpr int kSumLimit = 32767 / (2 * 127);
-  static constexpr int kGemmTokens = 8;
+  static constexpr int kGemmTokens = 12;
 
   static Bytes look_up(Bytes a, const int8_t* table) { return wasm_i8x16_relaxed_swizzle(wasm_v128_load(table), a); }
   static Codes prepare(Bytes a) { return a; }

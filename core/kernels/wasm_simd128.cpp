@@ -18,7 +18,7 @@ struct Simd128 : WasmLanes {
   using Sum = v128_t;
   using SignedSum = v128_t;
   static constexpr int kSumLimit = 0;
-  static constexpr int kGemmTokens = 8;
+  static constexpr int kGemmTokens = 12;
 
   static Bytes look_up(Bytes a, const int8_t* table) { return wasm_i8x16_swizzle(wasm_v128_load(table), a); }
   static Codes prepare(Bytes a) { return {wasm_v128_and(a, kept(wasm_i16x8_const_splat(0xff))), wasm_u16x8_shr(a, 8)}; }

@@ -92,45 +92,52 @@ struct Part {
 
 constexpr int kAllTokens = std::numeric_limits<int>::max();
 // A multiple of every kGemmTokens. A task's tokens in groups of these cost nothing, as the kernels take no more of them at once.
-constexpr int kTokenGroup = 8;
+constexpr int kTokenGroup = 12;
 // What a group of tokens is multiplied by at once: it stays in the second cache of a processor for the next group.
 constexpr uint64_t kStripBytes = 512 << 10;
 
-// Spreads products over the threads. With few tokens the time goes into reading the weights: a cell is a few units for all tokens. With
-// many it goes into multiplying, and a cell is a strip of rows for one group of tokens, so that the last tasks are short and no input is
-// made ready more often than there are strips.
+// Spreads products over the threads. With few tokens the time goes into reading the weights, and a task has some rows for all tokens. With
+// many it goes into multiplying: a strip of rows goes through the tokens in groups, then the next strip does, and a task is a stretch of
+// that way, cut wherever shares are equal.
 class Grid {
  public:
-  // `bytes` of weights in all. With few tokens a task's units begin at multiples of `multiple`, and are about `least` or more.
+  // `bytes` of weights in all. A task is about `least` units of one group or more; its ends are multiples of `multiple`.
   Grid(int64_t units, uint64_t bytes, int tokens, int threads, int64_t least, int64_t multiple)
       : units_(units),
-        groups_(tokens < 2 * kTokenGroup ? 1 : (tokens + kTokenGroup - 1) / kTokenGroup),
+        groups_(groups(tokens)),
         group_tokens_(groups_ == 1 ? kAllTokens : kTokenGroup),
-        strip_(groups_ == 1 ? multiple : units / std::clamp<int64_t>(bytes / kStripBytes, 1, units)),
-        cuts_((units + strip_ - 1) / strip_ * groups_, threads, groups_ == 1 ? least / multiple : 1) {}
+        strip_(groups_ == 1 ? units : units / std::clamp<int64_t>(bytes / kStripBytes, 1, units)),
+        multiple_(multiple),
+        cuts_((units * groups_ + multiple - 1) / multiple, threads, least / multiple) {}
+
+  static int groups(int tokens) { return tokens < 2 * kTokenGroup ? 1 : (tokens + kTokenGroup - 1) / kTokenGroup; }
 
   template <class Multiply>
   void run(ThreadPool& pool, const Multiply& multiply) const {
     pool.run(cuts_.tasks(), [&](int task) {
-      const int64_t end = cuts_.begin(task + 1);
-      for (int64_t cell = cuts_.begin(task); cell < end;) {
-        const int64_t strip = cell / groups_, group = cell % groups_;
-        // Strips for all tokens go together, as long streams of memory; otherwise one strip goes through its groups of tokens.
-        const int64_t strips = groups_ == 1 ? end - cell : 1, groups = std::min(groups_ - group, end - cell);
-        multiply(Part{strip * strip_, std::min(units_, (strip + strips) * strip_), static_cast<int>(group * group_tokens_),
-                      static_cast<int>((group + groups) * group_tokens_)});
-        cell += std::max(strips, groups);
+      const int64_t end = std::min(units_ * groups_, cuts_.begin(task + 1) * multiple_);
+      for (int64_t at = cuts_.begin(task) * multiple_; at < end;) {
+        const int64_t first = at / (strip_ * groups_) * strip_, strip = std::min(strip_, units_ - first), rest = at - first * groups_;
+        const int64_t group = rest / strip, unit = rest % strip;
+        // Whole groups at once, or a part of one.
+        const int64_t groups = unit == 0 ? (std::min(end, (first + strip) * groups_) - at) / strip : 0;
+        const int64_t units = groups > 0 ? strip : std::min(strip - unit, end - at);
+        multiply(Part{first + unit, first + unit + units, static_cast<int>(group * group_tokens_),
+                      static_cast<int>((group + std::max<int64_t>(1, groups)) * group_tokens_)});
+        at += units * std::max<int64_t>(1, groups);
       }
     });
   }
 
  private:
-  int64_t units_, groups_, group_tokens_, strip_;
+  int64_t units_, groups_, group_tokens_, strip_, multiple_;
   Cuts cuts_;
 };
 
 // Two rounds of all streams.
 constexpr int64_t kLeastTiles = 2 * kMostStreams;
+// With many tokens: each task makes its input ready anew, in the time that a tile takes.
+constexpr int64_t kLeastGroupTiles = 64;
 // Blocks of rows. Longer where a task reads two matrices: each change from one to the other begins new streams of memory, which cost a
 // twentieth of decode.
 constexpr int64_t kLeastPairBlocks = 12;
@@ -148,15 +155,14 @@ void multiply_tiles(const KernelTable& kernels, const Product& product, int64_t 
 void linear(ThreadPool& pool, const KernelTable& kernels, std::span<const Product> products) {
   int64_t tiles = 0;
   uint64_t bytes = 0;
-  const int tokens = products.front().x.tokens;
-  bool alike = true;
+  int tokens = products.front().x.tokens;
   for (const Product& product : products) {
     tiles += product.weights->tiles();
     bytes += product.weights->bytes();
-    alike = alike && product.x.tokens == tokens;
+    // Experts differ in their tokens: each product is for all of its own then, as if there were few.
+    if (product.x.tokens != products.front().x.tokens) tokens = 1;
   }
-  // Experts differ in their tokens: each product is for all of its own then.
-  const Grid grid(tiles, bytes, alike ? tokens : 1, pool.size(), kLeastTiles, kMostStreams);
+  const Grid grid(tiles, bytes, tokens, pool.size(), Grid::groups(tokens) == 1 ? kLeastTiles : kLeastGroupTiles, kMostStreams);
   grid.run(pool, [&](const Part& part) {
     // The tiles of all products lie one after the other here; a part can have the end of one and the beginning of the next.
     int64_t first = part.first_unit, end = part.end_unit;
