@@ -31,7 +31,8 @@ class OneToken {
         scaled_sums_(x.scaled_sums + token * (x.width / kActivationBlock)),
         half_sums_(x.half_sums + 2 * token * (x.width / kActivationBlock)) {}
 
-  const ActCode* codes(int64_t block, int) const { return codes_ + block * kActivationBlock; }
+  /// Activations 4·word … 4·word+3 of a block.
+  auto act(int64_t block, int, int word) const { return Loops::Dots::load_act(codes_ + block * kActivationBlock + 4 * word); }
   ActivationBlock tail(int64_t block, int) const {
     return Loops::activation_block(scales_[block], scaled_sums_[block], half_sums_ + 2 * block);
   }
@@ -43,18 +44,22 @@ class OneToken {
   const int32_t* half_sums_;
 };
 
-/// Some blocks of kCount tokens, with the codes as the dots of `Loops` want them, laid out so that all of them are read through one
-/// pointer: with four pointers a token, processors that have sixteen registers spent a tenth of a product on fetching pointers. Blocks
+/// Some blocks of kCount tokens, with the codes in the form that the dots of `Loops` want, laid out so that all of them are read through
+/// one pointer: with four pointers a token, processors that have sixteen registers spent a tenth of a product on fetching pointers. Blocks
 /// count from the first that was taken.
 template <class Loops, int kCount>
 class ActivationPanel {
-  using Dots = typename Loops::Dots;
+  using Form = typename Loops::Dots::PanelForm;
+  struct Block {
+    typename Form::Code codes[kCount][kActivationBlock];
+    ActivationBlock tails[kCount];
+  };
 
  public:
-  using Code = typename Dots::PanelCode;
   static constexpr int kTokens = kCount;
-  /// A multiple of every super-block. 24 KB of 8-bit codes, which stay in the processor's first cache.
-  static constexpr int kMaxBlocks = 512 / kTokens / 8 * 8;
+  /// A multiple of every super-block. Most of so many bytes stays in the processor's first cache.
+  static constexpr size_t kMostBytes = sizeof(typename Form::Code) > 2 ? 42 << 10 : 28 << 10;
+  static constexpr int kMaxBlocks = static_cast<int>(kMostBytes / sizeof(Block) / 8 * 8);
 
   /// Takes blocks [first, end) of tokens [token, token + count) of `x`; the last one again and again in place of those beyond.
   void take(const Activations& x, int token, int count, int64_t first, int64_t end) {
@@ -63,20 +68,16 @@ class ActivationPanel {
       Block& block = blocks_[b - first];
       for (int t = 0; t < kTokens; ++t) {
         const int64_t at = (token + std::min(t, count - 1)) * row + b;
-        Dots::panel_codes(reinterpret_cast<const typename Dots::ActCode*>(x.codes) + at * kActivationBlock, block.codes[t]);
+        Form::make(reinterpret_cast<const typename Loops::Dots::ActCode*>(x.codes) + at * kActivationBlock, block.codes[t]);
         block.tails[t] = Loops::activation_block(x.scales[at], x.scaled_sums[at], x.half_sums + 2 * at);
       }
     }
   }
 
-  const Code* codes(int64_t block, int token) const { return blocks_[block].codes[token]; }
+  auto act(int64_t block, int token, int word) const { return Form::load(blocks_[block].codes[token] + 4 * word); }
   const ActivationBlock& tail(int64_t block, int token) const { return blocks_[block].tails[token]; }
 
  private:
-  struct Block {
-    Code codes[kTokens][kActivationBlock];
-    ActivationBlock tails[kTokens];
-  };
   Block blocks_[kMaxBlocks];
 };
 

@@ -21,7 +21,8 @@ struct Avx2 {
   using CodePairs = __m256i;
   using Codes = __m256i;
   using ActCode = int8_t;
-  using SignedCode = int8_t;
+  using PanelForm = PlainForm<Avx2>;
+  using SignedPanelForm = PanelForm;
   using Act = __m256i;
   using Sum = __m256i;        // i16x16: two partial sums a row
   using SignedSum = __m256i;  // i32x8
@@ -60,7 +61,6 @@ struct Avx2 {
   static I32 sub_i32(I32 a, I32 b) { return _mm256_sub_epi32(a, b); }
   static I32 mul_i32(I32 a, I32 b) { return _mm256_mullo_epi32(a, b); }
   static F32 to_float(I32 a) { return _mm256_cvtepi32_ps(a); }
-  static F32 take_magic(I32 a) { return sub(_mm256_castsi256_ps(a), splat_f32(kRoundMagic)); }
 
   static Bytes load_bytes(const std::byte* at) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)); }
   static Bytes or_bytes(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }

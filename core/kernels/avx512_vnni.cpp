@@ -21,7 +21,8 @@ struct Avx512Vnni {
   using Codes = __m512i;
   using Signed = __m512i;
   using ActCode = int8_t;
-  using SignedCode = int8_t;
+  using PanelForm = PlainForm<Avx512Vnni>;
+  using SignedPanelForm = PanelForm;
   using Act = __m512i;
   using Sum = __m512i;  // i32x16
   using SignedSum = __m512i;

@@ -8,13 +8,15 @@
 //   Codes, Signed    Bytes made ready for dot            prepare(Bytes), prepare_signed(Bytes)
 //   Act              4 activations, the same in each row load_act(ActCode*)
 //   ActCode          how an activation's code is kept: int8_t, or int16_t in the order that KernelTable::code_bytes tells
-//   SignedCode       how dot_signed wants it: ActCode, or another that signed_codes(ActCode[32], SignedCode[32]) makes of it for
-//                    load_signed_act(SignedCode*)
+//   PanelForm        how a panel of several tokens keeps activations for dot: PlainForm, or another with Code,
+//                    make(ActCode[32], Code[32]), load(Code*) -> what dot takes of four activations, and kLoadsActs: whether
+//                    that is an Act. Where it is not, a single token needs a panel, too
+//   SignedPanelForm  the same for dot_signed
 //   Sum              running dot of Codes and Act        zero_sum dot(Sum, Codes, Act) widen(Sum) -> I32
 //   SignedSum        the same for Signed                 zero_signed_sum dot_signed widen_signed
 //   kSignedOffset    what prepare_signed adds to the codes of a Signed
 //   kSumLimit        a Sum may add kSumLimit / max_code products before it must be widened (0: never, it is an I32)
-//   take_magic(I32)  the number that was added to the bits of kRoundMagic, as a float
+//   take_magic(I32)  what was added to the bits of kRoundMagic, as an F32; only where kSumLimit is 0
 //   keep_order(Sum&) nothing, or a border that the compiler moves no other dot over: where it would finish one token, or tile, after the
 //                    other, holding a block's codes in registers that it does not have (WebAssembly: a fifth to a third slower)
 //   loads            load_f16 load_bf16 load_f32 (one per row -> F32), load_floats, load_u8 load_i8 (one per row -> F32 / I32), store
@@ -37,43 +39,40 @@
 
 namespace tessera {
 
+/// How a panel of several tokens keeps activations: as they are.
+template <class Isa>
+struct PlainForm {
+  static constexpr bool kLoadsActs = true;
+  using Code = typename Isa::ActCode;
+  static void make(const Code* codes, Code* out) { std::memcpy(out, codes, kActivationBlock * sizeof(Code)); }
+  static auto load(const Code* at) { return Isa::load_act(at); }
+};
+
 /// The dots of an Isa for unsigned codes, and for those with a sign.
 template <class Isa>
 struct UnsignedDots {
   using ActCode = typename Isa::ActCode;
-  using PanelCode = ActCode;
-  using Act = typename Isa::Act;
+  using PanelForm = typename Isa::PanelForm;
   using Codes = typename Isa::Codes;
   using Sum = typename Isa::Sum;
   static Codes prepare(typename Isa::Bytes a) { return Isa::prepare(a); }
   static Sum zero() { return Isa::zero_sum(); }
-  static void panel_codes(const ActCode* codes, PanelCode* out) { std::memcpy(out, codes, kActivationBlock * sizeof(ActCode)); }
-  static Act load_act(const ActCode* at) { return Isa::load_act(at); }
-  static Sum dot(Sum sum, const Codes& codes, const Act& act) { return Isa::dot(sum, codes, act); }
+  static auto load_act(const ActCode* at) { return Isa::load_act(at); }
+  template <class Act>
+  static Sum dot(Sum sum, const Codes& codes, const Act& act) {
+    return Isa::dot(sum, codes, act);
+  }
   static typename Isa::I32 widen(Sum sum) { return Isa::widen(sum); }
 };
 template <class Isa>
 struct SignedDots {
   using ActCode = typename Isa::ActCode;
-  using PanelCode = typename Isa::SignedCode;
+  using PanelForm = typename Isa::SignedPanelForm;
   using Codes = typename Isa::Signed;
   using Sum = typename Isa::SignedSum;
   static Codes prepare(typename Isa::Bytes a) { return Isa::prepare_signed(a); }
   static Sum zero() { return Isa::zero_signed_sum(); }
-  static void panel_codes(const ActCode* codes, PanelCode* out) {
-    if constexpr (std::is_same_v<ActCode, PanelCode>) {
-      std::memcpy(out, codes, kActivationBlock * sizeof(ActCode));
-    } else {
-      Isa::signed_codes(codes, out);
-    }
-  }
-  static auto load_act(const PanelCode* at) {
-    if constexpr (std::is_same_v<ActCode, PanelCode>) {
-      return Isa::load_act(at);
-    } else {
-      return Isa::load_signed_act(at);
-    }
-  }
+  static auto load_act(const ActCode* at) { return Isa::load_act(at); }
   template <class Act>
   static Sum dot(Sum sum, const Codes& codes, const Act& act) {
     return Isa::dot_signed(sum, codes, act);
@@ -127,11 +126,11 @@ struct BlockLoops {
   static constexpr int kOffset = kSigned ? Isa::kSignedOffset : kLayout.offset;
   // Dots that add in 32 bits begin with what the offset makes of the block, which then takes no step of its own.
   static constexpr bool kBeginAtOffset = Isa::kSumLimit == 0;
-  // They begin at kRoundMagic as well where a block's sum is turned into a float as it is: a subtraction does that then, where a conversion
-  // would wait for the units that multiply.
+  // They begin at kRoundMagic as well where a block's sum is turned into a float as it is: then a subtraction does that, of which more can
+  // begin in a cycle than of conversions. Exact below 2^22.
   static constexpr bool kBeginAtMagic = kBeginAtOffset && !kLayout.halves();
   static constexpr int32_t kMagic = kBeginAtMagic ? std::bit_cast<int32_t>(kRoundMagic) : 0;
-  static_assert(!kBeginAtMagic || kActivationBlock * 128 * 127 < 1 << 22);
+  static_assert(kActivationBlock * 128 * 127 < 1 << 22);
 
   // What the products need to know of a block of one token.
   static ActivationBlock activation_block(float scale, float scaled_sum, const int32_t* half_sums) {
@@ -143,6 +142,7 @@ struct BlockLoops {
     }
   }
 
+  // What a sum of dots begins with, `sum` of an ActivationBlock.
   static typename Dots::Sum begin(int32_t sum) {
     if constexpr (kBeginAtOffset && kOffset != 0) {
       return Isa::splat_i32(sum);
@@ -215,11 +215,10 @@ struct BlockLoops {
         for (int half = 0; half < kWords; ++half) words[half] = load_codes(blocks[i], step + 4 * half);
 #pragma GCC unroll 16
         for (int t = 0; t < kTokens; ++t) {
-          const auto* codes = input.codes(b, t) + 4 * step;
 #pragma GCC unroll 2
           for (int half = 0; half < kWords; ++half) {
             auto& sum = half > 0 && kTwoSums ? high[i][t] : low[i][t];
-            sum = Dots::dot(sum, words[half], Dots::load_act(codes + 16 * half));
+            sum = Dots::dot(sum, words[half], input.act(b, t, step + 4 * half));
             if constexpr (kKeepOrder) {
               if (half == kWords - 1) Isa::keep_order(sum);
             }
@@ -271,8 +270,11 @@ struct BlockLoops {
       (void)block;
       I32 total = kOneSum ? low : Isa::add_i32(low, high);
       if constexpr (kOffset != 0 && !kBeginAtOffset) total = Isa::add_i32(total, Isa::splat_i32(act.sums[0]));
-      if constexpr (kBeginAtMagic) return Isa::take_magic(total);
-      return Isa::to_float(total);
+      if constexpr (kBeginAtMagic) {
+        return Isa::take_magic(total);
+      } else {
+        return Isa::to_float(total);
+      }
     }
   }
 
@@ -366,7 +368,7 @@ struct BlockLoops {
                        int64_t out_stride) {
     constexpr int kTiles = kTokens == 1 ? kMostStreams : 1;
     const int64_t blocks = x.width / kActivationBlock;
-    if constexpr (kTokens == 1 && std::is_same_v<typename Dots::PanelCode, typename Isa::ActCode>) {
+    if constexpr (kTokens == 1 && Dots::PanelForm::kLoadsActs) {
       const OneToken<BlockLoops> input(x, token);
       for_tiles<kTiles>(w, range, [&](auto tiles) { add_tiles(w, tiles, input, 0, blocks, count, out, out_stride); });
     } else {

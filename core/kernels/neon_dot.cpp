@@ -22,7 +22,8 @@ struct NeonDot {
   using Codes = int8x16_t;
   using Signed = int8x16_t;
   using ActCode = int8_t;
-  using SignedCode = int8_t;
+  using PanelForm = PlainForm<NeonDot>;
+  using SignedPanelForm = PanelForm;
   using Act = int8x16_t;
   using Sum = int32x4_t;
   using SignedSum = int32x4_t;

@@ -10,12 +10,35 @@
 namespace tessera {
 namespace {
 
+// Each word of four codes once for every lane. V8 loads one number into all lanes in two instructions, since it adds the offset to the
+// memory's base in one of its own; of what lies there as a vector it takes the offset along.
+struct SpreadForm {
+  static constexpr bool kLoadsActs = true;
+  using Code = int32_t;
+  static void make(const int8_t* codes, int32_t* out) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kActivationBlock; i += 4) wasm_v128_store(out + i, wasm_v128_load32_splat(codes + i));
+  }
+  static v128_t load(const int32_t* at) { return wasm_v128_load(at); }
+};
+
+// 16-bit codes for dots of pairs.
+struct SplitForm {
+  static constexpr bool kLoadsActs = false;
+  using Code = int16_t;
+  static void make(const int8_t* codes, int16_t* out) {
+    for (int i = 0; i < kActivationBlock; i += 8) WasmLanes::store_split(wasm_i16x8_load8x8(codes + i), out + i);
+  }
+  static WasmLanes::Split load(const int16_t* at) { return WasmLanes::load_split(at); }
+};
+
 struct Relaxed : WasmLanes {
   using Codes = v128_t;
   // Where weights have a sign, the 0…127 operand would hold their magnitudes and each dot would have to move the signs to the activations:
   // dots of 16-bit pairs are faster by 40 %.
   using Signed = Split;
-  using SignedCode = int16_t;
+  using PanelForm = SpreadForm;
+  using SignedPanelForm = SplitForm;
   using Act = v128_t;
   using Sum = v128_t;        // i16x8: two partial sums a row
   using SignedSum = v128_t;  // i32x4
@@ -26,10 +49,6 @@ struct Relaxed : WasmLanes {
   static Bytes look_up(Bytes a, const int8_t* table) { return wasm_i8x16_relaxed_swizzle(wasm_v128_load(table), a); }
   static Codes prepare(Bytes a) { return a; }
   static Signed prepare_signed(Bytes a) { return split_signed(a); }
-  static void signed_codes(const int8_t* codes, int16_t* split) {
-    for (int i = 0; i < 32; i += 8) store_split(wasm_i16x8_load8x8(codes + i), split + i);
-  }
-  static Split load_signed_act(const int16_t* at) { return load_split(at); }
   static Act load_act(const int8_t* at) { return wasm_v128_load32_splat(at); }
   static Sum zero_sum() { return wasm_i32x4_const_splat(0); }
   static SignedSum zero_signed_sum() { return wasm_i32x4_const_splat(0); }
@@ -48,7 +67,7 @@ struct RelaxedI32 : Relaxed {
     v128_t mask;
   };
   using Signed = SignedCodes;
-  using SignedCode = int8_t;
+  using SignedPanelForm = SpreadForm;
   static constexpr int kSumLimit = 0;
   static Signed prepare_signed(Bytes a) { return {wasm_i8x16_abs(a), wasm_i8x16_shr(a, 7)}; }
   static Sum dot(Sum sum, Codes codes, Act act) { return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(act, codes, sum); }

@@ -14,7 +14,8 @@ struct Simd128 : WasmLanes {
   using Signed = Split;
   using Act = Split;
   using ActCode = int16_t;  // split beforehand: each code of an activation is read once for every tile
-  using SignedCode = int16_t;
+  using PanelForm = PlainForm<Simd128>;
+  using SignedPanelForm = PanelForm;
   using Sum = v128_t;
   using SignedSum = v128_t;
   static constexpr int kSumLimit = 0;
