@@ -13,8 +13,8 @@ namespace tessera {
 struct ActivationBlock {
   float scale;
   float scaled_sum;
-  /// Of the codes of each half, times minus the offset of the weights' codes where they have one. Of all codes in the first where a block's
-  /// halves have one scale; it is then what a sum of dots begins with.
+  /// Of the codes of each half, or of all in the first where a block's halves have one scale. Where the weights' codes have an offset,
+  /// times minus that: what their dots begin with or get added (BlockLoops).
   int32_t sums[2];
 };
 
@@ -22,7 +22,7 @@ struct ActivationBlock {
 template <class Loops>
 class OneToken {
  public:
-  using ActCode = typename Loops::Dots::ActCode;
+  using ActCode = typename Loops::Plain::Code;
   static constexpr int kTokens = 1;
 
   OneToken(const Activations& x, int token)
@@ -32,7 +32,7 @@ class OneToken {
         half_sums_(x.half_sums + 2 * token * (x.width / kActivationBlock)) {}
 
   /// Activations 4·word … 4·word+3 of a block.
-  auto act(int64_t block, int, int word) const { return Loops::Dots::load_act(codes_ + block * kActivationBlock + 4 * word); }
+  auto act(int64_t block, int, int word) const { return Loops::Plain::load(codes_ + block * kActivationBlock + 4 * word); }
   ActivationBlock tail(int64_t block, int) const {
     return Loops::activation_block(scales_[block], scaled_sums_[block], half_sums_ + 2 * block);
   }
@@ -68,7 +68,7 @@ class ActivationPanel {
       Block& block = blocks_[b - first];
       for (int t = 0; t < kTokens; ++t) {
         const int64_t at = (token + std::min(t, count - 1)) * row + b;
-        Form::make(reinterpret_cast<const typename Loops::Dots::ActCode*>(x.codes) + at * kActivationBlock, block.codes[t]);
+        Form::make(reinterpret_cast<const typename Loops::Plain::Code*>(x.codes) + at * kActivationBlock, block.codes[t]);
         block.tails[t] = Loops::activation_block(x.scales[at], x.scaled_sums[at], x.half_sums + 2 * at);
       }
     }

@@ -51,28 +51,21 @@ struct PlainForm {
 /// The dots of an Isa for unsigned codes, and for those with a sign.
 template <class Isa>
 struct UnsignedDots {
-  using ActCode = typename Isa::ActCode;
   using PanelForm = typename Isa::PanelForm;
   using Codes = typename Isa::Codes;
   using Sum = typename Isa::Sum;
   static Codes prepare(typename Isa::Bytes a) { return Isa::prepare(a); }
   static Sum zero() { return Isa::zero_sum(); }
-  static auto load_act(const ActCode* at) { return Isa::load_act(at); }
-  template <class Act>
-  static Sum dot(Sum sum, const Codes& codes, const Act& act) {
-    return Isa::dot(sum, codes, act);
-  }
+  static Sum dot(Sum sum, const Codes& codes, const typename Isa::Act& act) { return Isa::dot(sum, codes, act); }
   static typename Isa::I32 widen(Sum sum) { return Isa::widen(sum); }
 };
 template <class Isa>
 struct SignedDots {
-  using ActCode = typename Isa::ActCode;
   using PanelForm = typename Isa::SignedPanelForm;
   using Codes = typename Isa::Signed;
   using Sum = typename Isa::SignedSum;
   static Codes prepare(typename Isa::Bytes a) { return Isa::prepare_signed(a); }
   static Sum zero() { return Isa::zero_signed_sum(); }
-  static auto load_act(const ActCode* at) { return Isa::load_act(at); }
   template <class Act>
   static Sum dot(Sum sum, const Codes& codes, const Act& act) {
     return Isa::dot_signed(sum, codes, act);
@@ -121,14 +114,16 @@ struct BlockLoops {
 
   using Dots = std::conditional_t<kSigned, SignedDots<Isa>, UnsignedDots<Isa>>;
   using Codes = typename Dots::Codes;
+  using Plain = PlainForm<Isa>;
 
   // What is taken off each code.
   static constexpr int kOffset = kSigned ? Isa::kSignedOffset : kLayout.offset;
-  // Dots that add in 32 bits begin with what the offset makes of the block, which then takes no step of its own.
-  static constexpr bool kBeginAtOffset = Isa::kSumLimit == 0;
+  // Dots that add in 32 bits begin with what the offset makes of the block, which then takes no step of its own; to others it is added.
+  static constexpr bool kWideSums = Isa::kSumLimit == 0;
+  static constexpr bool kBeginAtOffset = kOffset != 0 && kWideSums, kAddOffset = kOffset != 0 && !kWideSums;
   // They begin at kRoundMagic as well where a block's sum is turned into a float as it is: then a subtraction does that, of which more can
   // begin in a cycle than of conversions. Exact below 2^22.
-  static constexpr bool kBeginAtMagic = kBeginAtOffset && !kLayout.halves();
+  static constexpr bool kBeginAtMagic = kWideSums && !kLayout.halves();
   static constexpr int32_t kMagic = kBeginAtMagic ? std::bit_cast<int32_t>(kRoundMagic) : 0;
   static_assert(kActivationBlock * 128 * 127 < 1 << 22);
 
@@ -144,7 +139,7 @@ struct BlockLoops {
 
   // What a sum of dots begins with, `sum` of an ActivationBlock.
   static typename Dots::Sum begin(int32_t sum) {
-    if constexpr (kBeginAtOffset && kOffset != 0) {
+    if constexpr (kBeginAtOffset) {
       return Isa::splat_i32(sum);
     } else if constexpr (kBeginAtMagic) {
       return Isa::splat_i32(kMagic);
@@ -261,7 +256,7 @@ struct BlockLoops {
   // The exact sum of one block: offsets taken off, integer scales of the halves applied.
   static F32 block_total(const std::byte* block, I32 low, I32 high, const ActivationBlock& act) {
     if constexpr (kLayout.halves()) {
-      if constexpr (kOffset != 0 && !kBeginAtOffset) {
+      if constexpr (kAddOffset) {
         low = Isa::add_i32(low, Isa::splat_i32(act.sums[0]));
         high = Isa::add_i32(high, Isa::splat_i32(act.sums[1]));
       }
@@ -269,7 +264,7 @@ struct BlockLoops {
     } else {
       (void)block;
       I32 total = kOneSum ? low : Isa::add_i32(low, high);
-      if constexpr (kOffset != 0 && !kBeginAtOffset) total = Isa::add_i32(total, Isa::splat_i32(act.sums[0]));
+      if constexpr (kAddOffset) total = Isa::add_i32(total, Isa::splat_i32(act.sums[0]));
       if constexpr (kBeginAtMagic) {
         return Isa::take_magic(total);
       } else {

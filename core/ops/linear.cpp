@@ -104,13 +104,13 @@ class Grid {
   // `bytes` of weights in all. A task is about `least` units of one group or more; its ends are multiples of `multiple`.
   Grid(int64_t units, uint64_t bytes, int tokens, int threads, int64_t least, int64_t multiple)
       : units_(units),
-        groups_(groups(tokens)),
+        groups_(groups_of(tokens)),
         group_tokens_(groups_ == 1 ? kAllTokens : kTokenGroup),
         strip_(groups_ == 1 ? units : units / std::clamp<int64_t>(bytes / kStripBytes, 1, units)),
         multiple_(multiple),
         cuts_((units * groups_ + multiple - 1) / multiple, threads, least / multiple) {}
 
-  static int groups(int tokens) { return tokens < 2 * kTokenGroup ? 1 : (tokens + kTokenGroup - 1) / kTokenGroup; }
+  static int groups_of(int tokens) { return tokens < 2 * kTokenGroup ? 1 : (tokens + kTokenGroup - 1) / kTokenGroup; }
 
   template <class Multiply>
   void run(ThreadPool& pool, const Multiply& multiply) const {
@@ -120,11 +120,11 @@ class Grid {
         const int64_t first = at / (strip_ * groups_) * strip_, strip = std::min(strip_, units_ - first), rest = at - first * groups_;
         const int64_t group = rest / strip, unit = rest % strip;
         // Whole groups at once, or a part of one.
-        const int64_t groups = unit == 0 ? (std::min(end, (first + strip) * groups_) - at) / strip : 0;
-        const int64_t units = groups > 0 ? strip : std::min(strip - unit, end - at);
+        const int64_t whole = unit == 0 ? (std::min(end, (first + strip) * groups_) - at) / strip : 0;
+        const int64_t units = std::min(strip - unit, end - at), groups = std::max<int64_t>(1, whole);
         multiply(Part{first + unit, first + unit + units, static_cast<int>(group * group_tokens_),
-                      static_cast<int>((group + std::max<int64_t>(1, groups)) * group_tokens_)});
-        at += units * std::max<int64_t>(1, groups);
+                      static_cast<int>((group + groups) * group_tokens_)});
+        at += units * groups;
       }
     });
   }
@@ -162,7 +162,7 @@ void linear(ThreadPool& pool, const KernelTable& kernels, std::span<const Produc
     // Experts differ in their tokens: each product is for all of its own then, as if there were few.
     if (product.x.tokens != products.front().x.tokens) tokens = 1;
   }
-  const Grid grid(tiles, bytes, tokens, pool.size(), Grid::groups(tokens) == 1 ? kLeastTiles : kLeastGroupTiles, kMostStreams);
+  const Grid grid(tiles, bytes, tokens, pool.size(), Grid::groups_of(tokens) == 1 ? kLeastTiles : kLeastGroupTiles, kMostStreams);
   grid.run(pool, [&](const Part& part) {
     // The tiles of all products lie one after the other here; a part can have the end of one and the beginning of the next.
     int64_t first = part.first_unit, end = part.end_unit;
