@@ -112,7 +112,8 @@ struct Avx2 {
   static void store(float* at, F32 a) { _mm256_storeu_ps(at, a); }
 
   static CodePairs load_pairs(const int16_t* at) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)); }
-  static CodePairs load_pairs(const int8_t* at) { return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at))); }
+  static constexpr int kPairCopies = 1;
+  static void keep_pairs(const int16_t* from, int pairs, int16_t* to) { __builtin_memcpy(to, from, 2 * sizeof *to * pairs); }
   static CodePairs splat_pair(const int16_t* at) {
     int32_t word;
     __builtin_memcpy(&word, at, sizeof word);
@@ -129,6 +130,31 @@ struct Avx2 {
   static void store_words(const F32 (&x)[2], int16_t* words) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(words), pack_words(round(x[0]), round(x[1])));
   }
+
+  // Weights and values as pairs of 16 bits, both pairs of four side by side: a lane's two sums come together at the end.
+  struct ValueDots {
+    using Code = int8_t;
+    using Query = int16_t;
+    struct Sum {
+      __m256i low;
+      __m256i high;
+    };
+    static constexpr int kLaneCodes = 4, kRowCodes = 4, kParts = 1, kMostSums = kAttentionRegisters / 2;
+    static __m256i widened(const int8_t* at) { return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at))); }
+    static Sum load(const int8_t* at) { return {widened(at), widened(at + 16)}; }
+    static __m256i load_query(const int16_t* at, int) {
+      int64_t words;
+      __builtin_memcpy(&words, at, sizeof words);
+      return _mm256_set1_epi64x(words);
+    }
+    static Sum zero() { return {zero_i32(), zero_i32()}; }
+    static void add(Sum& sum, __m256i weights, const Sum& codes, int) {
+      sum = {dot_pairs(sum.low, weights, codes.low), dot_pairs(sum.high, weights, codes.high)};
+    }
+    // Neighbours are added within 128-bit halves, as pack_words packs.
+    static I32 total(const Sum& sum) { return _mm256_permute4x64_epi64(_mm256_hadd_epi32(sum.low, sum.high), 0xd8); }
+    static void keep(const F32 (&x)[2], int16_t* to) { store_words(x, to); }
+  };
 
   // 16 values · factor, rounded to codes; returns the sum of the codes.
   static int32_t round_to_codes(const float* x, F32 factor, int8_t* codes) {

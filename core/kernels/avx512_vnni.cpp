@@ -106,7 +106,8 @@ struct Avx512Vnni {
   static void store(float* at, F32 a) { _mm512_storeu_ps(at, a); }
 
   static CodePairs load_pairs(const int16_t* at) { return _mm512_loadu_si512(at); }
-  static CodePairs load_pairs(const int8_t* at) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at))); }
+  static constexpr int kPairCopies = 1;
+  static void keep_pairs(const int16_t* from, int pairs, int16_t* to) { __builtin_memcpy(to, from, 2 * sizeof *to * pairs); }
   static CodePairs splat_pair(const int16_t* at) {
     int32_t word;
     __builtin_memcpy(&word, at, sizeof word);
@@ -121,6 +122,28 @@ struct Avx512Vnni {
   static void store_words(const F32 (&x)[1], int16_t* words) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(words), _mm512_cvtsepi32_epi16(round(x[0])));
   }
+
+  // Weights of attention as their lower seven bits and those above, twice, as packing within 128-bit quarters leaves them.
+  struct ValueDots {
+    using Code = int8_t;
+    using Query = int8_t;
+    struct Sum {
+      __m512i parts[2];
+    };
+    static constexpr int kLaneCodes = 4, kRowCodes = 16, kParts = 2, kMostSums = kAttentionRegisters / 2;
+    static __m512i load(const int8_t* at) { return _mm512_loadu_si512(at); }
+    static __m512i load_query(const int8_t* at, int part) { return load_act(at + 4 * part); }
+    static Sum zero() { return {{zero_i32(), zero_i32()}}; }
+    static void add(Sum& sum, __m512i weights, __m512i codes, int part) {
+      sum.parts[part] = _mm512_dpbusd_epi32(sum.parts[part], weights, codes);
+    }
+    static I32 total(const Sum& sum) { return add_i32(_mm512_slli_epi32(sum.parts[1], 7), sum.parts[0]); }
+    static void keep(const F32 (&x)[1], int8_t* to) {
+      const __m512i words = round(x[0]);
+      const __m512i both = _mm512_packus_epi32(_mm512_and_si512(words, _mm512_set1_epi32(127)), _mm512_srli_epi32(words, 7));
+      _mm512_storeu_si512(to, _mm512_packus_epi16(both, both));
+    }
+  };
 
   // 16 values · factor, rounded to codes; returns the sum of the codes.
   static int32_t round_to_codes(const float* x, F32 factor, int8_t* codes) {

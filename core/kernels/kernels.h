@@ -116,12 +116,12 @@ constexpr int max_score_code(int head_dim) {
 inline constexpr float kLeastMagnitude = 1e-14f;
 
 /// kAttentionSegment positions of one head's K as 16-bit codes and V as 8-bit codes: errors of values average out over the positions, those
-/// of keys go into the exponent. A SIMD lane is a position in K and a dimension in V; two codes of it that are summed first lie together.
+/// of keys go into the exponent. A SIMD lane is a position in K and a dimension in V; codes of it that are summed first lie together.
 /// All scales lie in the keys' stream, before what needs them: fetched alone, each line of scales cost a wait for memory that was as long
 /// as the work on a whole panel.
 struct QuantizedSegment {
   const std::byte* keys = nullptr;  ///< [segment / 16] panels of key_panel_bytes
-  const int8_t* values = nullptr;   ///< [head_dim / 16][segment / 2][16 dimensions][2 positions], ±kMaxValueCode
+  const int8_t* values = nullptr;   ///< [head_dim / 16][segment / 4][16 dimensions][4 positions], ±kMaxValueCode
   bool in_streams = true;           ///< whether panels may be read side by side: a matter of speed alone
 };
 
@@ -143,6 +143,12 @@ static inline KeyPanel<Byte> key_panel(Byte* keys, int position, int head_dim) {
       reinterpret_cast<typename Panel::template Pointer<float>>(keys + position / kAttentionPanel * key_panel_bytes(head_dim));
   return {scales, scales + kAttentionPanel, scales + 2 * kAttentionPanel,
           reinterpret_cast<typename Panel::template Pointer<int16_t>>(scales + 3 * kAttentionPanel)};
+}
+
+/// Where the code of a position and dimension lies in QuantizedSegment::values.
+static inline int value_index(int position, int dimension) {
+  const int row = dimension / kAttentionPanel * (kAttentionSegment / 4) + position / 4;
+  return (row * kAttentionPanel + dimension % kAttentionPanel) * 4 + position % 4;
 }
 
 /// Longest heads that attention over codes takes, so that it can keep its rows on the stack.

@@ -106,7 +106,8 @@ struct NeonDot {
   static void store(float* at, F32 a) { vst1q_f32(at, a); }
 
   static CodePairs load_pairs(const int16_t* at) { return vld1q_s16(at); }
-  static CodePairs load_pairs(const int8_t* at) { return vmovl_s8(vld1_s8(at)); }
+  static constexpr int kPairCopies = 1;
+  static void keep_pairs(const int16_t* from, int pairs, int16_t* to) { __builtin_memcpy(to, from, 2 * sizeof *to * pairs); }
   static CodePairs splat_pair(const int16_t* at) {
     int32_t word;
     __builtin_memcpy(&word, at, sizeof word);
@@ -123,6 +124,31 @@ struct NeonDot {
   static void store_words(const F32 (&x)[4], int16_t* words) {
     for (int i = 0; i < 4; ++i) vst1_s16(words + 4 * i, round(x[i]));
   }
+
+  // Weights of attention as their lower seven bits and those above.
+  struct ValueDots {
+    using Code = int8_t;
+    using Query = int8_t;
+    struct Sum {
+      I32 parts[2];
+    };
+    static constexpr int kLaneCodes = 4, kRowCodes = 8, kParts = 2, kMostSums = kAttentionRegisters / 2;
+    static int8x16_t load(const int8_t* at) { return vld1q_s8(at); }
+    static int8x16_t load_query(const int8_t* at, int part) { return load_act(at + 4 * part); }
+    static Sum zero() { return {{zero_i32(), zero_i32()}}; }
+    static void add(Sum& sum, int8x16_t weights, int8x16_t codes, int part) {
+      sum.parts[part] = vdotq_s32(sum.parts[part], weights, codes);
+    }
+    static I32 total(const Sum& sum) { return add_i32(vshlq_n_s32(sum.parts[1], 7), sum.parts[0]); }
+    static void keep(const F32 (&x)[4], int8_t* to) {
+      for (int i = 0; i < 4; i += 2) {
+        const int16x8_t words = vcombine_s16(round(x[i]), round(x[i + 1]));
+        const int8x8_t low = vmovn_s16(vandq_s16(words, vdupq_n_s16(127))), high = vshrn_n_s16(words, 7);
+        const int32x2x2_t both = vzip_s32(vreinterpret_s32_s8(low), vreinterpret_s32_s8(high));
+        vst1q_s8(to + 8 * i, vreinterpretq_s8_s32(vcombine_s32(both.val[0], both.val[1])));
+      }
+    }
+  };
 
   // 16 values · factor, rounded to codes; returns the sum of the codes.
   static int32_t round_to_codes(const float* x, F32 factor, int8_t* codes) {

@@ -1,12 +1,14 @@
 // Owns attention over a cache of codes, written once over the Isa vocabulary of matmul_loops.h and
-//   CodePairs        two 16-bit codes per lane           load_pairs(int16_t* or int8_t*), splat_pair(int16_t*): the same two in each lane
+//   CodePairs        two 16-bit codes per lane           load_pairs(int16_t*), splat_pair(int16_t*): the same two in each lane
 //   dot_pairs(I32 sum, CodePairs, CodePairs)                     sum + the dot of each lane's two codes, modulo 2^32
+//   kPairCopies      how often in turn a query keeps a pair for splat_pair; keep_pairs(int16_t*, int pairs, int16_t*) writes them
 //   store_words(F32[16 / lanes], int16_t*)               16 values rounded to codes
+//   ValueDots        what KeyDots below are, for four codes of V in a lane; keep(F32[16 / lanes], Query*) makes what it keeps of 16
+//                    weights, rounded
 //   kKeyStreams, kValueStreams                           panels that are read side by side
 // Sums of codes are exact, so their order is free: what kernels.h writes down is the f32 part.
 #pragma once
 
-#include <cstring>
 #include <limits>
 
 #include "core/kernels/kernels.h"
@@ -14,13 +16,33 @@
 
 namespace tessera {
 
+/// The dots of keys and queries: `Code`s of the cache, kLaneCodes in each lane of a row, times what is kept for the row, kRowCodes of
+/// `Query`. That is loaded and added in kParts; total() makes an I32 of a sum. So many sums, kMostSums, stay in registers.
+template <class Isa>
+struct KeyDots {
+  using Code = int16_t;
+  using Query = int16_t;
+  using Sum = typename Isa::I32;
+  static constexpr int kLaneCodes = 2, kRowCodes = 2 * Isa::kPairCopies, kParts = 1, kMostSums = Isa::kAttentionRegisters;
+  static auto load(const Code* at) { return Isa::load_pairs(at); }
+  static auto load_query(const Query* at, int) { return Isa::splat_pair(at); }
+  static Sum zero() { return Isa::zero_i32(); }
+  static void add(Sum& sum, typename Isa::CodePairs query, typename Isa::CodePairs codes, int) { sum = Isa::dot_pairs(sum, query, codes); }
+  static Sum total(Sum sum) { return sum; }
+};
+
 template <class Isa>
 struct QuantizedAttention {
   using F32 = typename Isa::F32;
   using I32 = typename Isa::I32;
   using Vector = VectorLoops<Isa>;
   static constexpr int kLanes = Isa::kRows;
-  static constexpr int kPairWords = 2 * kAttentionPanel;  // codes of one pair of rows of a panel
+  using Keys = KeyDots<Isa>;
+  using Values = typename Isa::ValueDots;
+  // What is kept of the weights of a panel and of a segment of positions.
+  static constexpr int kPanelWeights = kAttentionPanel / Values::kLaneCodes * Values::kRowCodes;
+  static constexpr int kSegmentWeights = kAttentionSegment / kAttentionPanel * kPanelWeights;
+  static constexpr int kMostQueryCodes = kMaxQuantizedHeadDim / Keys::kLaneCodes * Keys::kRowCodes;
 
   static float quantize_words(const float* x, int64_t n, int max_code, int16_t* codes) {
     F32 largest = Isa::splat_f32(kLeastMagnitude);
@@ -45,43 +67,52 @@ struct QuantizedAttention {
     return kStreams > 1 && in_streams ? panels / kStreams * kAttentionPanel : 0;
   }
 
-  // acc[h][s · wide + v] = dots of `pairs` rows of the panel that lies s · step codes behind b: row pair k at k · kPairWords, the codes of
-  // a at a + h · kStride + 2k. With a fixed stride the heads are offsets of one address.
-  template <int kStride, int kStreams, class Code, int kHeads, int kWide>
-  static void dot_rows(const int16_t* a, const Code* b, int64_t step, int pairs, I32 (&acc)[kHeads][kWide]) {
+  // acc[h][s · wide + v] = dots of `rows` rows of the panel that lies s · step codes behind b; of row k what is kept at a + h · kStride.
+  // With a fixed stride the heads are offsets of one address.
+  template <class Dots, int kStride, int kStreams, int kHeads, int kWide>
+  static void dot_rows(const typename Dots::Query* a, const typename Dots::Code* b, int64_t step, int rows, I32 (&acc)[kHeads][kWide]) {
     constexpr int kOwn = kWide / kStreams;
+    typename Dots::Sum sums[kHeads][kWide];
 #pragma GCC unroll 4
-    for (auto& row : acc) {
+    for (auto& row : sums) {
 #pragma GCC unroll 4
-      for (I32& sum : row) sum = Isa::zero_i32();
+      for (auto& sum : row) sum = Dots::zero();
     }
-    const Code* streams[kStreams];
+    const typename Dots::Code* streams[kStreams];
     for (int s = 0; s < kStreams; ++s) streams[s] = b + s * step;
-    for (int k = 0; k < pairs; ++k, a += 2) {
-      typename Isa::CodePairs row[kWide];
+    for (int k = 0; k < rows; ++k, a += Dots::kRowCodes) {
+      decltype(Dots::load(b)) row[kWide];
 #pragma GCC unroll 4
-      for (int v = 0; v < kWide; ++v) row[v] = Isa::load_pairs(streams[v / kOwn] + 2 * (v % kOwn) * kLanes);
+      for (int v = 0; v < kWide; ++v) row[v] = Dots::load(streams[v / kOwn] + Dots::kLaneCodes * (v % kOwn) * kLanes);
 #pragma GCC unroll 4
-      for (const Code*& stream : streams) stream += kPairWords;
+      for (auto& stream : streams) stream += Dots::kLaneCodes * kAttentionPanel;
 #pragma GCC unroll 4
       for (int h = 0; h < kHeads; ++h) {
-        const auto code = Isa::splat_pair(a + h * kStride);
+#pragma GCC unroll 2
+        for (int part = 0; part < Dots::kParts; ++part) {
+          const auto query = Dots::load_query(a + h * kStride, part);
 #pragma GCC unroll 4
-        for (int v = 0; v < kWide; ++v) acc[h][v] = Isa::dot_pairs(acc[h][v], code, row[v]);
+          for (int v = 0; v < kWide; ++v) Dots::add(sums[h][v], query, row[v], part);
+        }
       }
+    }
+#pragma GCC unroll 4
+    for (int h = 0; h < kHeads; ++h) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kWide; ++v) acc[h][v] = Dots::total(sums[h][v]);
     }
   }
 
   // Queries of some heads where dot_rows wants them, and what their codes are worth in a score.
   template <int kHeads>
   struct ScoreQueries {
-    int16_t codes[kHeads * kMaxQuantizedHeadDim];
+    alignas(16) typename Keys::Query codes[kHeads * kMostQueryCodes];
     float scales[kHeads];
     int head_dim;
     float softcap;
     ScoreQueries(const QuantizedQueries& queries, int head_dim, float softcap) : head_dim(head_dim), softcap(softcap) {
       for (int h = 0; h < kHeads; ++h) {
-        std::memcpy(codes + h * kMaxQuantizedHeadDim, queries.codes + h * head_dim, 2 * head_dim);
+        Isa::keep_pairs(queries.codes + h * head_dim, head_dim / 2, codes + h * kMostQueryCodes);
         scales[h] = softcap > 0.0f ? queries.scales[h] : queries.scales[h] * kLog2E;
       }
     }
@@ -90,13 +121,14 @@ struct QuantizedAttention {
   // scores [kHeads][kAttentionSegment] of the positions [first, end) and of as many that lie s · (end - first) behind them, whole panels.
   template <int kStreams, int kHeads>
   static void score_panels(const ScoreQueries<kHeads>& queries, const std::byte* keys, int first, int end, float* scores) {
-    constexpr int kOwn = Vector::attention_width(kHeads * kStreams);
+    constexpr int kOwn = Vector::attention_width(kHeads * kStreams, Keys::kMostSums);
     const int distance = end - first, head_dim = queries.head_dim;
     const int64_t step = distance / kAttentionPanel * key_panel_bytes(head_dim) / static_cast<int>(sizeof(int16_t));
     for (int c = first; c < end; c += kOwn * kLanes) {
       I32 acc[kHeads][kStreams * kOwn];
       const int column = c % kAttentionPanel;
-      dot_rows<kMaxQuantizedHeadDim, kStreams>(queries.codes, key_panel(keys, c, head_dim).codes + 2 * column, step, head_dim / 2, acc);
+      dot_rows<Keys, kMostQueryCodes, kStreams>(queries.codes, key_panel(keys, c, head_dim).codes + Keys::kLaneCodes * column, step,
+                                                head_dim / Keys::kLaneCodes, acc);
 #pragma GCC unroll 4
       for (int h = 0; h < kHeads; ++h) {
         const F32 scale = Isa::splat_f32(queries.scales[h]);
@@ -127,18 +159,22 @@ struct QuantizedAttention {
     score_panels<1>(own, segment.keys, first + kStreams * step, first + panels * kAttentionPanel, scores);
   }
 
-  // Codes of the weights 2^(score - maximum) of [begin, end), 0 for all others of their panels.
-  static AttentionState soften(const std::byte* keys, float* scores, int begin, int end, int head_dim, int16_t* codes) {
+  // What is kept of the weights 2^(score - maximum) of [begin, end), 0 for all others of their panels.
+  static AttentionState soften(const std::byte* keys, float* scores, int begin, int end, int head_dim, typename Values::Query* kept) {
     const int first = begin / kAttentionPanel * kAttentionPanel;
     const int last = (end + kAttentionPanel - 1) / kAttentionPanel * kAttentionPanel;
     for (int c = first; c < begin; ++c) scores[c] = -std::numeric_limits<float>::infinity();
     for (int c = end; c < last; ++c) scores[c] = -std::numeric_limits<float>::infinity();
-    F32 largest = Isa::splat_f32(-std::numeric_limits<float>::infinity());
-    for (int c = first; c < last; c += 16) {
+    F32 largest[Vector::kVectors];
 #pragma GCC unroll 4
-      for (int j = 0; j < 16; j += kLanes) largest = Isa::max(Isa::load_floats(scores + c + j), largest);
+    for (F32& lanes : largest) lanes = Isa::splat_f32(-std::numeric_limits<float>::infinity());
+    for (int c = first; c < last; c += kAttentionPanel) {
+#pragma GCC unroll 4
+      for (int j = 0; j < Vector::kVectors; ++j) largest[j] = Isa::max(Isa::load_floats(scores + c + j * kLanes), largest[j]);
     }
-    const float maximum = Isa::largest_lane(largest);
+#pragma GCC unroll 4
+    for (int j = 1; j < Vector::kVectors; ++j) largest[0] = Isa::max(largest[j], largest[0]);
+    const float maximum = Isa::largest_lane(largest[0]);
     const F32 all_maximum = Isa::splat_f32(maximum);
     F32 sums[Vector::kVectors];
 #pragma GCC unroll 4
@@ -156,22 +192,23 @@ struct QuantizedAttention {
         weights[j] = Vector::exp2_weight(Isa::sub(Isa::load_floats(scores + c + j * kLanes), all_maximum));
         sums[j] = Isa::add(sums[j], Isa::mul(weights[j], Isa::load_floats(inverses + j * kLanes)));
       }
-      Isa::store_words(weights, codes + c);
+      Values::keep(weights, kept + c / kAttentionPanel * kPanelWeights);
     }
     return {(maximum - static_cast<float>(kWeightBits)) * kLn2, Vector::sum_lanes(sums)};
   }
 
-  // sums [kHeads][head_dim] = float(Σ code · value) for the columns [first, end) and those that lie s · (end - first) behind them, whole
-  // panels, over `pairs` pairs of positions.
+  // sums [kHeads][head_dim] = float(Σ weight · value) for the columns [first, end) and those that lie s · (end - first) behind them, whole
+  // panels, over `rows` rows of positions.
   template <int kStreams, int kHeads>
-  static void add_panels(const int16_t* codes, const int8_t* values, int pairs, int first, int end, int head_dim, float* sums) {
-    constexpr int kOwn = Vector::attention_width(kHeads * kStreams);
+  static void add_panels(const typename Values::Query* weights, const int8_t* values, int rows, int first, int end, int head_dim,
+                         float* sums) {
+    constexpr int kOwn = Vector::attention_width(kHeads * kStreams, Values::kMostSums);
     const int distance = end - first;
     for (int d = first; d < end; d += kOwn * kLanes) {
       I32 acc[kHeads][kStreams * kOwn];
       const int column = d % kAttentionPanel;
-      dot_rows<kAttentionSegment, kStreams>(codes, values + (d - column) * kAttentionSegment + 2 * column, distance * kAttentionSegment,
-                                            pairs, acc);
+      dot_rows<Values, kSegmentWeights, kStreams>(weights, values + (d - column) * kAttentionSegment + Values::kLaneCodes * column,
+                                                  distance * kAttentionSegment, rows, acc);
 #pragma GCC unroll 4
       for (int h = 0; h < kHeads; ++h) {
 #pragma GCC unroll 4
@@ -182,28 +219,30 @@ struct QuantizedAttention {
     }
   }
 
-  // sums [kHeads][head_dim] over the panels that hold [begin, end): other positions have a code of 0.
+  // sums [kHeads][head_dim] over the panels that hold [begin, end): other positions have a weight of 0.
   template <int kHeads>
-  static void add_values(const int16_t* codes, const QuantizedSegment& segment, int begin, int end, int head_dim, float* sums) {
-    const int first = begin / kAttentionPanel * kAttentionPanel, pairs = (end - first + 1) / 2;
+  static void add_values(const typename Values::Query* weights, const QuantizedSegment& segment, int begin, int end, int head_dim,
+                         float* sums) {
+    const int panel = begin / kAttentionPanel, first = panel * kAttentionPanel;
+    const int rows = (end - first + Values::kLaneCodes - 1) / Values::kLaneCodes;
+    weights += panel * kPanelWeights;
     const int8_t* values = segment.values + first * kAttentionPanel;
     constexpr int kStreams = Isa::kValueStreams;
     const int step = apart<kStreams>(segment.in_streams, head_dim / kAttentionPanel);
-    if constexpr (kStreams > 1) add_panels<kStreams, kHeads>(codes + first, values, pairs, 0, step, head_dim, sums);
-    add_panels<1, kHeads>(codes + first, values, pairs, kStreams * step, head_dim, head_dim, sums);
+    if constexpr (kStreams > 1) add_panels<kStreams, kHeads>(weights, values, rows, 0, step, head_dim, sums);
+    add_panels<1, kHeads>(weights, values, rows, kStreams * step, head_dim, head_dim, sums);
   }
 
   template <int kHeads>
   static void attend_heads(const QuantizedQueries& queries, const QuantizedSegment& segment, int begin, int end, int head_dim,
                            float softcap, AttentionState* states, float* sums) {
     alignas(64) float scores[kHeads * kAttentionSegment];
-    alignas(64) int16_t codes[kHeads * kAttentionSegment];
+    alignas(64) typename Values::Query weights[kHeads * kSegmentWeights];
     score<kHeads>(queries, segment, begin, end, head_dim, softcap, scores);
     for (int h = 0; h < kHeads; ++h) {
-      const int row = h * kAttentionSegment;
-      states[h] = soften(segment.keys, scores + row, begin, end, head_dim, codes + row);
+      states[h] = soften(segment.keys, scores + h * kAttentionSegment, begin, end, head_dim, weights + h * kSegmentWeights);
     }
-    add_values<kHeads>(codes, segment, begin, end, head_dim, sums);
+    add_values<kHeads>(weights, segment, begin, end, head_dim, sums);
   }
 
   static void attend(const QuantizedQueries& queries, int heads, const QuantizedSegment& segment, int begin, int end, int head_dim,

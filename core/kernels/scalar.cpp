@@ -173,9 +173,8 @@ void attend_segment_one(const int16_t* query, float query_scale, const Quantized
   }
   state = {(maximum - static_cast<float>(kWeightBits)) * kLn2, sum_lanes(lanes)};
   for (int d = 0; d < head_dim; ++d) {
-    const int8_t* column = segment.values + (d / kAttentionPanel * kAttentionSegment * kAttentionPanel) + d % kAttentionPanel * 2;
     int32_t sum = 0;
-    for (int c = begin; c < end; ++c) sum += codes[c] * column[c / 2 * 2 * kAttentionPanel + c % 2];
+    for (int c = begin; c < end; ++c) sum += codes[c] * segment.values[value_index(c, d)];
     sums[d] = static_cast<float>(sum);
   }
 }

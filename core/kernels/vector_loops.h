@@ -31,9 +31,9 @@ struct VectorLoops {
 
   // Vectors that each of `rows` rows of accumulators is wide: as many as fit into the registers beside the operands, but never more than a
   // panel.
-  static constexpr int attention_width(int rows) {
+  static constexpr int attention_width(int rows, int most = Isa::kAttentionRegisters) {
     int wide = 1;
-    while (2 * wide * rows <= Isa::kAttentionRegisters && 2 * wide * kLanes <= kAttentionPanel) wide *= 2;
+    while (2 * wide * rows <= most && 2 * wide * kLanes <= kAttentionPanel) wide *= 2;
     return wide;
   }
 

@@ -117,13 +117,44 @@ struct WasmLanes {
   }
 
   static CodePairs load_pairs(const int16_t* at) { return wasm_v128_load(at); }
-  static CodePairs load_pairs(const int8_t* at) { return wasm_i16x8_load8x8(at); }
-  static CodePairs splat_pair(const int16_t* at) { return wasm_v128_load32_splat(at); }
+  // Once for every lane, as V8 loads one number into all lanes in two instructions.
+  static constexpr int kPairCopies = 4;
+  static void keep_pairs(const int16_t* from, int pairs, int16_t* to) {
+    for (int i = 0; i < pairs; ++i) wasm_v128_store(to + 8 * i, wasm_v128_load32_splat(from + 2 * i));
+  }
+  static CodePairs splat_pair(const int16_t* at) { return wasm_v128_load(at); }
   static I32 dot_pairs(I32 sum, CodePairs a, CodePairs b) { return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(a, b)); }
   static void store_words(const F32 (&x)[4], int16_t* words) {
     wasm_v128_store(words, round_to_words(x[0], x[1]));
     wasm_v128_store(words + 8, round_to_words(x[2], x[3]));
   }
+
+  // Weights and values as pairs of 16 bits, both pairs of four side by side: a lane's two sums come together at the end.
+  struct ValueDots {
+    using Code = int8_t;
+    using Query = int16_t;
+    struct Sum {
+      v128_t low;
+      v128_t high;
+    };
+    static constexpr int kLaneCodes = 4, kRowCodes = 8, kParts = 1, kMostSums = kAttentionRegisters / 2;
+    static Sum load(const int8_t* at) { return {wasm_i16x8_load8x8(at), wasm_i16x8_load8x8(at + 8)}; }
+    static v128_t load_query(const int16_t* at, int) { return wasm_v128_load(at); }
+    static Sum zero() { return {zero_i32(), zero_i32()}; }
+    static void add(Sum& sum, v128_t weights, const Sum& codes, int) {
+      sum = {dot_pairs(sum.low, codes.low, weights), dot_pairs(sum.high, codes.high, weights)};
+    }
+    static I32 total(const Sum& sum) {
+      return wasm_i32x4_add(wasm_i32x4_shuffle(sum.low, sum.high, 0, 2, 4, 6), wasm_i32x4_shuffle(sum.low, sum.high, 1, 3, 5, 7));
+    }
+    static void keep(const F32 (&x)[4], int16_t* to) {
+      for (int i = 0; i < 2; ++i) {
+        const v128_t words = round_to_words(x[2 * i], x[2 * i + 1]);
+        wasm_v128_store(to + 16 * i, wasm_i64x2_shuffle(words, words, 0, 0));
+        wasm_v128_store(to + 16 * i + 8, wasm_i64x2_shuffle(words, words, 1, 1));
+      }
+    }
+  };
 
   // 16 values · factor, rounded to codes; returns the sum of the codes.
   static int32_t round_to_codes(const float* x, F32 factor, int8_t* codes) {

@@ -168,13 +168,11 @@ void KvCache::write_codes(const KernelTable& kernels, const LayerRing& ring, con
   panel.key_scales[column] = kernels.quantize_words(k, head_dim, ring.score_code, codes);
   for (int i = 0; i < head_dim; i += 2) std::memcpy(panel.codes + 2 * column + i * kAttentionPanel, codes + i, 2 * sizeof(int16_t));
 
-  auto* value_codes = reinterpret_cast<int8_t*>(values) + slot / 2 * 2 * kAttentionPanel + slot % 2;
+  auto* value_codes = reinterpret_cast<int8_t*>(values);
   const float value_scale = kernels.quantize_words(v, head_dim, kMaxValueCode, codes);
   panel.value_log2[column] = static_cast<float>(log_f64(value_scale)) * kLog2E;
   panel.value_inverses[column] = 1.0f / value_scale;
-  for (int i = 0; i < head_dim; ++i) {
-    value_codes[i / kAttentionPanel * kAttentionPanel * kAttentionSegment + i % kAttentionPanel * 2] = static_cast<int8_t>(codes[i]);
-  }
+  for (int i = 0; i < head_dim; ++i) value_codes[value_index(slot, i)] = static_cast<int8_t>(codes[i]);
 }
 
 void KvCache::write_row(const KernelTable& kernels, const float* from, int head_dim, Side side, int slot, std::byte* chunk) const {

@@ -30,7 +30,7 @@ struct SegmentOperands {
   }
   double value_scale(int position) { return std::exp2(static_cast<double>(panel(position).value_log2[position % 16])); }
   int16_t& key(int position, int d) { return panel(position).codes[d / 2 * 32 + position % 16 * 2 + d % 2]; }
-  int8_t& value(int position, int d) { return values[(d / 16 * (kAttentionSegment / 2) + position / 2) * 32 + d % 16 * 2 + position % 2]; }
+  int8_t& value(int position, int d) { return values[(d / 16 * (kAttentionSegment / 4) + position / 4) * 64 + d % 16 * 4 + position % 4]; }
 
   // Nothing may come from a position that is not asked for.
   void spoil_outside(SegmentRange range) {
