@@ -104,6 +104,14 @@ struct Avx2 {
   }
   static F32 load_u8(const std::byte* at) { return to_float(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)))); }
   static I32 load_i8(const std::byte* at) { return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at))); }
+  static void load_two_u8(const std::byte* at, F32 (&to)[2]) {
+    to[0] = load_u8(at);
+    to[1] = load_u8(at + kRows);
+  }
+  static void load_two_i8(const std::byte* at, I32 (&to)[2]) {
+    to[0] = load_i8(at);
+    to[1] = load_i8(at + kRows);
+  }
   static F32 load_power(const std::byte* at) {
     const __m256i exponents = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)));
     return _mm256_castsi256_ps(_mm256_slli_epi32(exponents, 23));

@@ -92,6 +92,14 @@ struct Avx512Vnni {
   static F32 load_floats(const float* at) { return _mm512_loadu_ps(at); }
   static F32 load_f32(const std::byte* at) { return _mm512_loadu_ps(at); }
   static F32 load_f16(const std::byte* at) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at))); }
+  static void load_two_u8(const std::byte* at, F32 (&to)[2]) {
+    to[0] = load_u8(at);
+    to[1] = load_u8(at + kRows);
+  }
+  static void load_two_i8(const std::byte* at, I32 (&to)[2]) {
+    to[0] = load_i8(at);
+    to[1] = load_i8(at + kRows);
+  }
   static F32 load_power(const std::byte* at) {
     const __m512i exponents = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
     return _mm512_castsi512_ps(_mm512_slli_epi32(exponents, 23));

@@ -9,8 +9,8 @@
 //   Act              4 activations, the same in each row load_act(ActCode*)
 //   ActCode          how an activation's code is kept: int8_t, or int16_t in the order that KernelTable::code_bytes tells
 //   PanelForm        how a panel of several tokens keeps activations for dot: PlainForm, or another with Code,
-//                    make(ActCode[32], Code[32]), load(Code*) -> what dot takes of four activations, and kLoadsActs: whether
-//                    that is an Act. Where it is not, a single token needs a panel, too
+//                    make(ActCode[32], Code[32]), load(Code*) -> what dot takes of four activations, and kInPlace: whether they are
+//                    kept as they are, so that a single token needs no panel
 //   SignedPanelForm  the same for dot_signed
 //   Sum              running dot of Codes and Act        zero_sum dot(Sum, Codes, Act) widen(Sum) -> I32
 //   SignedSum        the same for Signed                 zero_signed_sum dot_signed widen_signed
@@ -19,7 +19,8 @@
 //   take_magic(I32)  what was added to the bits of kRoundMagic, as an F32; only where kSumLimit is 0
 //   keep_order(Sum&) nothing, or a border that the compiler moves no other dot over: where it would finish one token, or tile, after the
 //                    other, holding a block's codes in registers that it does not have (WebAssembly: a fifth to a third slower)
-//   loads            load_f16 load_bf16 load_f32 (one per row -> F32), load_floats, load_u8 load_i8 (one per row -> F32 / I32), store
+//   loads            load_f16 load_bf16 load_f32 (one per row -> F32), load_floats, load_i8 (one per row -> I32), store
+//                    load_two_u8(at, F32[2])             two u8 per row, the first of all rows before the second; load_two_i8(at, I32[2])
 //                    load_power                          one u8 per row, the exponent of an F32: 2^(e - 127), 0 for e = 0
 //   kGemmTokens      tokens of one register block: of one tile, where a single token's is of kMostStreams. As many sums as wait for
 //                    themselves less than for the multipliers: where a dot takes five cycles and two can begin in each, more than ten
@@ -42,7 +43,7 @@ namespace tessera {
 /// How a panel of several tokens keeps activations: as they are.
 template <class Isa>
 struct PlainForm {
-  static constexpr bool kLoadsActs = true;
+  static constexpr bool kInPlace = true;
   using Code = typename Isa::ActCode;
   static void make(const Code* codes, Code* out) { std::memcpy(out, codes, kActivationBlock * sizeof(Code)); }
   static auto load(const Code* at) { return Isa::load_act(at); }
@@ -243,26 +244,65 @@ struct BlockLoops {
     return result;
   }
 
-  // The integer scale of one half of the block.
-  static I32 half_scale(const std::byte* block, int half) {
-    const I32 factor = Isa::load_i8(field(block, half));
-    if constexpr (kLayout.scale == ScaleForm::kHalfNibbles) {
-      return Isa::template nibble<0>(factor);
-    } else {
-      return factor;
+  // What a super-block's blocks have in common; the minimum is taken off.
+  struct Header {
+    F32 scale;
+    F32 minimum;
+  };
+  static Header load_header(const std::byte* header) {
+    Header result = {Isa::zero_f32(), Isa::zero_f32()};
+    if constexpr (kLayout.header_bytes > 0) {
+      result.scale = kLayout.scale == ScaleForm::kF32 ? Isa::load_f32(header) : Isa::load_f16(header);
+      if constexpr (kLayout.has_min) result.minimum = Isa::negate(Isa::load_f16(field(header, 2)));
     }
+    return result;
+  }
+
+  // Factors of a block's sums. That of the minimum is added; the integer ones are those of each half.
+  struct Factors {
+    F32 scale;
+    F32 minimum;
+    I32 halves[2];
+    I32 half_minima[2];
+  };
+  static Factors load_factors(const Header& header, const std::byte* block) {
+    Factors result = {header.scale, header.minimum, {Isa::zero_i32(), Isa::zero_i32()}, {Isa::zero_i32(), Isa::zero_i32()}};
+    if constexpr (kLayout.scale == ScaleForm::kE8M0) {
+      // 2^(e - 128) also where e = 0 and e = 1 make it too small for a normal f32.
+      result.scale = Isa::mul(Isa::max(Isa::load_power(block), Isa::splat_f32(0x1p-127f)), Isa::splat_f32(0.5f));
+    } else if constexpr (kLayout.scale == ScaleForm::kTimesU8) {
+      F32 two[2];
+      Isa::load_two_u8(block, two);
+      result.scale = Isa::mul(header.scale, two[0]);
+      result.minimum = Isa::mul(header.minimum, two[1]);
+    } else if constexpr (kLayout.scale == ScaleForm::kTimesI8) {
+      result.scale = Isa::mul(header.scale, Isa::to_float(Isa::load_i8(block)));
+    } else if constexpr (kLayout.halves()) {
+      Isa::load_two_i8(block, result.halves);
+      if constexpr (kLayout.scale == ScaleForm::kHalfNibbles) {
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; ++half) {
+          result.half_minima[half] = Isa::template nibble<1>(result.halves[half]);
+          result.halves[half] = Isa::template nibble<0>(result.halves[half]);
+        }
+      }
+    } else if constexpr (kLayout.header_bytes == 0) {
+      result.scale = Isa::load_f16(block);
+      if constexpr (kLayout.has_min) result.minimum = Isa::load_f16(field(block, 2));
+    }
+    return result;
   }
 
   // The exact sum of one block: offsets taken off, integer scales of the halves applied.
-  static F32 block_total(const std::byte* block, I32 low, I32 high, const ActivationBlock& act) {
+  static F32 block_total(const Factors& factors, I32 low, I32 high, const ActivationBlock& act) {
     if constexpr (kLayout.halves()) {
       if constexpr (kAddOffset) {
         low = Isa::add_i32(low, Isa::splat_i32(act.sums[0]));
         high = Isa::add_i32(high, Isa::splat_i32(act.sums[1]));
       }
-      return Isa::to_float(Isa::add_i32(Isa::mul_i32(low, half_scale(block, 0)), Isa::mul_i32(high, half_scale(block, 1))));
+      return Isa::to_float(Isa::add_i32(Isa::mul_i32(low, factors.halves[0]), Isa::mul_i32(high, factors.halves[1])));
     } else {
-      (void)block;
+      (void)factors;
       I32 total = kOneSum ? low : Isa::add_i32(low, high);
       if constexpr (kAddOffset) total = Isa::add_i32(total, Isa::splat_i32(act.sums[0]));
       if constexpr (kBeginAtMagic) {
@@ -273,33 +313,14 @@ struct BlockLoops {
     }
   }
 
-  static F32 block_scale(const std::byte* header, const std::byte* block) {
-    const std::byte* at = field(kLayout.header_bytes > 0 ? header : block, 0);
-    if constexpr (kLayout.scale == ScaleForm::kF32) {
-      return Isa::load_f32(at);
-    } else if constexpr (kLayout.scale == ScaleForm::kE8M0) {
-      // 2^(e - 128) also where e = 0 and e = 1 make it too small for a normal f32.
-      return Isa::mul(Isa::max(Isa::load_power(at), Isa::splat_f32(0x1p-127f)), Isa::splat_f32(0.5f));
-    } else if constexpr (kLayout.scale == ScaleForm::kTimesU8) {
-      return Isa::mul(Isa::load_f16(at), Isa::load_u8(field(block, 0)));
-    } else if constexpr (kLayout.scale == ScaleForm::kTimesI8) {
-      return Isa::mul(Isa::load_f16(at), Isa::to_float(Isa::load_i8(field(block, 0))));
-    } else {
-      return Isa::load_f16(at);
-    }
-  }
-
   // What the minimum of the block adds for one token.
-  static F32 min_product(const std::byte* header, const std::byte* block, const ActivationBlock& act) {
+  static F32 min_product(const Factors& factors, const ActivationBlock& act) {
     if constexpr (kLayout.scale == ScaleForm::kHalfNibbles) {
-      I32 sum = Isa::mul_i32(Isa::template nibble<1>(Isa::load_i8(field(block, 0))), Isa::splat_i32(act.sums[0]));
-      sum = Isa::add_i32(sum, Isa::mul_i32(Isa::template nibble<1>(Isa::load_i8(field(block, 1))), Isa::splat_i32(act.sums[1])));
-      return Isa::mul(Isa::negate(Isa::load_f16(field(header, 2))), Isa::mul(Isa::splat_f32(act.scale), Isa::to_float(sum)));
-    } else if constexpr (kLayout.scale == ScaleForm::kTimesU8) {
-      const F32 minimum = Isa::negate(Isa::mul(Isa::load_f16(field(header, 2)), Isa::load_u8(field(block, 1))));
-      return Isa::mul(minimum, Isa::splat_f32(act.scaled_sum));
+      const I32 sum = Isa::add_i32(Isa::mul_i32(factors.half_minima[0], Isa::splat_i32(act.sums[0])),
+                                   Isa::mul_i32(factors.half_minima[1], Isa::splat_i32(act.sums[1])));
+      return Isa::mul(factors.minimum, Isa::mul(Isa::splat_f32(act.scale), Isa::to_float(sum)));
     } else {
-      return Isa::mul(Isa::load_f16(field(block, 2)), Isa::splat_f32(act.scaled_sum));
+      return Isa::mul(factors.minimum, Isa::splat_f32(act.scaled_sum));
     }
   }
 
@@ -319,34 +340,43 @@ struct BlockLoops {
         acc[i][t] = first == 0 || t >= count ? Isa::zero_f32() : load_rows(w, tiles[i], out + t * out_stride);
       }
     }
-    const auto add_block = [&](ptrdiff_t super, int in_super, int64_t b) {
+    const auto load_super = [&](ptrdiff_t super, Header (&of)[kTiles]) {
+#pragma GCC unroll 4
+      for (int i = 0; i < kTiles; ++i) of[i] = load_header(headers[i] + super);
+    };
+    const auto add_block = [&](const Header (&of)[kTiles], ptrdiff_t super, int in_super, int64_t b) {
       const std::byte* blocks[kTiles];
 #pragma GCC unroll 4
       for (int i = 0; i < kTiles; ++i) blocks[i] = field(headers[i] + super, kLayout.header_bytes + in_super * kLayout.block_bytes);
       const Sums<kTiles, kTokens> sums = dot_blocks(blocks, input, b);
 #pragma GCC unroll 4
       for (int i = 0; i < kTiles; ++i) {
-        const std::byte* header = headers[i] + super;
-        const F32 scale = block_scale(header, blocks[i]);
+        const Factors factors = load_factors(of[i], blocks[i]);
 #pragma GCC unroll 16
         for (int t = 0; t < kTokens; ++t) {
           const ActivationBlock& act = input.tail(b, t);
-          const F32 total = block_total(blocks[i], sums.low[i][t], sums.high[i][t], act);
-          acc[i][t] = Isa::add(acc[i][t], Isa::mul(total, Isa::mul(scale, Isa::splat_f32(act.scale))));
-          if constexpr (kLayout.has_min) acc[i][t] = Isa::add(acc[i][t], min_product(header, blocks[i], act));
+          const F32 total = block_total(factors, sums.low[i][t], sums.high[i][t], act);
+          acc[i][t] = Isa::add(acc[i][t], Isa::mul(total, Isa::mul(factors.scale, Isa::splat_f32(act.scale))));
+          if constexpr (kLayout.has_min) acc[i][t] = Isa::add(acc[i][t], min_product(factors, act));
         }
       }
     };
     const int64_t length = end - first;
     if constexpr (kTokens == 1) {
-      // What a super-block's blocks have in common is read once.
       ptrdiff_t super = 0;
       for (int64_t b = 0; b < length; super += kSuperBytes) {
-        for (int in_super = 0; in_super < kLayout.blocks; ++in_super, ++b) add_block(super, in_super, b);
+        Header of[kTiles];
+        load_super(super, of);
+        for (int in_super = 0; in_super < kLayout.blocks; ++in_super, ++b) add_block(of, super, in_super, b);
       }
     } else {
       // The accumulators of a loop within the loop would go through memory at its borders.
-      for (int64_t b = 0; b < length; ++b) add_block(kSuperBytes * (b / kLayout.blocks), static_cast<int>(b % kLayout.blocks), b);
+      for (int64_t b = 0; b < length; ++b) {
+        const ptrdiff_t super = kSuperBytes * (b / kLayout.blocks);
+        Header of[kTiles];
+        load_super(super, of);
+        add_block(of, super, static_cast<int>(b % kLayout.blocks), b);
+      }
     }
 #pragma GCC unroll 4
     for (int i = 0; i < kTiles; ++i) {
@@ -363,7 +393,7 @@ struct BlockLoops {
                        int64_t out_stride) {
     constexpr int kTiles = kTokens == 1 ? kMostStreams : 1;
     const int64_t blocks = x.width / kActivationBlock;
-    if constexpr (kTokens == 1 && Dots::PanelForm::kLoadsActs) {
+    if constexpr (kTokens == 1 && Dots::PanelForm::kInPlace) {
       const OneToken<BlockLoops> input(x, token);
       for_tiles<kTiles>(w, range, [&](auto tiles) { add_tiles(w, tiles, input, 0, blocks, count, out, out_stride); });
     } else {

@@ -102,6 +102,14 @@ struct NeonDot {
   }
   static F32 load_u8(const std::byte* at) { return vcvtq_f32_u32(load_four(at)); }
   static I32 load_i8(const std::byte* at) { return vshrq_n_s32(vreinterpretq_s32_u32(vshlq_n_u32(load_four(at), 24)), 24); }
+  static void load_two_u8(const std::byte* at, F32 (&to)[2]) {
+    to[0] = load_u8(at);
+    to[1] = load_u8(at + kRows);
+  }
+  static void load_two_i8(const std::byte* at, I32 (&to)[2]) {
+    to[0] = load_i8(at);
+    to[1] = load_i8(at + kRows);
+  }
   static F32 load_power(const std::byte* at) { return vreinterpretq_f32_u32(vshlq_n_u32(load_four(at), 23)); }
   static void store(float* at, F32 a) { vst1q_f32(at, a); }
 

@@ -91,13 +91,20 @@ struct WasmLanes {
     const v128_t special = wasm_v128_and(wasm_i32x4_eq(exponent, wasm_i32x4_const_splat(0x7c00)), wasm_i32x4_const_splat(0x7f800000));
     return wasm_v128_or(load_f16(at), special);
   }
-  static F32 load_u8(const std::byte* at) {
-    return to_float(wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(at))));
+  static void load_two_u8(const std::byte* at, F32 (&to)[2]) {
+    const v128_t words = wasm_u16x8_load8x8(at);
+    to[0] = to_float(wasm_u32x4_extend_low_u16x8(words));
+    to[1] = to_float(wasm_u32x4_extend_high_u16x8(words));
   }
   static F32 load_power(const std::byte* at) {
     return wasm_i32x4_shl(wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(at))), 23);
   }
   static I32 load_i8(const std::byte* at) { return wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(at))); }
+  static void load_two_i8(const std::byte* at, I32 (&to)[2]) {
+    const v128_t words = wasm_i16x8_load8x8(at);
+    to[0] = wasm_i32x4_extend_low_i16x8(words);
+    to[1] = wasm_i32x4_extend_high_i16x8(words);
+  }
   static void store(float* at, F32 a) { wasm_v128_store(at, a); }
 
   // Adding the rounding magic leaves the integer in the low bits.

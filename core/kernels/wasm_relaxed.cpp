@@ -13,7 +13,7 @@ namespace {
 // Each word of four codes once for every lane. V8 loads one number into all lanes in two instructions, since it adds the offset to the
 // memory's base in one of its own; of what lies there as a vector it takes the offset along.
 struct SpreadForm {
-  static constexpr bool kLoadsActs = true;
+  static constexpr bool kInPlace = false;
   using Code = int32_t;
   static void make(const int8_t* codes, int32_t* out) {
 #pragma GCC unroll 8
@@ -24,7 +24,7 @@ struct SpreadForm {
 
 // 16-bit codes for dots of pairs.
 struct SplitForm {
-  static constexpr bool kLoadsActs = false;
+  static constexpr bool kInPlace = false;
   using Code = int16_t;
   static void make(const int8_t* codes, int16_t* out) {
     for (int i = 0; i < kActivationBlock; i += 8) WasmLanes::store_split(wasm_i16x8_load8x8(codes + i), out + i);
