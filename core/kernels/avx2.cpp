@@ -10,7 +10,7 @@
 namespace tessera {
 namespace {
 
-struct Avx2 {
+struct Avx2 : SeparateLoads<Avx2> {
   static constexpr int kSignedOffset = 0;
   static constexpr int kRows = 8;
   static constexpr int kAttentionRegisters = 12;
@@ -65,8 +65,8 @@ struct Avx2 {
   static Bytes load_bytes(const std::byte* at) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)); }
   static Bytes or_bytes(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }
   template <int kBits, int kTo>
-  static Bytes move_bits(Bytes a, int group) {
-    const int left = kTo - kBits * group;
+  static Bytes move_bits(Bytes a, int from) {
+    const int left = kTo - from;
     const __m256i moved = left >= 0 ? _mm256_slli_epi16(a, left) : _mm256_srli_epi16(a, -left);
     return _mm256_and_si256(moved, _mm256_set1_epi8(((1 << kBits) - 1) << kTo));
   }
@@ -104,14 +104,6 @@ struct Avx2 {
   }
   static F32 load_u8(const std::byte* at) { return to_float(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)))); }
   static I32 load_i8(const std::byte* at) { return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at))); }
-  static void load_two_u8(const std::byte* at, F32 (&to)[2]) {
-    to[0] = load_u8(at);
-    to[1] = load_u8(at + kRows);
-  }
-  static void load_two_i8(const std::byte* at, I32 (&to)[2]) {
-    to[0] = load_i8(at);
-    to[1] = load_i8(at + kRows);
-  }
   static F32 load_power(const std::byte* at) {
     const __m256i exponents = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)));
     return _mm256_castsi256_ps(_mm256_slli_epi32(exponents, 23));

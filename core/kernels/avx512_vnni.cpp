@@ -10,7 +10,7 @@
 namespace tessera {
 namespace {
 
-struct Avx512Vnni {
+struct Avx512Vnni : SeparateLoads<Avx512Vnni> {
   static constexpr int kRows = 16;
   static constexpr int kAttentionRegisters = 24;
   static constexpr int kKeyStreams = 4, kValueStreams = 2;
@@ -60,8 +60,8 @@ struct Avx512Vnni {
   static Bytes load_bytes(const std::byte* at) { return _mm512_loadu_si512(at); }
   static Bytes or_bytes(Bytes a, Bytes b) { return _mm512_or_si512(a, b); }
   template <int kBits, int kTo>
-  static Bytes move_bits(Bytes a, int group) {
-    const int left = kTo - kBits * group;
+  static Bytes move_bits(Bytes a, int from) {
+    const int left = kTo - from;
     const __m512i moved =
         left >= 0 ? _mm512_slli_epi16(a, static_cast<unsigned>(left)) : _mm512_srli_epi16(a, static_cast<unsigned>(-left));
     return _mm512_and_si512(moved, _mm512_set1_epi8(((1 << kBits) - 1) << kTo));
@@ -92,14 +92,6 @@ struct Avx512Vnni {
   static F32 load_floats(const float* at) { return _mm512_loadu_ps(at); }
   static F32 load_f32(const std::byte* at) { return _mm512_loadu_ps(at); }
   static F32 load_f16(const std::byte* at) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at))); }
-  static void load_two_u8(const std::byte* at, F32 (&to)[2]) {
-    to[0] = load_u8(at);
-    to[1] = load_u8(at + kRows);
-  }
-  static void load_two_i8(const std::byte* at, I32 (&to)[2]) {
-    to[0] = load_i8(at);
-    to[1] = load_i8(at + kRows);
-  }
   static F32 load_power(const std::byte* at) {
     const __m512i exponents = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
     return _mm512_castsi512_ps(_mm512_slli_epi32(exponents, 23));

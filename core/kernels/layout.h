@@ -41,10 +41,8 @@ struct PackedLayout {
   int blocks = 1;        ///< blocks of 32 weights in a super-block
   int block_bytes = 0;
   ScaleForm scale = ScaleForm::kF16;
-  int code_bits = 4;          ///< 2, 4 or 8 in the words from codes_at on
-  int codes_at = 0;           ///< first of the two-bit words, nibble words or code words
-  int high_at = -1;           ///< word(s) with the bits above those
-  int high_bits = 0;          ///< 0, 1 or 2 of them
+  int code_bits = 4;          ///< 2 to 6 or 8
+  int codes_at = 0;           ///< first of as many words
   int offset = 0;             ///< taken off each unsigned code
   int max_code = 15;          ///< largest unsigned code
   bool has_min = false;       ///< a minimum is added to each weight
@@ -68,8 +66,8 @@ constexpr PackedLayout packed_layout(DType dtype) {
   switch (dtype) {
     case DType::kQ4_0: return {.block_bytes = 18, .codes_at = 2, .offset = 8};
     case DType::kQ4_1: return {.block_bytes = 20, .codes_at = 4, .has_min = true};
-    case DType::kQ5_0: return {.block_bytes = 22, .codes_at = 6, .high_at = 2, .high_bits = 1, .offset = 16, .max_code = 31};
-    case DType::kQ5_1: return {.block_bytes = 24, .codes_at = 8, .high_at = 4, .high_bits = 1, .max_code = 31, .has_min = true};
+    case DType::kQ5_0: return {.block_bytes = 22, .code_bits = 5, .codes_at = 2, .offset = 16, .max_code = 31};
+    case DType::kQ5_1: return {.block_bytes = 24, .code_bits = 5, .codes_at = 4, .max_code = 31, .has_min = true};
     case DType::kQ8_0: return {.block_bytes = 34, .code_bits = 8, .codes_at = 2, .signed_codes = true};
     case DType::kIQ4_NL: return {.block_bytes = 18, .codes_at = 2, .signed_codes = true, .table = CodeTable::kNonLinear4};
     case DType::kMXFP4:
@@ -84,37 +82,21 @@ constexpr PackedLayout packed_layout(DType dtype) {
               .max_code = 3,
               .has_min = true};
     case DType::kQ3_K:
-      return {.header_bytes = 2,
-              .blocks = 8,
-              .block_bytes = 14,
-              .scale = kHalves,
-              .code_bits = 2,
-              .codes_at = 6,
-              .high_at = 2,
-              .high_bits = 1,
-              .offset = 4,
-              .max_code = 7};
+      return {
+          .header_bytes = 2, .blocks = 8, .block_bytes = 14, .scale = kHalves, .code_bits = 3, .codes_at = 2, .offset = 4, .max_code = 7};
     case DType::kQ4_K: return {.header_bytes = 4, .blocks = 8, .block_bytes = 18, .scale = kTimesU8, .codes_at = 2, .has_min = true};
     case DType::kQ5_K:
       return {.header_bytes = 4,
               .blocks = 8,
               .block_bytes = 22,
               .scale = kTimesU8,
-              .codes_at = 6,
-              .high_at = 2,
-              .high_bits = 1,
+              .code_bits = 5,
+              .codes_at = 2,
               .max_code = 31,
               .has_min = true};
     case DType::kQ6_K:
-      return {.header_bytes = 2,
-              .blocks = 8,
-              .block_bytes = 26,
-              .scale = kHalves,
-              .codes_at = 10,
-              .high_at = 2,
-              .high_bits = 2,
-              .offset = 32,
-              .max_code = 63};
+      return {
+          .header_bytes = 2, .blocks = 8, .block_bytes = 26, .scale = kHalves, .code_bits = 6, .codes_at = 2, .offset = 32, .max_code = 63};
     case DType::kQ8_K: return {.header_bytes = 4, .blocks = 8, .block_bytes = 32, .scale = kF32, .code_bits = 8, .signed_codes = true};
     case DType::kIQ4_XS:
       return {.header_bytes = 2,

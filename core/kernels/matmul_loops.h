@@ -4,7 +4,7 @@
 //   F32 / I32        one float / int32 per row          zero_f32 zero_i32 splat_f32 splat_i32 add mul mul_i32 sub_i32 to_float
 //                    nibble<n>(I32)                      bits 4n…4n+3 of each
 //   Bytes            4 codes per row                     load_bytes or_bytes look_up(Bytes 0…15, int8_t table[16])
-//                    move_bits<n, to>(Bytes, group)      bits n·group … of each byte moved to bit `to`, all others cleared
+//                    move_bits<n, to>(Bytes, from)       n bits of each byte, `from` on, moved to bit `to`, all others cleared
 //   Codes, Signed    Bytes made ready for dot            prepare(Bytes), prepare_signed(Bytes)
 //   Act              4 activations, the same in each row load_act(ActCode*)
 //   ActCode          how an activation's code is kept: int8_t, or int16_t in the order that KernelTable::code_bytes tells
@@ -35,6 +35,7 @@
 #include <type_traits>
 
 #include "core/kernels/activation_panel.h"
+#include "core/kernels/code_words.h"
 #include "core/kernels/kernels.h"
 #include "core/kernels/layout.h"
 
@@ -47,6 +48,21 @@ struct PlainForm {
   using Code = typename Isa::ActCode;
   static void make(const Code* codes, Code* out) { std::memcpy(out, codes, kActivationBlock * sizeof(Code)); }
   static auto load(const Code* at) { return Isa::load_act(at); }
+};
+
+/// load_two_u8 and load_two_i8 of an Isa that knows nothing better than one load after the other.
+template <class Isa>
+struct SeparateLoads {
+  template <class F32>
+  static void load_two_u8(const std::byte* at, F32 (&to)[2]) {
+    to[0] = Isa::load_u8(at);
+    to[1] = Isa::load_u8(at + Isa::kRows);
+  }
+  template <class I32>
+  static void load_two_i8(const std::byte* at, I32 (&to)[2]) {
+    to[0] = Isa::load_i8(at);
+    to[1] = Isa::load_i8(at + Isa::kRows);
+  }
 };
 
 /// The dots of an Isa for unsigned codes, and for those with a sign.
@@ -161,19 +177,7 @@ struct BlockLoops {
 
   // Codes 4·word … 4·word+3 of each row.
   static Codes load_codes(const std::byte* block, int word) {
-    typename Isa::Bytes codes;
-    if constexpr (kLayout.code_bits == 8) {
-      codes = Isa::load_bytes(field(block, kLayout.codes_at + 4 * word));
-    } else if constexpr (kLayout.code_bits == 4) {
-      codes = Isa::template move_bits<4, 0>(Isa::load_bytes(field(block, kLayout.codes_at + 4 * (word % 4))), word / 4);
-    } else {
-      codes = Isa::template move_bits<2, 0>(Isa::load_bytes(field(block, kLayout.codes_at + 4 * (word / 4))), word % 4);
-    }
-    if constexpr (kLayout.high_bits > 0) {
-      constexpr int kGroups = 8 / kLayout.high_bits;
-      const auto high = Isa::load_bytes(field(block, kLayout.high_at + 4 * (word / kGroups)));
-      codes = Isa::or_bytes(codes, Isa::template move_bits<kLayout.high_bits, kLayout.code_bits>(high, word % kGroups));
-    }
+    typename Isa::Bytes codes = CodeWords<Isa, kLayout.code_bits>::load(field(block, kLayout.codes_at), word);
     if constexpr (kLayout.table != CodeTable::kNone) codes = Isa::look_up(codes, table_values(kLayout.table));
     return Dots::prepare(codes);
   }
@@ -200,8 +204,8 @@ struct BlockLoops {
     });
     // One token's 32-bit sums of several tiles are up to a quarter faster with the border; 16-bit sums and those of halves are not.
     constexpr bool kKeepOrder = kTokens > 1 || (kTiles > 1 && kOneSum && Isa::kSumLimit == 0);
-    // One word of each half a step where both lie in the same word of nibbles or bits. Whole bytes have less to hold in registers.
-    constexpr int kWords = kTokens > 1 && kLayout.code_bits == 8 ? 1 : 2;
+    // One word of each half a step where both lie in the same word of nibbles or bits. Others have less to hold in registers.
+    constexpr int kWords = kTokens > 1 && (kLayout.code_bits == 8 || (kLayout.code_bits > 4 && kWideSums)) ? 1 : 2;
 #pragma GCC unroll 8
     for (int step = 0; step < 8 / kWords; ++step) {
 #pragma GCC unroll 4
@@ -213,7 +217,7 @@ struct BlockLoops {
         for (int t = 0; t < kTokens; ++t) {
 #pragma GCC unroll 2
           for (int half = 0; half < kWords; ++half) {
-            auto& sum = half > 0 && kTwoSums ? high[i][t] : low[i][t];
+            auto& sum = step + 4 * half >= 4 && kTwoSums ? high[i][t] : low[i][t];
             sum = Dots::dot(sum, words[half], input.act(b, t, step + 4 * half));
             if constexpr (kKeepOrder) {
               if (half == kWords - 1) Isa::keep_order(sum);
@@ -340,11 +344,11 @@ struct BlockLoops {
         acc[i][t] = first == 0 || t >= count ? Isa::zero_f32() : load_rows(w, tiles[i], out + t * out_stride);
       }
     }
-    const auto load_super = [&](ptrdiff_t super, Header (&of)[kTiles]) {
+    const auto load_super = [&](ptrdiff_t super, Header(&of)[kTiles]) {
 #pragma GCC unroll 4
       for (int i = 0; i < kTiles; ++i) of[i] = load_header(headers[i] + super);
     };
-    const auto add_block = [&](const Header (&of)[kTiles], ptrdiff_t super, int in_super, int64_t b) {
+    const auto add_block = [&](const Header(&of)[kTiles], ptrdiff_t super, int in_super, int64_t b) {
       const std::byte* blocks[kTiles];
 #pragma GCC unroll 4
       for (int i = 0; i < kTiles; ++i) blocks[i] = field(headers[i] + super, kLayout.header_bytes + in_super * kLayout.block_bytes);

@@ -11,7 +11,7 @@
 namespace tessera {
 namespace {
 
-struct NeonDot {
+struct NeonDot : SeparateLoads<NeonDot> {
   static constexpr int kRows = 4;
   static constexpr int kAttentionRegisters = 24;
   static constexpr int kKeyStreams = 1, kValueStreams = 1;
@@ -66,8 +66,8 @@ struct NeonDot {
   static Bytes load_bytes(const std::byte* at) { return vld1q_u8(reinterpret_cast<const uint8_t*>(at)); }
   static Bytes or_bytes(Bytes a, Bytes b) { return vorrq_u8(a, b); }
   template <int kBits, int kTo>
-  static Bytes move_bits(Bytes a, int group) {
-    const uint8x16_t moved = vshlq_u8(a, vdupq_n_s8(static_cast<int8_t>(kTo - kBits * group)));  // negative: to the right
+  static Bytes move_bits(Bytes a, int from) {
+    const uint8x16_t moved = vshlq_u8(a, vdupq_n_s8(static_cast<int8_t>(kTo - from)));  // negative: to the right
     return vandq_u8(moved, vdupq_n_u8(((1 << kBits) - 1) << kTo));
   }
   static Bytes look_up(Bytes a, const int8_t* table) { return vreinterpretq_u8_s8(vqtbl1q_s8(vld1q_s8(table), a)); }
@@ -102,14 +102,6 @@ struct NeonDot {
   }
   static F32 load_u8(const std::byte* at) { return vcvtq_f32_u32(load_four(at)); }
   static I32 load_i8(const std::byte* at) { return vshrq_n_s32(vreinterpretq_s32_u32(vshlq_n_u32(load_four(at), 24)), 24); }
-  static void load_two_u8(const std::byte* at, F32 (&to)[2]) {
-    to[0] = load_u8(at);
-    to[1] = load_u8(at + kRows);
-  }
-  static void load_two_i8(const std::byte* at, I32 (&to)[2]) {
-    to[0] = load_i8(at);
-    to[1] = load_i8(at + kRows);
-  }
   static F32 load_power(const std::byte* at) { return vreinterpretq_f32_u32(vshlq_n_u32(load_four(at), 23)); }
   static void store(float* at, F32 a) { vst1q_f32(at, a); }
 

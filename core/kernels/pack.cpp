@@ -1,6 +1,6 @@
 #include "core/kernels/pack.h"
 
-#include <bit>
+#include <array>
 #include <cstring>
 
 #include "core/base/half.h"
@@ -17,50 +17,65 @@ Byte* field_of_row(Byte* base, int tile_rows, int row, int offset, int size) {
   return base + static_cast<ptrdiff_t>(tile_rows) * offset + static_cast<ptrdiff_t>(row) * size;
 }
 
-// Where a field of `bits` a weight holds weight `weight` (0…31): byte of the row's words, and shift within it (see pack.h).
+// Some bits of a word of codes: the line, the row's word in it, where they lie, at which bit of each byte, and where in the codes.
 struct BitPlace {
-  int byte;
+  int line;
   int shift;
+  int bits;
+  int to_bit;
 };
-constexpr BitPlace place_of(int bits, int weight) {
-  if (bits == 4) return {weight % 16, weight / 16 * 4};
-  const int lines = 8 / bits;
-  return {weight / 4 / lines * 4 + weight % 4, weight / 4 % lines * bits};
+using BitPlaces = std::array<BitPlace, 3>;  // those that are not needed have no bits
+
+// Where codes of `bits` bits hold word `word` (0…7), four of them (see pack.h).
+constexpr BitPlaces places_of(int bits, int word) {
+  if (bits == 2) return {{{word / 4, word % 4 * 2, 2, 0}}};
+  const int whole = bits == 4 || bits == 8 ? 8 : bits == 3 ? 6 : bits;
+  if (word < whole) return {{{word % bits, word / bits * bits, bits, 0}}};
+  const int rest = word - whole;
+  if (bits == 3) return {{{2 * rest, 6, 2, 0}, {1, 6 + rest, 1, 2}}};
+  if (bits == 6) return {{{3 * rest, 6, 2, 0}, {3 * rest + 1, 6, 2, 2}, {3 * rest + 2, 6, 2, 4}}};
+  if (rest < 2) return {{{2 * rest, 5, 3, 0}, {2 * rest + 1, 5, 2, 3}}};
+  return {{{4, 5, 3, 0}, {1, 7, 1, 3}, {3, 7, 1, 4}}};
 }
 
-// Bits [from_bit, from_bit + kBits) of all codes into the field at `offset`. Loops that a compiler turns into SIMD: all weights pass here.
+// The lowest `count` bits of each of four bytes.
+constexpr uint32_t lowest_bits(int count) { return 0x01010101u * ((1u << count) - 1); }
+
+// All weights pass here: nibbles in a loop that a compiler turns into SIMD, others four at once, their places being known to it.
 template <int kBits>
-void write_bits(const uint8_t codes[32], int from_bit, std::byte* block, int tile_rows, int row, int offset) {
-  uint8_t bytes[4 * kBits] = {};
-  if constexpr (kBits == 8) {
-    std::memcpy(bytes, codes, 32);
-  } else if constexpr (kBits == 4) {
+void write_codes(const uint8_t codes[32], std::byte* block, int tile_rows, int row, int offset) {
+  uint8_t bytes[4 * kBits];
+  if constexpr (kBits == 4) {
     for (int i = 0; i < 16; ++i) bytes[i] = static_cast<uint8_t>((codes[i] & 15) | (codes[i + 16] << 4));
   } else {
-    for (int i = 0; i < 32; ++i) {
-      const BitPlace place = place_of(kBits, i);
-      bytes[place.byte] = static_cast<uint8_t>(bytes[place.byte] | (((codes[i] >> from_bit) & ((1 << kBits) - 1)) << place.shift));
+    constexpr auto kPlaces = [] {
+      std::array<BitPlaces, 8> all{};
+      for (int word = 0; word < 8; ++word) all[word] = places_of(kBits, word);
+      return all;
+    }();
+    uint32_t words[8], lines[kBits] = {};
+    std::memcpy(words, codes, sizeof words);
+#pragma GCC unroll 8
+    for (int word = 0; word < 8; ++word) {
+#pragma GCC unroll 3
+      for (const BitPlace& place : kPlaces[word]) {
+        lines[place.line] |= ((words[word] >> place.to_bit) & lowest_bits(place.bits)) << place.shift;
+      }
     }
+    std::memcpy(bytes, lines, sizeof bytes);
   }
-  for (int word = 0; word < kBits; ++word) std::memcpy(field_of_row(block, tile_rows, row, offset + 4 * word, 4), bytes + 4 * word, 4);
-}
-
-// The inverse: adds the field's bits to the codes. Embedding rows alone come here: one loop for all formats is small, and fast enough.
-void read_bits(int bits, const std::byte* block, int tile_rows, int row, int offset, int to_bit, uint8_t codes[32]) {
-  uint8_t bytes[32];
-  for (int word = 0; word < bits; ++word) std::memcpy(bytes + 4 * word, field_of_row(block, tile_rows, row, offset + 4 * word, 4), 4);
-  for (int i = 0; i < 32; ++i) {
-    const BitPlace place = place_of(bits, i);
-    codes[i] = static_cast<uint8_t>(codes[i] | (((bytes[place.byte] >> place.shift) & ((1 << bits) - 1)) << to_bit));
-  }
+  for (int line = 0; line < kBits; ++line) std::memcpy(field_of_row(block, tile_rows, row, offset + 4 * line, 4), bytes + 4 * line, 4);
 }
 
 void write_codes(const RawBlock& raw, const PackedLayout& layout, std::byte* block, int tile_rows, int row) {
-  if (layout.code_bits == 2) write_bits<2>(raw.codes, 0, block, tile_rows, row, layout.codes_at);
-  if (layout.code_bits == 4) write_bits<4>(raw.codes, 0, block, tile_rows, row, layout.codes_at);
-  if (layout.code_bits == 8) write_bits<8>(raw.codes, 0, block, tile_rows, row, layout.codes_at);
-  if (layout.high_bits == 1) write_bits<1>(raw.codes, layout.code_bits, block, tile_rows, row, layout.high_at);
-  if (layout.high_bits == 2) write_bits<2>(raw.codes, layout.code_bits, block, tile_rows, row, layout.high_at);
+  switch (layout.code_bits) {
+    case 2: return write_codes<2>(raw.codes, block, tile_rows, row, layout.codes_at);
+    case 3: return write_codes<3>(raw.codes, block, tile_rows, row, layout.codes_at);
+    case 4: return write_codes<4>(raw.codes, block, tile_rows, row, layout.codes_at);
+    case 5: return write_codes<5>(raw.codes, block, tile_rows, row, layout.codes_at);
+    case 6: return write_codes<6>(raw.codes, block, tile_rows, row, layout.codes_at);
+    default: return write_codes<8>(raw.codes, block, tile_rows, row, layout.codes_at);
+  }
 }
 
 bool finite_f16(uint32_t bits) { return (bits & 0x7c00) != 0x7c00; }
@@ -104,13 +119,19 @@ float load_f32(const std::byte* at) {
   return value;
 }
 
-// The 32 codes of one row's block, looked up in the format's table, offset taken off.
+// The 32 codes of one row's block, looked up in the format's table, offset taken off. Embedding rows alone come here: one loop for all
+// formats is small, and fast enough.
 void read_codes(const PackedLayout& layout, const std::byte* block, int tile_rows, int row, int8_t codes[32]) {
-  uint8_t raw[32] = {};
-  read_bits(layout.code_bits, block, tile_rows, row, layout.codes_at, 0, raw);
-  if (layout.high_bits > 0) read_bits(layout.high_bits, block, tile_rows, row, layout.high_at, layout.code_bits, raw);
+  uint8_t bytes[32];
+  for (int line = 0; line < layout.code_bits; ++line) {
+    std::memcpy(bytes + 4 * line, field_of_row(block, tile_rows, row, layout.codes_at + 4 * line, 4), 4);
+  }
   for (int i = 0; i < 32; ++i) {
-    const int value = layout.table != CodeTable::kNone ? table_values(layout.table)[raw[i]] : raw[i];
+    int raw = 0;
+    for (const BitPlace& place : places_of(layout.code_bits, i / 4)) {
+      raw |= ((bytes[4 * place.line + i % 4] >> place.shift) & ((1 << place.bits) - 1)) << place.to_bit;
+    }
+    const int value = layout.table != CodeTable::kNone ? table_values(layout.table)[raw] : raw;
     codes[i] = static_cast<int8_t>(value - layout.offset);
   }
 }
