@@ -64,11 +64,10 @@ struct Avx2 : SeparateLoads<Avx2> {
 
   static Bytes load_bytes(const std::byte* at) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)); }
   static Bytes or_bytes(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }
-  template <int kBits, int kTo>
-  static Bytes move_bits(Bytes a, int from) {
-    const int left = kTo - from;
+  static Bytes move_bits(Bytes a, int from, int count, int to) {
+    const int left = to - from;
     const __m256i moved = left >= 0 ? _mm256_slli_epi16(a, left) : _mm256_srli_epi16(a, -left);
-    return _mm256_and_si256(moved, _mm256_set1_epi8(((1 << kBits) - 1) << kTo));
+    return _mm256_and_si256(moved, _mm256_set1_epi8(((1 << count) - 1) << to));
   }
   static Bytes look_up(Bytes a, const int8_t* table) {
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table))), a);

@@ -59,12 +59,11 @@ struct Avx512Vnni : SeparateLoads<Avx512Vnni> {
 
   static Bytes load_bytes(const std::byte* at) { return _mm512_loadu_si512(at); }
   static Bytes or_bytes(Bytes a, Bytes b) { return _mm512_or_si512(a, b); }
-  template <int kBits, int kTo>
-  static Bytes move_bits(Bytes a, int from) {
-    const int left = kTo - from;
+  static Bytes move_bits(Bytes a, int from, int count, int to) {
+    const int left = to - from;
     const __m512i moved =
         left >= 0 ? _mm512_slli_epi16(a, static_cast<unsigned>(left)) : _mm512_srli_epi16(a, static_cast<unsigned>(-left));
-    return _mm512_and_si512(moved, _mm512_set1_epi8(((1 << kBits) - 1) << kTo));
+    return _mm512_and_si512(moved, _mm512_set1_epi8(((1 << count) - 1) << to));
   }
   static Bytes look_up(Bytes a, const int8_t* table) {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table))), a);
@@ -134,9 +133,7 @@ struct Avx512Vnni : SeparateLoads<Avx512Vnni> {
     static __m512i load(const int8_t* at) { return _mm512_loadu_si512(at); }
     static __m512i load_query(const int8_t* at, int part) { return load_act(at + 4 * part); }
     static Sum zero() { return {{zero_i32(), zero_i32()}}; }
-    static void add(Sum& sum, __m512i weights, __m512i codes, int part) {
-      sum.parts[part] = _mm512_dpbusd_epi32(sum.parts[part], weights, codes);
-    }
+    static void add(Sum& sum, __m512i weights, __m512i codes, int part) { sum.parts[part] = dot(sum.parts[part], weights, codes); }
     static I32 total(const Sum& sum) { return add_i32(_mm512_slli_epi32(sum.parts[1], 7), sum.parts[0]); }
     static void keep(const F32 (&x)[1], int8_t* to) {
       const __m512i words = round(x[0]);

@@ -4,7 +4,7 @@
 //   F32 / I32        one float / int32 per row          zero_f32 zero_i32 splat_f32 splat_i32 add mul mul_i32 sub_i32 to_float
 //                    nibble<n>(I32)                      bits 4n…4n+3 of each
 //   Bytes            4 codes per row                     load_bytes or_bytes look_up(Bytes 0…15, int8_t table[16])
-//                    move_bits<n, to>(Bytes, from)       n bits of each byte, `from` on, moved to bit `to`, all others cleared
+//                    move_bits(Bytes, from, n, to)       n bits of each byte, `from` on, moved to bit `to`, all others cleared
 //   Codes, Signed    Bytes made ready for dot            prepare(Bytes), prepare_signed(Bytes)
 //   Act              4 activations, the same in each row load_act(ActCode*)
 //   ActCode          how an activation's code is kept: int8_t, or int16_t in the order that KernelTable::code_bytes tells
@@ -177,7 +177,7 @@ struct BlockLoops {
 
   // Codes 4·word … 4·word+3 of each row.
   static Codes load_codes(const std::byte* block, int word) {
-    typename Isa::Bytes codes = CodeWords<Isa, kLayout.code_bits>::load(field(block, kLayout.codes_at), word);
+    typename Isa::Bytes codes = load_code_word<Isa, kLayout.code_bits>(field(block, kLayout.codes_at), word);
     if constexpr (kLayout.table != CodeTable::kNone) codes = Isa::look_up(codes, table_values(kLayout.table));
     return Dots::prepare(codes);
   }

@@ -65,10 +65,9 @@ struct NeonDot : SeparateLoads<NeonDot> {
 
   static Bytes load_bytes(const std::byte* at) { return vld1q_u8(reinterpret_cast<const uint8_t*>(at)); }
   static Bytes or_bytes(Bytes a, Bytes b) { return vorrq_u8(a, b); }
-  template <int kBits, int kTo>
-  static Bytes move_bits(Bytes a, int from) {
-    const uint8x16_t moved = vshlq_u8(a, vdupq_n_s8(static_cast<int8_t>(kTo - from)));  // negative: to the right
-    return vandq_u8(moved, vdupq_n_u8(((1 << kBits) - 1) << kTo));
+  static Bytes move_bits(Bytes a, int from, int count, int to) {
+    const uint8x16_t moved = vshlq_u8(a, vdupq_n_s8(static_cast<int8_t>(to - from)));  // negative: to the right
+    return vandq_u8(moved, vdupq_n_u8(((1 << count) - 1) << to));
   }
   static Bytes look_up(Bytes a, const int8_t* table) { return vreinterpretq_u8_s8(vqtbl1q_s8(vld1q_s8(table), a)); }
 
@@ -136,9 +135,7 @@ struct NeonDot : SeparateLoads<NeonDot> {
     static int8x16_t load(const int8_t* at) { return vld1q_s8(at); }
     static int8x16_t load_query(const int8_t* at, int part) { return load_act(at + 4 * part); }
     static Sum zero() { return {{zero_i32(), zero_i32()}}; }
-    static void add(Sum& sum, int8x16_t weights, int8x16_t codes, int part) {
-      sum.parts[part] = vdotq_s32(sum.parts[part], weights, codes);
-    }
+    static void add(Sum& sum, int8x16_t weights, int8x16_t codes, int part) { sum.parts[part] = dot(sum.parts[part], weights, codes); }
     static I32 total(const Sum& sum) { return add_i32(vshlq_n_s32(sum.parts[1], 7), sum.parts[0]); }
     static void keep(const F32 (&x)[4], int8_t* to) {
       for (int i = 0; i < 4; i += 2) {

@@ -1,9 +1,9 @@
 #include "core/kernels/pack.h"
 
-#include <array>
 #include <cstring>
 
 #include "core/base/half.h"
+#include "core/kernels/code_words.h"
 #include "core/kernels/layout.h"
 #include "core/kernels/raw_block.h"
 #include "core/tensor/block_fields.h"
@@ -17,27 +17,6 @@ Byte* field_of_row(Byte* base, int tile_rows, int row, int offset, int size) {
   return base + static_cast<ptrdiff_t>(tile_rows) * offset + static_cast<ptrdiff_t>(row) * size;
 }
 
-// Some bits of a word of codes: the line, the row's word in it, where they lie, at which bit of each byte, and where in the codes.
-struct BitPlace {
-  int line;
-  int shift;
-  int bits;
-  int to_bit;
-};
-using BitPlaces = std::array<BitPlace, 3>;  // those that are not needed have no bits
-
-// Where codes of `bits` bits hold word `word` (0…7), four of them (see pack.h).
-constexpr BitPlaces places_of(int bits, int word) {
-  if (bits == 2) return {{{word / 4, word % 4 * 2, 2, 0}}};
-  const int whole = bits == 4 || bits == 8 ? 8 : bits == 3 ? 6 : bits;
-  if (word < whole) return {{{word % bits, word / bits * bits, bits, 0}}};
-  const int rest = word - whole;
-  if (bits == 3) return {{{2 * rest, 6, 2, 0}, {1, 6 + rest, 1, 2}}};
-  if (bits == 6) return {{{3 * rest, 6, 2, 0}, {3 * rest + 1, 6, 2, 2}, {3 * rest + 2, 6, 2, 4}}};
-  if (rest < 2) return {{{2 * rest, 5, 3, 0}, {2 * rest + 1, 5, 2, 3}}};
-  return {{{4, 5, 3, 0}, {1, 7, 1, 3}, {3, 7, 1, 4}}};
-}
-
 // The lowest `count` bits of each of four bytes.
 constexpr uint32_t lowest_bits(int count) { return 0x01010101u * ((1u << count) - 1); }
 
@@ -48,17 +27,12 @@ void write_codes(const uint8_t codes[32], std::byte* block, int tile_rows, int r
   if constexpr (kBits == 4) {
     for (int i = 0; i < 16; ++i) bytes[i] = static_cast<uint8_t>((codes[i] & 15) | (codes[i + 16] << 4));
   } else {
-    constexpr auto kPlaces = [] {
-      std::array<BitPlaces, 8> all{};
-      for (int word = 0; word < 8; ++word) all[word] = places_of(kBits, word);
-      return all;
-    }();
     uint32_t words[8], lines[kBits] = {};
     std::memcpy(words, codes, sizeof words);
 #pragma GCC unroll 8
     for (int word = 0; word < 8; ++word) {
 #pragma GCC unroll 3
-      for (const BitPlace& place : kPlaces[word]) {
+      for (const BitPlace& place : kCodePlaces<kBits>[word]) {
         lines[place.line] |= ((words[word] >> place.to_bit) & lowest_bits(place.bits)) << place.shift;
       }
     }

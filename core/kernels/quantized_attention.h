@@ -165,6 +165,7 @@ struct QuantizedAttention {
     const int last = (end + kAttentionPanel - 1) / kAttentionPanel * kAttentionPanel;
     for (int c = first; c < begin; ++c) scores[c] = -std::numeric_limits<float>::infinity();
     for (int c = end; c < last; ++c) scores[c] = -std::numeric_limits<float>::infinity();
+    // In several registers: one would wait for itself at each step.
     F32 largest[Vector::kVectors];
 #pragma GCC unroll 4
     for (F32& lanes : largest) lanes = Isa::splat_f32(-std::numeric_limits<float>::infinity());

@@ -64,11 +64,10 @@ struct WasmLanes {
   static Bytes load_bytes(const std::byte* at) { return wasm_v128_load(at); }
   static Bytes or_bytes(Bytes a, Bytes b) { return wasm_v128_or(a, b); }
   // 16-bit shifts: 8-bit ones are emulated on x86. The mask takes off what comes over from the neighbour byte.
-  template <int kBits, int kTo>
-  static Bytes move_bits(Bytes a, int from) {
-    const int left = kTo - from;
+  static Bytes move_bits(Bytes a, int from, int count, int to) {
+    const int left = to - from;
     const v128_t moved = left >= 0 ? wasm_i16x8_shl(a, left) : wasm_u16x8_shr(a, -left);
-    return wasm_v128_and(moved, kept(wasm_i8x16_const_splat(((1 << kBits) - 1) << kTo)));
+    return wasm_v128_and(moved, kept(wasm_i8x16_splat(((1 << count) - 1) << to)));
   }
   template <int kNibble>
   static I32 nibble(I32 a) {

@@ -58,37 +58,6 @@ struct Relaxed : WasmLanes {
   static I32 widen_signed(SignedSum sum) { return sum; }
 };
 
-// Weights of attention as their lower seven bits and those above: two dots of four bytes instead of two of pairs with their sums.
-struct ByteValueDots {
-  using Code = int8_t;
-  using Query = int8_t;
-  struct Sum {
-    v128_t parts[2];
-  };
-  static constexpr int kLaneCodes = 4, kRowCodes = 32, kParts = 2, kMostSums = WasmLanes::kAttentionRegisters;
-  static v128_t load(const int8_t* at) { return wasm_v128_load(at); }
-  static v128_t load_query(const int8_t* at, int part) { return wasm_v128_load(at + 16 * part); }
-  static Sum zero() { return {{wasm_i32x4_const_splat(0), wasm_i32x4_const_splat(0)}}; }
-  static void add(Sum& sum, v128_t weights, v128_t codes, int part) {
-    sum.parts[part] = wasm_i32x4_relaxed_dot_i8x16_i7x16_add(codes, weights, sum.parts[part]);
-    WasmLanes::keep_order(sum.parts[part]);
-  }
-  static v128_t total(const Sum& sum) { return wasm_i32x4_add(wasm_i32x4_shl(sum.parts[1], 7), sum.parts[0]); }
-  static void keep(const v128_t (&x)[4], int8_t* to) {
-    const v128_t first = WasmLanes::round_to_words(x[0], x[1]), second = WasmLanes::round_to_words(x[2], x[3]);
-    const v128_t mask = WasmLanes::kept(wasm_i16x8_const_splat(127));
-    spread_words(wasm_i8x16_narrow_i16x8(wasm_v128_and(first, mask), wasm_v128_and(second, mask)), to);
-    spread_words(wasm_i8x16_narrow_i16x8(wasm_u16x8_shr(first, 7), wasm_u16x8_shr(second, 7)), to + 16);
-  }
-  // Each word once for every lane, a row after the other.
-  static void spread_words(v128_t words, int8_t* to) {
-    wasm_v128_store(to, wasm_i32x4_shuffle(words, words, 0, 0, 0, 0));
-    wasm_v128_store(to + kRowCodes, wasm_i32x4_shuffle(words, words, 1, 1, 1, 1));
-    wasm_v128_store(to + 2 * kRowCodes, wasm_i32x4_shuffle(words, words, 2, 2, 2, 2));
-    wasm_v128_store(to + 3 * kRowCodes, wasm_i32x4_shuffle(words, words, 3, 3, 3, 3));
-  }
-};
-
 // The same with dots of four bytes summed in 32 bits from the start: more instructions on most x86-64, fewer where the processor has them
 // (ARM's SDOT, AVX-VNNI). Which of the two is faster is tried on the device (core/engine/tune.h).
 struct RelaxedI32 : Relaxed {
@@ -99,7 +68,6 @@ struct RelaxedI32 : Relaxed {
   };
   using Signed = SignedCodes;
   using SignedPanelForm = SpreadForm;
-  using ValueDots = ByteValueDots;
   static constexpr int kSumLimit = 0;
   static Signed prepare_signed(Bytes a) { return {wasm_i8x16_abs(a), wasm_i8x16_shr(a, 7)}; }
   static Sum dot(Sum sum, Codes codes, Act act) { return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(act, codes, sum); }
@@ -108,6 +76,37 @@ struct RelaxedI32 : Relaxed {
     return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(turned, codes.magnitude, sum);
   }
   static I32 widen(Sum sum) { return sum; }
+
+  // Weights of attention as their lower seven bits and those above: two dots of four bytes instead of two of pairs with their sums.
+  struct ValueDots {
+    using Code = int8_t;
+    using Query = int8_t;
+    struct Sum {
+      I32 parts[2];
+    };
+    static constexpr int kLaneCodes = 4, kRowCodes = 32, kParts = 2, kMostSums = kAttentionRegisters;
+    static v128_t load(const int8_t* at) { return wasm_v128_load(at); }
+    static v128_t load_query(const int8_t* at, int part) { return wasm_v128_load(at + 16 * part); }
+    static Sum zero() { return {{zero_i32(), zero_i32()}}; }
+    static void add(Sum& sum, v128_t weights, v128_t codes, int part) {
+      sum.parts[part] = dot(sum.parts[part], weights, codes);
+      keep_order(sum.parts[part]);
+    }
+    static I32 total(const Sum& sum) { return add_i32(wasm_i32x4_shl(sum.parts[1], 7), sum.parts[0]); }
+    static void keep(const F32 (&x)[4], int8_t* to) {
+      const v128_t first = round_to_words(x[0], x[1]), second = round_to_words(x[2], x[3]);
+      const v128_t mask = kept(wasm_i16x8_const_splat(127));
+      spread_words(wasm_i8x16_narrow_i16x8(wasm_v128_and(first, mask), wasm_v128_and(second, mask)), to);
+      spread_words(wasm_i8x16_narrow_i16x8(wasm_u16x8_shr(first, 7), wasm_u16x8_shr(second, 7)), to + 16);
+    }
+    // Each word once for every lane, a row after the other.
+    static void spread_words(v128_t words, int8_t* to) {
+      wasm_v128_store(to, wasm_i32x4_shuffle(words, words, 0, 0, 0, 0));
+      wasm_v128_store(to + kRowCodes, wasm_i32x4_shuffle(words, words, 1, 1, 1, 1));
+      wasm_v128_store(to + 2 * kRowCodes, wasm_i32x4_shuffle(words, words, 2, 2, 2, 2));
+      wasm_v128_store(to + 3 * kRowCodes, wasm_i32x4_shuffle(words, words, 3, 3, 3, 3));
+    }
+  };
 };
 
 // What an engine makes of an operand that is not 0…127 is its own choice, but always the same one (WebAssembly 3.0, relaxed operators).
