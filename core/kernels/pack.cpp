@@ -20,12 +20,15 @@ Byte* field_of_row(Byte* base, int tile_rows, int row, int offset, int size) {
 // The lowest `count` bits of each of four bytes.
 constexpr uint32_t lowest_bits(int count) { return 0x01010101u * ((1u << count) - 1); }
 
-// All weights pass here: nibbles in a loop that a compiler turns into SIMD, others four at once, their places being known to it.
+// All weights pass here: nibbles in a loop that a compiler turns into SIMD, others four at once, their places being known to it. What
+// take_codes() wrote before stays in registers, so that whole nibbles and bytes are no more than copied.
 template <int kBits>
 void write_codes(const uint8_t codes[32], std::byte* block, int tile_rows, int row, int offset) {
   uint8_t bytes[4 * kBits];
   if constexpr (kBits == 4) {
     for (int i = 0; i < 16; ++i) bytes[i] = static_cast<uint8_t>((codes[i] & 15) | (codes[i + 16] << 4));
+  } else if constexpr (kBits == 8) {
+    std::memcpy(bytes, codes, sizeof bytes);
   } else {
     uint32_t words[8], lines[kBits] = {};
     std::memcpy(words, codes, sizeof words);
@@ -38,18 +41,8 @@ void write_codes(const uint8_t codes[32], std::byte* block, int tile_rows, int r
     }
     std::memcpy(bytes, lines, sizeof bytes);
   }
+#pragma GCC unroll 8
   for (int line = 0; line < kBits; ++line) std::memcpy(field_of_row(block, tile_rows, row, offset + 4 * line, 4), bytes + 4 * line, 4);
-}
-
-void write_codes(const RawBlock& raw, const PackedLayout& layout, std::byte* block, int tile_rows, int row) {
-  switch (layout.code_bits) {
-    case 2: return write_codes<2>(raw.codes, block, tile_rows, row, layout.codes_at);
-    case 3: return write_codes<3>(raw.codes, block, tile_rows, row, layout.codes_at);
-    case 4: return write_codes<4>(raw.codes, block, tile_rows, row, layout.codes_at);
-    case 5: return write_codes<5>(raw.codes, block, tile_rows, row, layout.codes_at);
-    case 6: return write_codes<6>(raw.codes, block, tile_rows, row, layout.codes_at);
-    default: return write_codes<8>(raw.codes, block, tile_rows, row, layout.codes_at);
-  }
 }
 
 bool finite_f16(uint32_t bits) { return (bits & 0x7c00) != 0x7c00; }
@@ -60,23 +53,65 @@ bool finite_scale(ScaleForm form, uint32_t bits) {
   return finite_f16(bits);
 }
 
-bool pack_row(DType dtype, const std::byte* row_bytes, int64_t width, int tile_rows, int row, std::byte* tile) {
-  const PackedLayout layout = packed_layout(dtype);
-  const ReadRawBlockFn read = raw_block_reader(dtype);
+// Packs row `row` of a tile; false when a scale or minimum is not finite.
+using PackRowFn = bool (*)(const std::byte* source, int64_t width, int tile_rows, int row, std::byte* tile);
+
+template <DType kDType, class Block>
+bool pack_row(const std::byte* source, int64_t width, int tile_rows, int row, std::byte* tile) {
+  constexpr PackedLayout kLayout = packed_layout(kDType);
   bool finite = true;
-  for (int64_t b = 0; b < width / 32; ++b) {
-    const RawBlock raw = read(row_bytes, b);
-    std::byte* super = tile + static_cast<ptrdiff_t>(tile_rows) * (b / layout.blocks) * layout.super_bytes();
-    std::byte* block = super + static_cast<ptrdiff_t>(tile_rows) * (layout.header_bytes + (b % layout.blocks) * layout.block_bytes);
-    std::byte* scales = layout.header_bytes > 0 ? super : block;
-    finite = finite && finite_scale(layout.scale, raw.d) && finite_f16(raw.m);
-    const int size = layout.scale_bytes();
-    std::memcpy(field_of_row(scales, tile_rows, row, 0, size), &raw.d, size);
-    if (layout.has_min) std::memcpy(field_of_row(scales, tile_rows, row, 2, 2), &raw.m, 2);
-    for (int i = 0; i < layout.factors(); ++i) *field_of_row(block, tile_rows, row, i, 1) = std::byte{raw.factors[i]};
-    write_codes(raw, layout, block, tile_rows, row);
+  std::byte* super = tile;
+  for (int64_t left = width / (32 * kLayout.blocks); left > 0; --left, source += sizeof(Block)) {
+    Block block;
+    std::memcpy(&block, source, sizeof block);
+    const uint32_t scale = raw_scale(block);
+    const uint16_t minimum = raw_minimum(block);
+    finite = finite && finite_scale(kLayout.scale, scale) && finite_f16(minimum);
+    std::memcpy(field_of_row(super, tile_rows, row, 0, kLayout.scale_bytes()), &scale, kLayout.scale_bytes());
+    if (kLayout.has_min) std::memcpy(field_of_row(super, tile_rows, row, 2, 2), &minimum, 2);
+    const RawFactors factors = raw_factors(block);
+    std::byte* out = super + static_cast<ptrdiff_t>(tile_rows) * kLayout.header_bytes;
+    for (int g = 0; g < kLayout.blocks; ++g, out += static_cast<ptrdiff_t>(tile_rows) * kLayout.block_bytes) {
+      for (int i = 0; i < kLayout.factors(); ++i) *field_of_row(out, tile_rows, row, i, 1) = std::byte{factors[g][i]};
+      uint8_t codes[32];
+      take_codes(block, g, codes);
+      write_codes<kLayout.code_bits>(codes, out, tile_rows, row, kLayout.codes_at);
+    }
+    super += static_cast<ptrdiff_t>(tile_rows) * kLayout.super_bytes();
   }
   return finite;
+}
+
+template <class Value>
+bool pack_values(const std::byte* source, int64_t width, int tile_rows, int row, std::byte* tile) {
+  std::byte* out = tile + row * sizeof(Value);
+  for (int64_t k = 0; k < width; ++k, source += sizeof(Value), out += tile_rows * sizeof(Value)) std::memcpy(out, source, sizeof(Value));
+  return true;
+}
+
+PackRowFn row_packer(DType dtype) {
+  switch (dtype) {
+    case DType::kF32: return pack_values<uint32_t>;
+    case DType::kF16:
+    case DType::kBF16: return pack_values<uint16_t>;
+    case DType::kQ4_0: return pack_row<DType::kQ4_0, BlockQ4_0>;
+    case DType::kQ4_1: return pack_row<DType::kQ4_1, BlockQ4_1>;
+    case DType::kQ5_0: return pack_row<DType::kQ5_0, BlockQ5_0>;
+    case DType::kQ5_1: return pack_row<DType::kQ5_1, BlockQ5_1>;
+    case DType::kQ8_0: return pack_row<DType::kQ8_0, BlockQ8_0>;
+    case DType::kQ2_K: return pack_row<DType::kQ2_K, BlockQ2_K>;
+    case DType::kQ3_K: return pack_row<DType::kQ3_K, BlockQ3_K>;
+    case DType::kQ4_K: return pack_row<DType::kQ4_K, BlockQ4_K>;
+    case DType::kQ5_K: return pack_row<DType::kQ5_K, BlockQ5_K>;
+    case DType::kQ6_K: return pack_row<DType::kQ6_K, BlockQ6_K>;
+    case DType::kQ8_K: return pack_row<DType::kQ8_K, BlockQ8_K>;
+    case DType::kIQ4_NL: return pack_row<DType::kIQ4_NL, BlockIQ4_NL>;
+    case DType::kIQ4_XS: return pack_row<DType::kIQ4_XS, BlockIQ4_XS>;
+    case DType::kTQ1_0: return pack_row<DType::kTQ1_0, BlockTQ1_0>;
+    case DType::kTQ2_0: return pack_row<DType::kTQ2_0, BlockTQ2_0>;
+    case DType::kMXFP4: return pack_row<DType::kMXFP4, BlockMXFP4>;
+  }
+  return nullptr;
 }
 
 bool is_float(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16; }
@@ -152,16 +187,9 @@ uint64_t packed_tile_bytes(DType dtype, int64_t width, int tile_rows) {
 bool pack_tile(DType dtype, const std::byte* rows_bytes, int64_t width, int rows, int tile_rows, std::byte* out) {
   if (rows < tile_rows) std::memset(out, 0, packed_tile_bytes(dtype, width, tile_rows));
   const uint64_t stride = row_bytes(dtype, width);
+  const PackRowFn pack = row_packer(dtype);
   bool finite = true;
-  for (int row = 0; row < rows; ++row) {
-    const std::byte* source = rows_bytes + row * stride;
-    if (is_float(dtype)) {
-      const int size = dtype == DType::kF32 ? 4 : 2;
-      for (int64_t k = 0; k < width; ++k) std::memcpy(out + (k * tile_rows + row) * size, source + k * size, size);
-    } else {
-      finite = pack_row(dtype, source, width, tile_rows, row, out) && finite;
-    }
-  }
+  for (int row = 0; row < rows; ++row) finite = pack(rows_bytes + row * stride, width, tile_rows, row, out) && finite;
   return finite;
 }
 
