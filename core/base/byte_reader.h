@@ -28,6 +28,15 @@ class ByteReader {
   /// Bytes from the cursor to the end of the source.
   uint64_t remaining() const { return source_.size() - position_; }
 
+  /// The bytes behind the cursor that are in memory already; perhaps none.
+  std::string_view buffered() const {
+    if (position_ < buffer_start_ || position_ >= buffer_start_ + buffer_.size()) return {};
+    const auto local = static_cast<size_t>(position_ - buffer_start_);
+    return {reinterpret_cast<const char*>(buffer_.data()) + local, buffer_.size() - local};
+  }
+  /// Moves the cursor on by `length` of those.
+  void skip(size_t length) { position_ += length; }
+
   /// Copies the next out.size() bytes.
   Result<void> read(std::span<std::byte> out, std::string_view field) {
     if (out.size() > remaining()) return too_short(out.size(), field);

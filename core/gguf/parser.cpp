@@ -1,6 +1,7 @@
 // The GGUF parser: header, metadata, tensor directory; each field checked where it is read, the tensors against each other at the end.
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <limits>
 
 #include "core/base/byte_reader.h"
@@ -220,15 +221,18 @@ class GgufParser {
   Result<MetadataValue> read_elements(const std::string& field, uint64_t count) {
     std::vector<Wide> array;
     array.reserve(static_cast<size_t>(count));
-    for (uint64_t i = 0; i < count; ++i) {
-      const auto value = reader_.scalar<Stored>(field);
-      if (!value) return value.error();
-      if constexpr (std::is_same_v<Stored, uint64_t>) {
-        if (value.value() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
-          return bad(field + "[" + std::to_string(i) + "] is " + std::to_string(value.value()) + ", expected less than 2^63");
+    Stored some[256];
+    while (array.size() < count) {
+      const auto next = std::span(some).first(std::min(std::size(some), static_cast<size_t>(count) - array.size()));
+      if (auto done = reader_.read(std::as_writable_bytes(next), field); !done) return done.error();
+      for (const Stored value : next) {
+        if constexpr (std::is_same_v<Stored, uint64_t>) {
+          if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
+            return bad(field + "[" + std::to_string(array.size()) + "] is " + std::to_string(value) + ", expected less than 2^63");
+          }
         }
+        array.push_back(static_cast<Wide>(value));
       }
-      array.push_back(static_cast<Wide>(value.value()));
     }
     return MetadataValue(std::move(array));
   }
@@ -247,12 +251,28 @@ class GgufParser {
   Result<MetadataValue> read_strings(const std::string& field, uint64_t count) {
     std::vector<std::string> array;
     array.reserve(static_cast<size_t>(count));
-    for (uint64_t i = 0; i < count; ++i) {
+    while (true) {
+      take_buffered(static_cast<size_t>(count), array);
+      if (array.size() == count) break;
       auto text = read_string(field);
       if (!text) return text.error();
       array.push_back(std::move(*text));
     }
     return MetadataValue(std::move(array));
+  }
+
+  /// Adds strings that are whole in the reader's buffer, until there are `count` of them: a vocabulary has hundreds of thousands.
+  void take_buffered(size_t count, std::vector<std::string>& array) {
+    const std::string_view bytes = reader_.buffered();
+    size_t at = 0;
+    while (array.size() < count && bytes.size() - at >= sizeof(uint64_t)) {
+      uint64_t length;
+      std::memcpy(&length, bytes.data() + at, sizeof length);
+      if (length > bytes.size() - at - sizeof length) break;
+      array.emplace_back(bytes.substr(at + sizeof length, static_cast<size_t>(length)));
+      at += sizeof length + static_cast<size_t>(length);
+    }
+    reader_.skip(at);
   }
 
   Result<void> read_alignment() {

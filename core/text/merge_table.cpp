@@ -27,21 +27,25 @@ Result<MergeTable> MergeTable::read(const GgufFile& file, const Vocab& vocab) {
                  std::string(kKey) + " has " + std::to_string(lines.size()) + " entries, at most 16777216 are read", ""};
   }
   std::unordered_map<std::string, int32_t> others;
-  const auto symbol = [&](const std::string& text) {
+  const auto symbol = [&](std::string_view text) {
     if (const std::optional<int32_t> id = vocab.find_text(text)) return *id;
-    return others.try_emplace(text, vocab.size() + static_cast<int32_t>(others.size())).first->second;
+    return others.try_emplace(std::string(text), vocab.size() + static_cast<int32_t>(others.size())).first->second;
   };
   MergeTable merges(lines.size());
+  std::string joined;
   for (size_t rank = 0; rank < lines.size(); ++rank) {
-    const std::string& line = lines[rank];
+    const std::string_view line = lines[rank];
     const size_t space = line.find(' ', 1);
     if (space == std::string::npos || space + 1 == line.size()) {
-      return Error{ErrorCode::kBadFile, std::string(kKey) + "[" + std::to_string(rank) + "] is \"" + line + "\", expected two symbols",
+      return Error{ErrorCode::kBadFile,
+                   std::string(kKey) + "[" + std::to_string(rank) + "] is \"" + lines[rank] + "\", expected two symbols",
                    "The vocabulary of this file is damaged; download or convert it again."};
     }
-    const std::string left = line.substr(0, space);
-    const std::string right = line.substr(space + 1);
-    merges.insert(symbol(left), symbol(right), static_cast<int32_t>(rank), symbol(left + right));
+    const std::string_view left = line.substr(0, space), right = line.substr(space + 1);
+    joined.assign(left).append(right);
+    // One after the other: each may be new, and takes the next number then.
+    const int32_t left_id = symbol(left), right_id = symbol(right), joined_id = symbol(joined);
+    merges.insert(left_id, right_id, static_cast<int32_t>(rank), joined_id);
   }
   return merges;
 }
