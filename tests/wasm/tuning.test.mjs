@@ -13,74 +13,89 @@ function device() {
   const kept = new Map();
   /** @type {import('../../web/engine/tuning.js').Settings[]} */
   const asked = [];
+  /** @type {string[]} */
+  const calls = [];
   return {
     kept,
     asked,
+    calls,
     notes: {
       read: async (/** @type {string} */ key) => kept.get(key),
       write: async (/** @type {string} */ key, /** @type {string} */ text) => void kept.set(key, text),
     },
-    tune: (/** @type {import('../../web/engine/tuning.js').Settings} */ { kernels, threads, streams }) => {
-      asked.push({ kernels, threads, streams });
-      if (kernels === 'gone') throw new TesseraError('invalid_argument', 'kernels: "gone" does not run here');
-      return {
-        kernels: kernels || best.kernels,
-        threads: threads || best.threads,
-        streams: streams || best.streams,
-      };
+    engine: {
+      tune: (/** @type {import('../../web/engine/tuning.js').Settings} */ { kernels, threads, streams }) => {
+        asked.push({ kernels, threads, streams });
+        calls.push('tune');
+        if (kernels === 'gone') throw new TesseraError('invalid_argument', 'kernels: "gone" does not run here');
+        return {
+          kernels: kernels || best.kernels,
+          threads: threads || best.threads,
+          streams: streams || best.streams,
+        };
+      },
+      warmup: () => void calls.push('warmup'),
     },
   };
 }
 
 test('the first load tries, the next ones remember, for a day', async () => {
-  const { tune, notes, asked } = device();
-  assert.deepEqual(await tuneHere(tune, unknown, 'a', notes, 10 * kDay), { ...best, tuned: 'tried' });
-  assert.deepEqual(await tuneHere(tune, unknown, 'a', notes, 10.9 * kDay), { ...best, tuned: 'remembered' });
+  const { engine, notes, asked } = device();
+  assert.deepEqual(await tuneHere(engine, unknown, 'a', notes, 10 * kDay), { ...best, tuned: 'tried' });
+  assert.deepEqual(await tuneHere(engine, unknown, 'a', notes, 10.9 * kDay), { ...best, tuned: 'remembered' });
   assert.deepEqual(asked, [unknown, best]);
-  assert.equal((await tuneHere(tune, unknown, 'a', notes, 11.1 * kDay)).tuned, 'tried');
-  assert.equal((await tuneHere(tune, unknown, 'a', notes, 5 * kDay)).tuned, 'tried', 'a clock that went back');
+  assert.equal((await tuneHere(engine, unknown, 'a', notes, 11.1 * kDay)).tuned, 'tried');
+  assert.equal((await tuneHere(engine, unknown, 'a', notes, 5 * kDay)).tuned, 'tried', 'a clock that went back');
 });
 
 test('another device, model or wish has a trial of its own', async () => {
-  const { tune, notes } = device();
-  await tuneHere(tune, unknown, 'a', notes);
-  assert.equal((await tuneHere(tune, unknown, 'b', notes)).tuned, 'tried');
-  const oneThread = await tuneHere(tune, { ...unknown, threads: 1 }, 'a', notes);
+  const { engine, notes } = device();
+  await tuneHere(engine, unknown, 'a', notes);
+  assert.equal((await tuneHere(engine, unknown, 'b', notes)).tuned, 'tried');
+  const oneThread = await tuneHere(engine, { ...unknown, threads: 1 }, 'a', notes);
   assert.deepEqual(oneThread, { ...best, threads: 1, tuned: 'tried' });
 });
 
 test('what is given is not tried: only the streams are, and remembered', async () => {
-  const { tune, notes, asked } = device();
+  const { engine, notes, asked } = device();
   const given = { kernels: 'wasm_relaxed', threads: 2, streams: 0 };
   const used = { ...given, streams: best.streams };
   for (let load = 0; load < 2; ++load) {
-    assert.deepEqual(await tuneHere(tune, given, 'a', notes), { ...used, tuned: 'given' });
+    assert.deepEqual(await tuneHere(engine, given, 'a', notes), { ...used, tuned: 'given' });
   }
   assert.deepEqual(asked, [given, used]);
-  await assert.rejects(tuneHere(tune, { ...given, kernels: 'gone' }, 'a', notes), { code: 'invalid_argument' });
+  await assert.rejects(tuneHere(engine, { ...given, kernels: 'gone' }, 'a', notes), { code: 'invalid_argument' });
 });
 
 test('notes that are damaged, of another version, or cannot be had do no harm', async () => {
-  const { tune, notes, kept } = device();
-  await tuneHere(tune, unknown, 'a', notes, kDay);
+  const { engine, notes, kept } = device();
+  await tuneHere(engine, unknown, 'a', notes, kDay);
   const [key] = kept.keys();
   const damaged = ['', 'no json', 'null', '{}'];
   const notThese = [{ threads: 0 }, { streams: 0 }, { streams: undefined }, { kernels: 'gone' }];
   for (const part of notThese) damaged.push(JSON.stringify({ ...best, time: kDay, ...part }));
   for (const text of damaged) {
     kept.set(key, text);
-    assert.deepEqual(await tuneHere(tune, unknown, 'a', notes, kDay), { ...best, tuned: 'tried' }, text);
+    assert.deepEqual(await tuneHere(engine, unknown, 'a', notes, kDay), { ...best, tuned: 'tried' }, text);
   }
   const refused = { read: () => Promise.reject(new Error('no')), write: () => Promise.reject(new Error('no')) };
-  assert.equal((await tuneHere(tune, unknown, 'a', refused)).tuned, 'tried');
-  assert.equal((await tuneHere(tune, unknown, 'a', undefined)).tuned, 'tried');
+  assert.equal((await tuneHere(engine, unknown, 'a', refused)).tuned, 'tried');
+  assert.equal((await tuneHere(engine, unknown, 'a', undefined)).tuned, 'tried');
+});
+
+test('the engine is warm for its first question with what it will compute with', async () => {
+  const { engine, notes, calls } = device();
+  await tuneHere(engine, unknown, 'a', notes);
+  assert.deepEqual(calls, ['warmup', 'tune']);
+  await tuneHere(engine, unknown, 'a', notes);
+  assert.deepEqual(calls.slice(2), ['tune', 'warmup']);
 });
 
 test('a failure that is not about the note is passed on', async () => {
-  const { tune, notes } = device();
-  await tuneHere(tune, unknown, 'a', notes);
-  const dead = () => {
+  const { engine, notes } = device();
+  await tuneHere(engine, unknown, 'a', notes);
+  const tune = () => {
     throw new TesseraError('internal', 'The engine stopped.');
   };
-  await assert.rejects(tuneHere(dead, unknown, 'a', notes), { code: 'internal' });
+  await assert.rejects(tuneHere({ ...engine, tune }, unknown, 'a', notes), { code: 'internal' });
 });

@@ -70,13 +70,11 @@ export async function loadEngine(request, ports, { signal, onProgress }) {
     const core = await loadInParts(runtime, startAnother, { files: model.parts, options, onProgress: report, signal });
     if (request.lora.length > 0) await setAdapters(runtime, request, ports, { signal, onProgress });
     onProgress({ stage: 'warmup', loadedBytes: 0, totalBytes: 0 });
-    runtime.warmup();
     // More threads than processors wait for each other, so such a number is only the most that is tried.
     const tryThreads = threads > 1 && (request.threads === 0 || threads > device.processors);
     const wanted = { kernels: request.kernels, threads: tryThreads ? 0 : threads, streams: 0 };
     const subject = [variant, threads, core.quantization, core.parameters, globalThis.navigator?.userAgent].join(' ');
-    const tune = runtime.tune.bind(runtime);
-    Object.assign(core, await tuneHere(tune, wanted, subject, request.cache ? ports.notes : undefined));
+    Object.assign(core, await tuneHere(runtime, wanted, subject, request.cache ? ports.notes : undefined));
     const fallbackReason = [threadReason, variantReason].filter(Boolean).join(' ');
     const around = { name: core.name || model.name, variant, isolated: device.isolated, fallbackReason };
     return { runtime, info: describe(core, runtime.heapBytes, around) };

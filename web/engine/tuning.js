@@ -3,6 +3,7 @@
 import { TesseraError } from '../base/errors.js';
 
 /** @typedef {{ kernels: string, threads: number, streams: number }} Settings '' and 0: not known */
+/** @typedef {Pick<import('./wasm-runtime.js').WasmRuntime, 'tune' | 'warmup'>} Tunable */
 
 /**
  * A place for small texts that outlives the engine.
@@ -26,28 +27,32 @@ export function cachedNotes() {
 }
 
 /**
- * Lets the engine compute with what is known to be best here, and finds out what is not known.
- * @param {(settings: Settings) => Settings} tune WasmRuntime.tune
+ * Lets the engine compute with what is known to be best here, and finds out what is not known. It is warm then: with what is remembered
+ * from the start, as it is this that the browser must have compiled; before a trial with what it began with.
+ * @param {Tunable} engine
  * @param {Settings} wanted
  * @param {string} subject what the trial depends on, beside `wanted`
  * @param {Notes | undefined} notes
  * @param {number} [now] milliseconds since 1970
  * @returns {Promise<Settings & { tuned: 'given' | 'remembered' | 'tried' }>}
  */
-export async function tuneHere(tune, wanted, subject, notes, now = Date.now()) {
+export async function tuneHere(engine, wanted, subject, notes, now = Date.now()) {
   const given = wanted.kernels !== '' && wanted.threads !== 0;
   const key = JSON.stringify([wanted.kernels, wanted.threads, subject]);
   const found = parse(await notes?.read(key).catch(() => undefined));
   if (found && now - found.time < kMostAge && now >= found.time) {
     try {
       const { kernels, threads, streams } = found;
-      return { ...tune({ kernels, threads, streams }), tuned: given ? 'given' : 'remembered' };
+      const settings = engine.tune({ kernels, threads, streams });
+      engine.warmup();
+      return { ...settings, tuned: given ? 'given' : 'remembered' };
     } catch (error) {
       // Of another version, with other kernels.
       if (TesseraError.from(error).code !== 'invalid_argument') throw error;
     }
   }
-  const settings = tune(wanted);
+  engine.warmup();
+  const settings = engine.tune(wanted);
   await notes?.write(key, JSON.stringify({ ...settings, time: now })).catch(() => {});
   return { ...settings, tuned: given ? 'given' : 'tried' };
 }
