@@ -79,11 +79,13 @@ struct Activations {
 /// Stretches of a matrix that a product of a single token may read side by side.
 inline constexpr int kMostStreams = 4;
 
-/// Tiles [first, end) of a matrix.
+/// Tiles [first, end) of a matrix; with a stride also those that lie one, two … kMostStreams - 1 times as far behind each: stretches that
+/// are read side by side. What is computed is the same in any order.
 struct TileRange {
   int64_t first;
   int64_t end;
-  int streams = kMostStreams;  ///< stretches to be read side by side, 1 or kMostStreams: a matter of speed alone
+  int64_t stride = 0;
+  int stretches() const { return stride > 0 ? kMostStreams : 1; }
 };
 
 /// Multiplies some tiles of `weights` with all tokens: out[token · out_stride + row].
@@ -181,8 +183,8 @@ struct KernelTable {
   /// about, so that a 32-bit word holds what a dot of 16-bit pairs takes.
   int code_bytes;
 
-  /// TileRange::streams of the products that are computed with this table; attention reads in streams where they do. Which is faster
-  /// depends on the processor's caches: a trial on the device decides (core/engine/tune.h).
+  /// Stretches that products of a single token read side by side, 1 or kMostStreams; attention reads in streams where they do. Which is
+  /// faster depends on the processor's caches: a trial on the device decides (core/engine/tune.h).
   int streams = kMostStreams;
 
   /// Whether a model that was loaded for this table can go on with the other: both read the same tiles and activations.

@@ -101,21 +101,19 @@ struct Tiles {
 };
 
 /// Calls each(Tiles) for all tiles of the range. Several tiles at once are as many streams of memory, which on some processors come twice
-/// as fast as one, and share the loads of a token's activations (docs/performance.md). Streams within one page of memory would hide each
-/// other from what fetches ahead.
+/// as fast as one, and share the loads of a token's activations (docs/performance.md).
 template <int kTiles, class Each>
-void for_tiles(const PackedMatrix& w, const TileRange& range, const Each& each) {
-  constexpr int64_t kPageBytes = 4096;
-  int64_t first = range.first;
+void for_tiles(const TileRange& range, const Each& each) {
+  static_assert(kTiles == 1 || kTiles == kMostStreams);
   if constexpr (kTiles > 1) {
-    static_assert(kTiles == kMostStreams);
-    const int64_t stride = (range.end - first) / kTiles;
-    if (range.streams == kTiles && stride * static_cast<int64_t>(w.tile_bytes) >= kPageBytes) {
-      for (int64_t i = first; i < first + stride; ++i) each(Tiles<kTiles>{i, stride});
-      first += kTiles * stride;
+    if (range.stride > 0) {
+      for (int64_t i = range.first; i < range.end; ++i) each(Tiles<kTiles>{i, range.stride});
+      return;
     }
   }
-  for (; first < range.end; ++first) each(Tiles<1>{first, 0});
+  for (int s = 0; s < range.stretches(); ++s) {
+    for (int64_t i = range.first; i < range.end; ++i) each(Tiles<1>{i + s * range.stride, 0});
+  }
 }
 
 template <class Isa, DType kDType>
@@ -399,13 +397,13 @@ struct BlockLoops {
     const int64_t blocks = x.width / kActivationBlock;
     if constexpr (kTokens == 1 && Dots::PanelForm::kInPlace) {
       const OneToken<BlockLoops> input(x, token);
-      for_tiles<kTiles>(w, range, [&](auto tiles) { add_tiles(w, tiles, input, 0, blocks, count, out, out_stride); });
+      for_tiles<kTiles>(range, [&](auto tiles) { add_tiles(w, tiles, input, 0, blocks, count, out, out_stride); });
     } else {
       ActivationPanel<BlockLoops, kTokens> panel;
       for (int64_t first = 0; first < blocks; first += panel.kMaxBlocks) {
         const int64_t end = std::min<int64_t>(blocks, first + panel.kMaxBlocks);
         panel.take(x, token, count, first, end);
-        for_tiles<kTiles>(w, range, [&](auto tiles) { add_tiles(w, tiles, panel, first, end, count, out, out_stride); });
+        for_tiles<kTiles>(range, [&](auto tiles) { add_tiles(w, tiles, panel, first, end, count, out, out_stride); });
       }
     }
   }
@@ -451,7 +449,7 @@ struct FloatLoops {
     constexpr int kTiles = kTokens == 1 ? kMostStreams : 1;
     const float* values[kTokens];
     for (int t = 0; t < kTokens; ++t) values[t] = x.values + (token + std::min(t, count - 1)) * x.width;
-    for_tiles<kTiles>(w, range, [&](auto tiles) {
+    for_tiles<kTiles>(range, [&](auto tiles) {
       constexpr int kCount = decltype(tiles)::kTiles;
       F32 acc[kCount][kTokens];
       const std::byte* columns[kCount];

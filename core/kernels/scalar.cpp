@@ -66,18 +66,27 @@ void matmul_row(const PackedMatrix& w, const Activations& x, int64_t row, float*
   }
 }
 
+// Calls each(row) for the rows of the range.
+template <class Each>
+void for_rows(const PackedMatrix& w, const TileRange& tiles, const Each& each) {
+  for (int s = 0; s < tiles.stretches(); ++s) {
+    const int64_t first = (tiles.first + s * tiles.stride) * kTileRows, end = (tiles.end + s * tiles.stride) * kTileRows;
+    for (int64_t row = first; row < std::min(end, w.rows); ++row) each(row);
+  }
+}
+
 void matmul_quantized(const PackedMatrix& w, const Activations& x, const TileRange& tiles, float* out, int64_t out_stride) {
-  for (int64_t row = tiles.first * kTileRows; row < tiles.end * kTileRows && row < w.rows; ++row) matmul_row(w, x, row, out, out_stride);
+  for_rows(w, tiles, [&](int64_t row) { matmul_row(w, x, row, out, out_stride); });
 }
 
 void matmul_float(const PackedMatrix& w, const Activations& x, const TileRange& tiles, float* out, int64_t out_stride) {
-  for (int64_t row = tiles.first * kTileRows; row < tiles.end * kTileRows && row < w.rows; ++row) {
+  for_rows(w, tiles, [&](int64_t row) {
     for (int t = 0; t < x.tokens; ++t) {
       float acc = 0.0f;
       for (int64_t k = 0; k < x.width; ++k) acc = acc + read_element(w, row, k) * x.values[t * x.width + k];
       out[t * out_stride + row] = acc;
     }
-  }
+  });
 }
 
 constexpr MatmulTable scalar_matmul_table() {

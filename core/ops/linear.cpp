@@ -1,7 +1,8 @@
 #include "core/ops/linear.h"
 
 #include <algorithm>
-#include <limits>
+
+#include "core/ops/cuts.h"
 
 namespace tessera {
 
@@ -61,130 +62,101 @@ Activations some_tokens(const Activations& x, int first, int count) {
 
 namespace {
 
-// Cuts a row of cells into tasks: the share of a thread (thread_pool.h) into a half, a quarter, … and the last piece twice. The first
-// tasks are long stretches of memory and cost little in all; the last ones are short, so that threads which are not equally fast end at
-// nearly the same time.
-class Cuts {
- public:
-  // No piece of less than about `least` cells; one thread has nobody to end with, and takes all as one piece.
-  Cuts(int64_t cells, int threads, int64_t least) : cells_(cells), threads_(threads) {
-    for (int64_t rest = cells / threads; threads > 1 && rest >= 2 * least; rest /= 2) ++pieces_;
-  }
-  int tasks() const { return threads_ * pieces_; }
-  // The first cell of a task, and for tasks() the end of all.
-  int64_t begin(int task) const {
-    if (task == tasks()) return cells_;
-    const int thread = task / pieces_, piece = task % pieces_;
-    const int64_t first = cells_ * thread / threads_, share = cells_ * (thread + 1) / threads_ - first;
-    return first + share - (share >> piece);
-  }
-
- private:
-  int64_t cells_;
-  int threads_, pieces_ = 1;
-};
-
-// Rows in units (tiles, or blocks of 32 rows), and tokens; the end of these may lie behind the last.
-struct Part {
-  int64_t first_unit, end_unit;
-  int first_token, end_token;
-};
-
-constexpr int kAllTokens = std::numeric_limits<int>::max();
-// A multiple of every kGemmTokens. A task's tokens in groups of these cost nothing, as the kernels take no more of them at once.
-constexpr int kTokenGroup = 12;
-// What a group of tokens is multiplied by at once: it stays in the second cache of a processor for the next group.
-constexpr uint64_t kStripBytes = 512 << 10;
-
-// Spreads products over the threads. With few tokens the time goes into reading the weights, and a task has some rows for all tokens. With
-// many it goes into multiplying: a strip of rows goes through the tokens in groups, then the next strip does, and a task is a stretch of
-// that way, cut wherever shares are equal.
-class Grid {
- public:
-  // `bytes` of weights in all. A task is about `least` units of one group or more; its ends are multiples of `multiple`.
-  Grid(int64_t units, uint64_t bytes, int tokens, int threads, int64_t least, int64_t multiple)
-      : units_(units),
-        groups_(groups_of(tokens)),
-        group_tokens_(groups_ == 1 ? kAllTokens : kTokenGroup),
-        strip_(groups_ == 1 ? units : units / std::clamp<int64_t>(bytes / kStripBytes, 1, units)),
-        multiple_(multiple),
-        cuts_((units * groups_ + multiple - 1) / multiple, threads, least / multiple) {}
-
-  static int groups_of(int tokens) { return tokens < 2 * kTokenGroup ? 1 : (tokens + kTokenGroup - 1) / kTokenGroup; }
-
-  template <class Multiply>
-  void run(ThreadPool& pool, const Multiply& multiply) const {
-    pool.run(cuts_.tasks(), [&](int task) {
-      const int64_t end = std::min(units_ * groups_, cuts_.begin(task + 1) * multiple_);
-      for (int64_t at = cuts_.begin(task) * multiple_; at < end;) {
-        const int64_t first = at / (strip_ * groups_) * strip_, strip = std::min(strip_, units_ - first), rest = at - first * groups_;
-        const int64_t group = rest / strip, unit = rest % strip;
-        // Whole groups at once, or a part of one.
-        const int64_t whole = unit == 0 ? (std::min(end, (first + strip) * groups_) - at) / strip : 0;
-        const int64_t units = std::min(strip - unit, end - at), groups = std::max<int64_t>(1, whole);
-        multiply(Part{first + unit, first + unit + units, static_cast<int>(group * group_tokens_),
-                      static_cast<int>((group + groups) * group_tokens_)});
-        at += units * groups;
-      }
-    });
-  }
-
- private:
-  int64_t units_, groups_, group_tokens_, strip_, multiple_;
-  Cuts cuts_;
-};
-
-// Two rounds of all streams.
-constexpr int64_t kLeastTiles = 2 * kMostStreams;
+// With few tokens. More and shorter tasks end more evenly, but cost more than that gives (docs/performance.md).
+constexpr int64_t kLeastTiles = 6 * kMostStreams;
+// The same in blocks of rows of two matrices: one step of all streams.
+constexpr int64_t kLeastBlocks = kMostStreams;
 // With many tokens: each task makes its input ready anew, in the time that a tile takes.
 constexpr int64_t kLeastGroupTiles = 64;
-// Blocks of rows. Longer where a task reads two matrices: each change from one to the other begins new streams of memory, which cost a
-// twentieth of decode.
-constexpr int64_t kLeastPairBlocks = 12;
+constexpr int64_t kLeastGroupBlocks = 12;
 
-// The part's tokens, [first, last) of the tiles.
-void multiply_tiles(const KernelTable& kernels, const Product& product, int64_t first, int64_t last, const Part& part) {
+// Tokens [first, end) of the tiles; `end` may lie behind the last.
+void multiply_tiles(const KernelTable& kernels, const Product& product, const TileRange& tiles, int first, int end) {
   const int64_t rows = product.weights->rows;
-  const int tokens = std::min(part.end_token, product.x.tokens) - part.first_token;
-  kernels.matmul_for(product.weights->dtype)(*product.weights, some_tokens(product.x, part.first_token, tokens),
-                                             {first, last, kernels.streams}, product.out + part.first_token * rows, rows);
+  const int tokens = std::min(end, product.x.tokens) - first;
+  kernels.matmul_for(product.weights->dtype)(*product.weights, some_tokens(product.x, first, tokens), tiles, product.out + first * rows,
+                                             rows);
+}
+
+// The tiles of all products lie one after the other here; calls each(product, its own of them) where there are some in `tiles`.
+template <class Each>
+void for_products(std::span<const Product> products, Stretch tiles, const Each& each) {
+  for (const Product& product : products) {
+    const int64_t own = product.weights->tiles();
+    if (tiles.first < std::min(own, tiles.end)) each(product, Stretch{tiles.first, std::min(own, tiles.end)});
+    tiles = {std::max<int64_t>(0, tiles.first - own), tiles.end - own};
+  }
+}
+
+void multiply_few(ThreadPool& pool, const KernelTable& kernels, std::span<const Product> products, int64_t tiles) {
+  const Cuts cuts((tiles + kMostStreams - 1) / kMostStreams, pool.size(), kLeastTiles / kMostStreams);
+  pool.run(cuts.tasks(), [&](int task) {
+    const Stretch cells = cuts.share(task), share = {cells.first * kMostStreams, cells.end * kMostStreams};
+    const auto walk = [&](const Product& product, const Stretch& own) { return Walk(*product.weights, own, 1, kernels.streams); };
+    int64_t steps = 0;
+    for_products(products, share, [&](const Product& product, const Stretch& own) { steps += walk(product, own).steps(); });
+    Stretch piece = cuts.piece(task, steps);
+    for_products(products, share, [&](const Product& product, const Stretch& own) {
+      const Walk way = walk(product, own);
+      way.take({std::max<int64_t>(0, piece.first), std::min(way.steps(), piece.end)},
+               [&](const TileRange& part) { multiply_tiles(kernels, product, part, 0, product.x.tokens); });
+      piece = {piece.first - way.steps(), piece.end - way.steps()};
+    });
+  });
+}
+
+void multiply_many(ThreadPool& pool, const KernelTable& kernels, std::span<const Product> products, int64_t tiles, int tokens) {
+  uint64_t bytes = 0;
+  for (const Product& product : products) bytes += product.weights->bytes();
+  const Grid grid(tiles, bytes, tokens, pool.size(), kLeastGroupTiles, kMostStreams);
+  grid.run(pool, [&](const Part& part) {
+    for_products(products, {part.first_unit, part.end_unit}, [&](const Product& product, const Stretch& own) {
+      multiply_tiles(kernels, product, {own.first, own.end}, part.first_token, part.end_token);
+    });
+  });
 }
 
 }  // namespace
 
 void linear(ThreadPool& pool, const KernelTable& kernels, std::span<const Product> products) {
   int64_t tiles = 0;
-  uint64_t bytes = 0;
-  int tokens = products.front().x.tokens;
+  const int tokens = products.front().x.tokens;
+  bool few = are_few(tokens);
   for (const Product& product : products) {
     tiles += product.weights->tiles();
-    bytes += product.weights->bytes();
     // Experts differ in their tokens: each product is for all of its own then, as if there were few.
-    if (product.x.tokens != products.front().x.tokens) tokens = 1;
+    few = few || product.x.tokens != tokens;
   }
-  const Grid grid(tiles, bytes, tokens, pool.size(), Grid::groups_of(tokens) == 1 ? kLeastTiles : kLeastGroupTiles, kMostStreams);
-  grid.run(pool, [&](const Part& part) {
-    // The tiles of all products lie one after the other here; a part can have the end of one and the beginning of the next.
-    int64_t first = part.first_unit, end = part.end_unit;
-    for (const Product& product : products) {
-      const int64_t own = product.weights->tiles();
-      if (first < std::min(own, end)) multiply_tiles(kernels, product, first, std::min(own, end), part);
-      first = std::max<int64_t>(0, first - own);
-      end -= own;
-    }
-  });
+  if (few) {
+    multiply_few(pool, kernels, products, tiles);
+  } else {
+    multiply_many(pool, kernels, products, tiles, tokens);
+  }
 }
 
 void linear_pair(ThreadPool& pool, const KernelTable& kernels, const Product& a, const Product& b, const FinishBlock& finish) {
-  const int64_t rows = a.weights->rows, tile_rows = a.weights->tile_rows;
-  const Grid grid((rows + kActivationBlock - 1) / kActivationBlock, a.weights->bytes() + b.weights->bytes(), a.x.tokens, pool.size(),
-                  kLeastPairBlocks, 1);
+  const int64_t rows = a.weights->rows, blocks = (rows + kActivationBlock - 1) / kActivationBlock;
+  const int64_t tiles = kActivationBlock / a.weights->tile_rows;
+  if (are_few(a.x.tokens)) {
+    const Cuts cuts(blocks, pool.size(), kLeastBlocks);
+    pool.run(cuts.tasks(), [&](int task) {
+      const Walk way(*a.weights, cuts.share(task), tiles, kernels.streams);
+      way.take(cuts.piece(task, way.steps()), [&](const TileRange& part) {
+        for (const Product* product : {&a, &b}) multiply_tiles(kernels, *product, part, 0, a.x.tokens);
+        for (int s = 0; s < part.stretches(); ++s) {
+          const int64_t first = (part.first + s * part.stride) * a.weights->tile_rows;
+          finish(first, std::min(rows, first + (part.end - part.first) * a.weights->tile_rows), 0, a.x.tokens);
+        }
+      });
+    });
+    return;
+  }
+  const Grid grid(blocks, a.weights->bytes() + b.weights->bytes(), a.x.tokens, pool.size(), kLeastGroupBlocks, 1);
   grid.run(pool, [&](const Part& part) {
-    const int64_t first = part.first_unit * kActivationBlock, end = std::min(rows, part.end_unit * kActivationBlock);
-    for (const Product* product : {&a, &b}) {
-      multiply_tiles(kernels, *product, first / tile_rows, (end + tile_rows - 1) / tile_rows, part);
-    }
-    finish(first, end, part.first_token, std::min(part.end_token, a.x.tokens));
+    const TileRange own = {part.first_unit * tiles, std::min(a.weights->tiles(), part.end_unit * tiles)};
+    for (const Product* product : {&a, &b}) multiply_tiles(kernels, *product, own, part.first_token, part.end_token);
+    finish(part.first_unit * kActivationBlock, std::min(rows, part.end_unit * kActivationBlock), part.first_token,
+           std::min(part.end_token, a.x.tokens));
   });
 }
 

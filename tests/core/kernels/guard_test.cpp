@@ -33,10 +33,12 @@ TEST_CASE("products stay within their operands") {
           Guarded<int32_t> half_sums(in.half_sums);
           const Activations x{
               tokens, width, values.data(), codes.data(), scales.data(), half_sums.data(), scaled_sums.data(), in.view.code_bytes};
-          kernels->matmul_for(facts.dtype)(packed.matrix, x, {0, packed.matrix.tiles()}, out.data(), rows);
           std::vector<float> expected(tokens * rows);
           kernels->matmul_for(facts.dtype)(packed.matrix, in.view, {0, packed.matrix.tiles()}, expected.data(), rows);
-          REQUIRE(same_bits(expected, out.copy()));
+          for (const bool side_by_side : {false, true}) {
+            multiply(*kernels, packed.matrix, x, side_by_side, out.data());
+            REQUIRE(same_bits(expected, out.copy()));
+          }
         }
       }
     }

@@ -41,9 +41,8 @@ TEST_CASE("every kernel table equals scalar bit for bit on odd shapes") {
     CAPTURE(kernels->name);
     for (const DTypeTraits& facts : all_dtypes()) {
       CAPTURE(facts.name);
-      // Several streams are of matrices that are large enough for them.
-      for (const auto& [rows, streams] :
-           {std::pair<int64_t, int>{1, kMostStreams}, {3, 1}, {8, 1}, {37, kMostStreams}, {37, 1}, {150, kMostStreams}}) {
+      for (const auto& [rows, side_by_side] :
+           {std::pair<int64_t, bool>{1, true}, {3, false}, {8, false}, {37, true}, {37, false}, {150, true}}) {
         // The widest do not fit into one ActivationPanel.
         for (int64_t blocks : {1, 2, 3, facts.block_weights > 32 ? 18 : 65}) {
           const int64_t width = blocks * std::max<int64_t>(32, facts.block_weights);
@@ -55,11 +54,11 @@ TEST_CASE("every kernel table equals scalar bit for bit on odd shapes") {
             const auto values = random_floats(rng, tokens * width, 3.0f);
             const Input in = quantize(*kernels, values, tokens, width);
             std::vector<float> found(tokens * rows, NAN), expected(tokens * rows, NAN);
-            kernels->matmul_for(facts.dtype)(mine.matrix, in.view, {0, mine.matrix.tiles(), streams}, found.data(), rows);
+            multiply(*kernels, mine.matrix, in.view, side_by_side, found.data());
             scalar().matmul_for(facts.dtype)(reference.matrix, quantize(scalar(), values, tokens, width).view,
                                              {0, reference.matrix.tiles()}, expected.data(), rows);
             CAPTURE(rows);
-            CAPTURE(streams);
+            CAPTURE(side_by_side);
             CAPTURE(width);
             CAPTURE(tokens);
             REQUIRE(same_bits(expected, found));

@@ -120,4 +120,12 @@ inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) 
 
 inline const KernelTable& scalar() { return *find_kernels("scalar"); }
 
+/// out [tokens][rows] = x · weightsᵀ, with as many tiles as there can be side by side, or one tile after the other.
+inline void multiply(const KernelTable& kernels, const PackedMatrix& weights, const Activations& x, bool side_by_side, float* out) {
+  const int64_t stride = side_by_side ? weights.tiles() / kMostStreams : 0;
+  const MatmulFn matmul = kernels.matmul_for(weights.dtype);
+  if (stride > 0) matmul(weights, x, {0, stride, stride}, out, weights.rows);
+  matmul(weights, x, {kMostStreams * stride, weights.tiles()}, out, weights.rows);
+}
+
 }  // namespace tessera

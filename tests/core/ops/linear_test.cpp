@@ -14,8 +14,9 @@ namespace tessera {
 TEST_CASE("a pair of products in one phase equals two phases, and each value is finished once, after both") {
   Rng rng(1);
   for (const KernelTable* kernels : available_kernels()) {
-    // A block of 32 rows of the last has more bytes than are multiplied by a group of tokens at once.
-    for (const auto& [rows, width] : {std::pair<int64_t, int64_t>{1, 64}, {32, 64}, {100, 64}, {777, 64}, {64, 10240}}) {
+    // Shares of {1000, 256} are gone through in several streams. A block of 32 rows of the last has more bytes than are multiplied by a
+    // group of tokens at once.
+    for (const auto& [rows, width] : {std::pair<int64_t, int64_t>{1, 64}, {32, 64}, {100, 64}, {777, 64}, {1000, 256}, {64, 10240}}) {
       for (const int tokens : {1, 9, 16, 37}) {
         const Packed a = pack(DType::kQ4_0, random_rows(rng, DType::kQ4_0, width, rows), width, rows, kernels->tile_rows);
         const Packed b = pack(DType::kQ8_0, random_rows(rng, DType::kQ8_0, width, rows), width, rows, kernels->tile_rows);
