@@ -1,6 +1,7 @@
 #include "core/model/attention.h"
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 
 #include "core/base/math.h"
@@ -22,14 +23,15 @@ struct HeadGroup {
 class AttentionPass {
  public:
   AttentionPass(const KernelTable& kernels, const Config& config, const KvCache& cache, const AttentionScratch& scratch,
-                const AttentionBatch& batch)
+                const AttentionBatch& batch, const FinishHeads& finish)
       : kernels_(kernels),
         config_(config),
         kv_heads_(config.kv_heads_of(batch.layer)),
         head_dim_(config.head_dim_of(batch.layer)),
         cache_(cache),
         scratch_(scratch),
-        batch_(batch) {}
+        batch_(batch),
+        finish_(finish) {}
 
   void run(ThreadPool& pool) {
     const int first_segment = window_start(batch_.first) / kAttentionSegment;
@@ -49,17 +51,19 @@ class AttentionPass {
     return {kv_head, heads, kv_head * heads};
   }
 
-  // Few queries (decode): each segment is a task of its own, row t · segments + s of the scratch holds its result.
+  // Few queries (decode): each segment is a task of its own, row t · segments + s of the scratch holds its result. Who has the last segment
+  // of a KV head merges them all, so that nobody waits for that in a phase of its own.
   void run_segments_apart(ThreadPool& pool, int first_segment, int segments) {
+    for (int h = 0; h < kv_heads_; ++h) scratch_.left[h] = static_cast<uint32_t>(segments);
     pool.run(kv_heads_ * segments, [&](int task) {
       const int s = task % segments;
-      attend_segment(group(task / segments), 0, batch_.tokens, first_segment + s, [=](int t) { return t * segments + s; });
-    });
-    pool.run(kv_heads_ * batch_.tokens, [&](int task) {
-      const int t = task / kv_heads_;
-      const HeadGroup heads = group(task % kv_heads_);
-      for (int s = 0; s < segments; ++s) merge(heads, t, first_segment + s, t * segments + s);
-      divide(heads, t);
+      const HeadGroup heads = group(task / segments);
+      attend_segment(heads, 0, batch_.tokens, first_segment + s, [=](int t) { return t * segments + s; });
+      if (std::atomic_ref(scratch_.left[heads.kv_head]).fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+      for (int t = 0; t < batch_.tokens; ++t) {
+        for (int each = 0; each < segments; ++each) merge(heads, t, first_segment + each, t * segments + each);
+        finish(heads, t);
+      }
     });
   }
 
@@ -74,7 +78,7 @@ class AttentionPass {
         attend_segment(heads, first, end, segment, [](int t) { return t; });
         for (int t = first; t < end; ++t) merge(heads, t, segment, t);
       }
-      for (int t = first; t < end; ++t) divide(heads, t);
+      for (int t = first; t < end; ++t) finish(heads, t);
     });
   }
 
@@ -164,7 +168,8 @@ class AttentionPass {
     }
   }
 
-  void divide(const HeadGroup& g, int t) const {
+  // Divides by the sum of weights.
+  void finish(const HeadGroup& g, int t) const {
     for (int h = 0; h < g.heads; ++h) {
       const AttentionState& state = result_states(g, t)[h];
       // e^88, where exp_f32 ends, outweighs all scores as well as more would.
@@ -173,6 +178,7 @@ class AttentionPass {
       float* values = result(g, t) + h * head_dim_;
       for (int i = 0; i < head_dim_; ++i) values[i] = values[i] / sum;
     }
+    finish_(t, int64_t{1} * g.first_head * head_dim_, int64_t{1} * (g.first_head + g.heads) * head_dim_);
   }
 
   const KernelTable& kernels_;
@@ -181,13 +187,14 @@ class AttentionPass {
   const KvCache& cache_;
   const AttentionScratch& scratch_;
   const AttentionBatch& batch_;
+  const FinishHeads& finish_;
 };
 
 }  // namespace
 
 void attention(ThreadPool& pool, const KernelTable& kernels, const Config& config, const KvCache& cache, const AttentionScratch& scratch,
-               const AttentionBatch& batch) {
-  AttentionPass(kernels, config, cache, scratch, batch).run(pool);
+               const AttentionBatch& batch, const FinishHeads& finish) {
+  AttentionPass(kernels, config, cache, scratch, batch, finish).run(pool);
 }
 
 }  // namespace tessera

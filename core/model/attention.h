@@ -1,6 +1,8 @@
 // Owns causal grouped-query attention over the KV cache.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <span>
 
 #include "core/model/config.h"
@@ -14,6 +16,7 @@ struct AttentionScratch {
   int rows = 0;
   float* sums = nullptr;             ///< [rows][heads · head_dim] of the longest heads
   AttentionState* states = nullptr;  ///< [rows][heads]
+  uint32_t* left = nullptr;          ///< [heads] segments of each KV head that are not done
 };
 
 /// What attention reads and writes for one batch.
@@ -29,8 +32,12 @@ struct AttentionBatch {
   AttentionState* states = nullptr;  ///< [tokens][heads], scratch
 };
 
-/// out = softmax(q·Kᵀ)·V, a head's sink counted beside its scores; K and V of the queries' own positions are written already.
+/// Called for values [first, end) of token `t` in AttentionBatch::out, the heads of one KV head, as soon as they are there.
+using FinishHeads = std::function<void(int t, int64_t first, int64_t end)>;
+
+/// out = softmax(q·Kᵀ)·V, a head's sink counted beside its scores; K and V of the queries' own positions are written already. finish() is
+/// called on the threads of the pool.
 void attention(ThreadPool& pool, const KernelTable& kernels, const Config& config, const KvCache& cache, const AttentionScratch& scratch,
-               const AttentionBatch& batch);
+               const AttentionBatch& batch, const FinishHeads& finish);
 
 }  // namespace tessera

@@ -171,8 +171,11 @@ Activations attend(const Pass& p, const LayerWeights& layer, int index) {
                              .quantized = {p.ws.q_codes, p.ws.q_scales},
                              .out = p.ws.attended,
                              .states = p.ws.attention_states};
-  attention(p.pool, p.kernels, c, p.cache, p.ws.attention_scratch, batch);
-  p.pool.run(p.batch, [&](int t) { p.ws.input.quantize(p.kernels, attended, t); });
+  const bool in_blocks = c.q_width(index) / c.kv_heads_of(index) % kActivationBlock == 0;
+  attention(p.pool, p.kernels, c, p.cache, p.ws.attention_scratch, batch, [&](int t, int64_t first, int64_t end) {
+    if (in_blocks) p.ws.input.quantize(p.kernels, attended, t, first, end);
+  });
+  if (!in_blocks) p.pool.run(p.batch, [&](int t) { p.ws.input.quantize(p.kernels, attended, t); });
   return attended;
 }
 

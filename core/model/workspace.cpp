@@ -6,7 +6,7 @@
 namespace tessera {
 namespace {
 
-constexpr size_t kBuffers = 17;
+constexpr size_t kBuffers = 18;
 constexpr uint64_t kStateFloats = sizeof(AttentionState) / sizeof(float);
 
 int64_t dense_width(const Config& c) { return c.experts.count > 0 ? 0 : c.ffn_width; }
@@ -32,7 +32,8 @@ std::array<uint64_t, kBuffers> buffer_floats(const Config& c) {
                                           batch * c.heads * c.head_dim,
                                           2 * states,
                                           batch * c.heads,
-                                          batch * c.heads * c.head_dim / 2};
+                                          batch * c.heads * c.head_dim / 2,
+                                          static_cast<uint64_t>(c.heads)};
   for (uint64_t& size : sizes) size = (size + 15) / 16 * 16;
   return sizes;
 }
@@ -86,6 +87,8 @@ Result<Workspace> Workspace::create(const Config& config, int code_bytes) {
   workspace.q_scales = next;
   next += sizes[i++];
   workspace.q_codes = reinterpret_cast<int16_t*>(next);
+  next += sizes[i++];
+  workspace.attention_scratch.left = reinterpret_cast<uint32_t*>(next);
   return workspace;
 }
 
