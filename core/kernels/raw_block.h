@@ -87,7 +87,8 @@ inline void take_bytes(const int8_t qs[32], uint8_t codes[32]) {
   for (int i = 0; i < 32; ++i) codes[i] = static_cast<uint8_t>(std::max<int8_t>(qs[i], -127));
 }
 
-/// The codes of a block's 32 weights, or of group `g` of a super-block's: unsigned, or two's complement (Q8_0, Q8_K).
+/// The codes of a block's 32 weights, or of group `g` of a super-block's: unsigned, or two's complement (Q8_0, Q8_K). Here those of Q4_0,
+/// Q4_1, IQ4_NL and MXFP4, and with a fifth bit Q5_0 and Q5_1.
 template <class Block>
   requires(sizeof(Block::qs) == 16)
 void take_codes(const Block& block, int, uint8_t codes[32]) {
@@ -97,6 +98,7 @@ void take_codes(const Block& block, int, uint8_t codes[32]) {
 inline void take_codes(const BlockQ8_0& block, int, uint8_t codes[32]) { take_bytes(block.qs, codes); }
 inline void take_codes(const BlockQ8_K& block, int g, uint8_t codes[32]) { take_bytes(block.qs + 32 * g, codes); }
 inline void take_codes(const BlockIQ4_XS& block, int g, uint8_t codes[32]) { take_nibbles(block.qs + 16 * g, codes); }
+/// Q2_K, TQ2_0 and, with a third bit, Q3_K.
 template <class Block>
   requires(sizeof(Block::qs) == 64)
 void take_codes(const Block& block, int g, uint8_t codes[32]) {
@@ -105,6 +107,7 @@ void take_codes(const Block& block, int g, uint8_t codes[32]) {
     for (int i = 0; i < 32; ++i) codes[i] = static_cast<uint8_t>(codes[i] | (((block.hmask[i] >> g) & 1) << 2));
   }
 }
+/// Q4_K and, with a fifth bit, Q5_K.
 template <class Block>
   requires(sizeof(Block::qs) == 128)
 void take_codes(const Block& block, int g, uint8_t codes[32]) {
