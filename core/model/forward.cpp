@@ -237,9 +237,9 @@ void activate(const Pass& p, const Activations& hidden, int64_t first, int64_t e
 void multiply_gated(const Pass& p, const Product& gate, const Product& up, const Activations& hidden) {
   const WorkTimer timer(p.ws.profile, Work::kProducts);
   SharedTime activation(p.ws.profile);
-  linear_pair(p.pool, p.kernels, gate, up, [&](int64_t first, int64_t end, int first_token, int end_token) {
+  linear_pair(p.pool, p.kernels, gate, up, [&](std::span<const Stretch> rows, int first_token, int end_token) {
     const auto start = activation.start();
-    activate(p, hidden, first, end, first_token, end_token);
+    for (const Stretch& some : rows) activate(p, hidden, some.first, some.end, first_token, end_token);
     activation.stop(start);
   });
   activation.move(Work::kProducts, Work::kActivation, p.pool.size());

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "core/ops/cuts.h"
-
 namespace tessera {
 
 uint64_t InputBuffer::bytes(uint64_t values, int code_bytes) {
@@ -134,7 +132,7 @@ void linear(ThreadPool& pool, const KernelTable& kernels, std::span<const Produc
   }
 }
 
-void linear_pair(ThreadPool& pool, const KernelTable& kernels, const Product& a, const Product& b, const FinishBlock& finish) {
+void linear_pair(ThreadPool& pool, const KernelTable& kernels, const Product& a, const Product& b, const FinishRows& finish) {
   const int64_t rows = a.weights->rows, blocks = (rows + kActivationBlock - 1) / kActivationBlock;
   const int64_t tiles = kActivationBlock / a.weights->tile_rows;
   if (are_few(a.x.tokens)) {
@@ -143,10 +141,12 @@ void linear_pair(ThreadPool& pool, const KernelTable& kernels, const Product& a,
       const Walk way(*a.weights, cuts.share(task), tiles, kernels.streams);
       way.take(cuts.piece(task, way.steps()), [&](const TileRange& part) {
         for (const Product* product : {&a, &b}) multiply_tiles(kernels, *product, part, 0, a.x.tokens);
+        Stretch done[kMostStreams];
         for (int s = 0; s < part.stretches(); ++s) {
           const int64_t first = (part.first + s * part.stride) * a.weights->tile_rows;
-          finish(first, std::min(rows, first + (part.end - part.first) * a.weights->tile_rows), 0, a.x.tokens);
+          done[s] = {first, std::min(rows, first + (part.end - part.first) * a.weights->tile_rows)};
         }
+        finish(std::span(done).first(static_cast<size_t>(part.stretches())), 0, a.x.tokens);
       });
     });
     return;
@@ -155,8 +155,8 @@ void linear_pair(ThreadPool& pool, const KernelTable& kernels, const Product& a,
   grid.run(pool, [&](const Part& part) {
     const TileRange own = {part.first_unit * tiles, std::min(a.weights->tiles(), part.end_unit * tiles)};
     for (const Product* product : {&a, &b}) multiply_tiles(kernels, *product, own, part.first_token, part.end_token);
-    finish(part.first_unit * kActivationBlock, std::min(rows, part.end_unit * kActivationBlock), part.first_token,
-           std::min(part.end_token, a.x.tokens));
+    const Stretch done = {part.first_unit * kActivationBlock, std::min(rows, part.end_unit * kActivationBlock)};
+    finish({&done, 1}, part.first_token, std::min(part.end_token, a.x.tokens));
   });
 }
 

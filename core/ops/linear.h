@@ -8,6 +8,7 @@
 #include "core/base/aligned_buffer.h"
 #include "core/base/result.h"
 #include "core/kernels/kernels.h"
+#include "core/ops/cuts.h"
 #include "core/parallel/thread_pool.h"
 
 namespace tessera {
@@ -53,12 +54,12 @@ struct Product {
 /// out = x · weightsᵀ for each of the products, of which there is at least one, all of them spread over the threads in one phase.
 void linear(ThreadPool& pool, const KernelTable& kernels, std::span<const Product> products);
 
-/// Called for rows [first_row, end_row) of tokens [first_token, end_token).
-using FinishBlock = std::function<void(int64_t first_row, int64_t end_row, int first_token, int end_token)>;
+/// Called for stretches of rows of tokens [first_token, end_token).
+using FinishRows = std::function<void(std::span<const Stretch> rows, int first_token, int end_token)>;
 
-/// Both products, which have the same shape, as one phase: they are computed together in blocks of a multiple of 32 rows and some tokens,
-/// and as soon as a block of both is there, finish() is called for it on the same thread. It may not write what the products read.
-void linear_pair(ThreadPool& pool, const KernelTable& kernels, const Product& a, const Product& b, const FinishBlock& finish);
+/// Both products, which have the same shape, as one phase: they are computed together in stretches of a multiple of 32 rows and some
+/// tokens, and as soon as some of both are there, finish() is called for them on the same thread. It may not write what the products read.
+void linear_pair(ThreadPool& pool, const KernelTable& kernels, const Product& a, const Product& b, const FinishRows& finish);
 
 /// x [n] += bias; nullptr = none.
 void add_bias(const float* bias, int64_t n, float* x);

@@ -28,14 +28,16 @@ TEST_CASE("a pair of products in one phase equals two phases, and each value is 
         linear(pool, *kernels, products);
         std::vector<std::atomic<int>> finished(values);
         linear_pair(pool, *kernels, {&a.matrix, in.view, found_a.data()}, {&b.matrix, in.view, found_b.data()},
-                    [&](int64_t begin, int64_t end, int first_token, int end_token) {
-                      CHECK(begin % kActivationBlock == 0);
-                      CHECK((end % kActivationBlock == 0 || end == rows));
-                      for (int64_t row = begin; row < end; ++row) {
-                        for (int t = first_token; t < end_token; ++t) {
-                          const auto at = static_cast<size_t>(t * rows + row);
-                          finished[at].fetch_add(1);
-                          sums[at] = found_a[at] + found_b[at];
+                    [&](std::span<const Stretch> stretches, int first_token, int end_token) {
+                      for (const auto& [begin, end] : stretches) {
+                        CHECK(begin % kActivationBlock == 0);
+                        CHECK((end % kActivationBlock == 0 || end == rows));
+                        for (int64_t row = begin; row < end; ++row) {
+                          for (int t = first_token; t < end_token; ++t) {
+                            const auto at = static_cast<size_t>(t * rows + row);
+                            finished[at].fetch_add(1);
+                            sums[at] = found_a[at] + found_b[at];
+                          }
                         }
                       }
                     });
