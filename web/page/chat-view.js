@@ -1,7 +1,8 @@
-/** Owns the conversation on screen: the list of messages, drawing once a frame while one grows, scrolling, the empty state. */
+/** Owns the conversation on screen: the list of messages, drawing one that grows, scrolling, the empty state. */
 
 import { byId, h } from './dom.js';
 import { AnswerView, userMessage } from './message-view.js';
+import { Redraw } from './redraw.js';
 import { ScrollFollow } from './scroll-follow.js';
 
 /**
@@ -40,7 +41,10 @@ export class ChatView {
   #follow;
   /** @type {AnswerView | null} the last message, if it is an answer */
   #last = null;
-  #frame = 0;
+  #growth = new Redraw(() => {
+    this.#last?.update();
+    this.#follow.keep();
+  });
   #onRegenerate;
   #onSuggest;
 
@@ -120,19 +124,14 @@ export class ChatView {
     this.#last?.setThinking(text);
   }
 
-  /** The growing answer has new text: draws it with the next frame, however many tokens come before. */
+  /** The growing answer has new text: draws it soon, however many tokens come before. */
   grew() {
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      this.#last?.update();
-      this.#follow.keep();
-    });
+    this.#growth.soon();
   }
 
   /** The growing answer is complete. */
   endAnswer() {
-    cancelAnimationFrame(this.#frame);
-    this.#frame = 0;
+    this.#growth.cancel();
     this.#last?.finish({ regenerate: this.#onRegenerate });
     this.#follow.keep();
   }

@@ -167,8 +167,9 @@ export class Chat {
    * @param {AbortSignal} signal
    */
   async #stream(conversation, message, signal) {
-    const { view, store, settings } = this.#parts;
-    await streamAnswer(/** @type {Engine} */ (this.#engine), {
+    const { view, store, settings, status } = this.#parts;
+    const engine = /** @type {Engine} */ (this.#engine);
+    await streamAnswer(engine, {
       conversation,
       message,
       format: /** @type {import('./chat-template.js').PromptFormat} */ (this.#format),
@@ -179,7 +180,7 @@ export class Chat {
       onGrow: () => {
         view.grew();
         store.saveSoon(conversation);
-        this.showStatus();
+        status.showGrowth(engine.info, this.#figures);
       },
     });
   }

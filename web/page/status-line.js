@@ -2,6 +2,7 @@
 
 import { byId, h, icon, svg } from './dom.js';
 import { formatBytes, formatRate } from './format.js';
+import { Redraw } from './redraw.js';
 import { whyNotIsolated } from './shell.js';
 
 const kMeterWidth = 56;
@@ -64,23 +65,35 @@ function meter(used, size) {
 
 export class StatusLine {
   #button = byId('open-engine');
-  #frame = 0;
+  /** @type {() => void} */
+  #render = () => {};
+  #redraw = new Redraw(() => this.#render());
 
   /**
    * Draws with the next frame.
    * @param {EngineInfo} info engine.info
-   * @param {Figures} figures
+   * @param {Figures} figures as they are when it is drawn
    */
   show(info, figures) {
-    cancelAnimationFrame(this.#frame);
-    this.#frame = requestAnimationFrame(() => this.#render(info, { ...figures }));
+    this.#render = () => this.#draw(info, figures);
+    this.#redraw.next();
+  }
+
+  /**
+   * The same while an answer grows, some times a second.
+   * @param {EngineInfo} info
+   * @param {Figures} figures
+   */
+  showGrowth(info, figures) {
+    this.#render = () => this.#draw(info, figures);
+    this.#redraw.soon();
   }
 
   /**
    * @param {EngineInfo} info
    * @param {Figures} figures
    */
-  #render(info, { prefillRate, decodeRate, contextUsed, adapters }) {
+  #draw(info, { prefillRate, decodeRate, contextUsed, adapters }) {
     const fallback = fallbackOf(info) !== null;
     const count = (/** @type {number} */ n) => n.toLocaleString('en');
     const items = [
