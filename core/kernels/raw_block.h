@@ -82,6 +82,16 @@ inline void add_fifth_bits(const uint8_t qh[4], uint8_t codes[32]) {
   }
 }
 
+/// `mask` of each byte, from bit `shift` on.
+inline void take_bits(const uint8_t from[32], int shift, int mask, uint8_t codes[32]) {
+  for (int i = 0; i < 32; ++i) codes[i] = static_cast<uint8_t>((from[i] >> shift) & mask);
+}
+
+/// The same for bits of the codes from `to_bit` on.
+inline void add_bits(const uint8_t from[32], int shift, int mask, int to_bit, uint8_t codes[32]) {
+  for (int i = 0; i < 32; ++i) codes[i] = static_cast<uint8_t>(codes[i] | (((from[i] >> shift) & mask) << to_bit));
+}
+
 /// -128, which no quantiser writes, becomes -127.
 inline void take_bytes(const int8_t qs[32], uint8_t codes[32]) {
   for (int i = 0; i < 32; ++i) codes[i] = static_cast<uint8_t>(std::max<int8_t>(qs[i], -127));
@@ -102,26 +112,19 @@ inline void take_codes(const BlockIQ4_XS& block, int g, uint8_t codes[32]) { tak
 template <class Block>
   requires(sizeof(Block::qs) == 64)
 void take_codes(const Block& block, int g, uint8_t codes[32]) {
-  for (int i = 0; i < 32; ++i) codes[i] = (block.qs[32 * (g / 4) + i] >> (2 * (g % 4))) & 3;
-  if constexpr (requires { block.hmask; }) {
-    for (int i = 0; i < 32; ++i) codes[i] = static_cast<uint8_t>(codes[i] | (((block.hmask[i] >> g) & 1) << 2));
-  }
+  take_bits(block.qs + 32 * (g / 4), 2 * (g % 4), 3, codes);
+  if constexpr (requires { block.hmask; }) add_bits(block.hmask, g, 1, 2, codes);
 }
 /// Q4_K and, with a fifth bit, Q5_K.
 template <class Block>
   requires(sizeof(Block::qs) == 128)
 void take_codes(const Block& block, int g, uint8_t codes[32]) {
-  for (int i = 0; i < 32; ++i) codes[i] = (block.qs[32 * (g / 2) + i] >> (4 * (g % 2))) & 15;
-  if constexpr (requires { block.qh; }) {
-    for (int i = 0; i < 32; ++i) codes[i] = static_cast<uint8_t>(codes[i] | (((block.qh[i] >> g) & 1) << 4));
-  }
+  take_bits(block.qs + 32 * (g / 2), 4 * (g % 2), 15, codes);
+  if constexpr (requires { block.qh; }) add_bits(block.qh, g, 1, 4, codes);
 }
 inline void take_codes(const BlockQ6_K& block, int g, uint8_t codes[32]) {
-  for (int i = 0; i < 32; ++i) {
-    const int low = block.ql[64 * (g / 4) + 32 * (g % 2) + i] >> (4 * (g / 2 % 2)) & 15;
-    const int high = block.qh[32 * (g / 4) + i] >> (2 * (g % 4)) & 3;
-    codes[i] = static_cast<uint8_t>(low | high << 4);
-  }
+  take_bits(block.ql + 64 * (g / 4) + 32 * (g % 2), 4 * (g / 2 % 2), 15, codes);
+  add_bits(block.qh + 32 * (g / 4), 2 * (g % 4), 3, 4, codes);
 }
 inline void take_codes(const BlockTQ1_0& block, int g, uint8_t codes[32]) {
   for (int i = 0; i < 32; ++i) codes[i] = static_cast<uint8_t>(ternary_code(block, 32 * g + i));
