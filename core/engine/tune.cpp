@@ -100,7 +100,7 @@ void try_threads(Engine& engine, Session& session) {
   for (int half = all / 2; half > 0; half /= 2) threads[choices++] = half;
   if (choices < 2) return;
   const auto use = [&](int i) { (void)engine.use(engine.info().kernels, threads[choices - 1 - i]); };
-  // The choice is kept for a day: fewer than all must win twice, since another program may have had the processors in the first trial.
+  // The choice is kept for a while: fewer than all must win twice, since another program may have had the processors in the first trial.
   int best = try_all(session, choices, kThreadsMs * choices, true, use);
   if (best < choices - 1) best = std::max(best, try_all(session, choices, kThreadsMs * choices, true, use));
   use(best);

@@ -8,6 +8,14 @@ const kDay = 86_400_000;
 const unknown = { kernels: '', threads: 0, streams: 0 };
 const best = { kernels: 'wasm_relaxed_i32', threads: 3, streams: 4 };
 
+const tune = (
+  /** @type {import('../../web/engine/tuning.js').Tunable} */ engine,
+  /** @type {import('../../web/engine/tuning.js').Settings} */ wanted,
+  /** @type {string} */ subject,
+  /** @type {import('../../web/engine/tuning.js').Notes | undefined} */ notes,
+  /** @type {number | undefined} */ now = undefined,
+) => tuneHere(engine, { ...wanted, mostThreads: best.threads }, subject, notes, now);
+
 function device() {
   /** @type {Map<string, string>} */
   const kept = new Map();
@@ -41,18 +49,49 @@ function device() {
 
 test('the first load tries, the next ones remember, for a day', async () => {
   const { engine, notes, asked } = device();
-  assert.deepEqual(await tuneHere(engine, unknown, 'a', notes, 10 * kDay), { ...best, tuned: 'tried' });
-  assert.deepEqual(await tuneHere(engine, unknown, 'a', notes, 10.9 * kDay), { ...best, tuned: 'remembered' });
+  assert.deepEqual(await tune(engine, unknown, 'a', notes, 10 * kDay), { ...best, tuned: 'tried' });
+  assert.deepEqual(await tune(engine, unknown, 'a', notes, 10.9 * kDay), { ...best, tuned: 'remembered' });
   assert.deepEqual(asked, [unknown, best]);
-  assert.equal((await tuneHere(engine, unknown, 'a', notes, 11.1 * kDay)).tuned, 'tried');
-  assert.equal((await tuneHere(engine, unknown, 'a', notes, 5 * kDay)).tuned, 'tried', 'a clock that went back');
+  assert.equal((await tune(engine, unknown, 'a', notes, 11.1 * kDay)).tuned, 'tried');
+  assert.equal((await tune(engine, unknown, 'a', notes, 5 * kDay)).tuned, 'tried', 'a clock that went back');
+});
+
+test('fewer threads than all are tried once more by the next load, and kept for a day when found again', async () => {
+  const { engine, notes, asked, calls } = device();
+  let helpful = 1;
+  const busy = {
+    ...engine,
+    tune: (/** @type {import('../../web/engine/tuning.js').Settings} */ settings) => ({
+      ...engine.tune(settings),
+      threads: settings.threads || helpful,
+    }),
+  };
+  const fewer = { ...best, threads: 1 };
+  assert.deepEqual(await tune(busy, unknown, 'a', notes, kDay), { ...fewer, tuned: 'tried' });
+  assert.deepEqual(await tune(busy, unknown, 'a', notes, kDay), { ...fewer, tuned: 'tried' });
+  assert.deepEqual(asked.slice(1), [best, { ...best, threads: 0 }], 'the other choices stay');
+  assert.deepEqual(calls, ['warmup', 'tune', 'tune', 'warmup', 'tune'], 'it is warm before the trial');
+  assert.deepEqual(await tune(busy, unknown, 'a', notes, kDay), { ...fewer, tuned: 'remembered' });
+
+  await tune(busy, unknown, 'b', notes, kDay);
+  helpful = 3;
+  assert.deepEqual(await tune(busy, unknown, 'b', notes, kDay), { ...best, tuned: 'tried' });
+  assert.deepEqual(await tune(busy, unknown, 'b', notes, kDay), { ...best, tuned: 'remembered' });
+
+  const one = { kernels: '', threads: 1, streams: 0 };
+  await tune(busy, one, 'a', notes, kDay);
+  assert.equal(
+    (await tune(busy, one, 'a', notes, kDay)).tuned,
+    'remembered',
+    'threads that were given are not in doubt',
+  );
 });
 
 test('another device, model or wish has a trial of its own', async () => {
   const { engine, notes } = device();
-  await tuneHere(engine, unknown, 'a', notes);
-  assert.equal((await tuneHere(engine, unknown, 'b', notes)).tuned, 'tried');
-  const oneThread = await tuneHere(engine, { ...unknown, threads: 1 }, 'a', notes);
+  await tune(engine, unknown, 'a', notes);
+  assert.equal((await tune(engine, unknown, 'b', notes)).tuned, 'tried');
+  const oneThread = await tune(engine, { ...unknown, threads: 1 }, 'a', notes);
   assert.deepEqual(oneThread, { ...best, threads: 1, tuned: 'tried' });
 });
 
@@ -61,41 +100,41 @@ test('what is given is not tried: only the streams are, and remembered', async (
   const given = { kernels: 'wasm_relaxed', threads: 2, streams: 0 };
   const used = { ...given, streams: best.streams };
   for (let load = 0; load < 2; ++load) {
-    assert.deepEqual(await tuneHere(engine, given, 'a', notes), { ...used, tuned: 'given' });
+    assert.deepEqual(await tune(engine, given, 'a', notes), { ...used, tuned: 'given' });
   }
   assert.deepEqual(asked, [given, used]);
-  await assert.rejects(tuneHere(engine, { ...given, kernels: 'gone' }, 'a', notes), { code: 'invalid_argument' });
+  await assert.rejects(tune(engine, { ...given, kernels: 'gone' }, 'a', notes), { code: 'invalid_argument' });
 });
 
 test('notes that are damaged, of another version, or cannot be had do no harm', async () => {
   const { engine, notes, kept } = device();
-  await tuneHere(engine, unknown, 'a', notes, kDay);
+  await tune(engine, unknown, 'a', notes, kDay);
   const [key] = kept.keys();
   const damaged = ['', 'no json', 'null', '{}'];
   const notThese = [{ threads: 0 }, { streams: 0 }, { streams: undefined }, { kernels: 'gone' }];
   for (const part of notThese) damaged.push(JSON.stringify({ ...best, time: kDay, ...part }));
   for (const text of damaged) {
     kept.set(key, text);
-    assert.deepEqual(await tuneHere(engine, unknown, 'a', notes, kDay), { ...best, tuned: 'tried' }, text);
+    assert.deepEqual(await tune(engine, unknown, 'a', notes, kDay), { ...best, tuned: 'tried' }, text);
   }
   const refused = { read: () => Promise.reject(new Error('no')), write: () => Promise.reject(new Error('no')) };
-  assert.equal((await tuneHere(engine, unknown, 'a', refused)).tuned, 'tried');
-  assert.equal((await tuneHere(engine, unknown, 'a', undefined)).tuned, 'tried');
+  assert.equal((await tune(engine, unknown, 'a', refused)).tuned, 'tried');
+  assert.equal((await tune(engine, unknown, 'a', undefined)).tuned, 'tried');
 });
 
 test('the engine is warm for its first question with what it will compute with', async () => {
   const { engine, notes, calls } = device();
-  await tuneHere(engine, unknown, 'a', notes);
+  await tune(engine, unknown, 'a', notes);
   assert.deepEqual(calls, ['warmup', 'tune']);
-  await tuneHere(engine, unknown, 'a', notes);
+  await tune(engine, unknown, 'a', notes);
   assert.deepEqual(calls.slice(2), ['tune', 'warmup']);
 });
 
 test('a failure that is not about the note is passed on', async () => {
   const { engine, notes } = device();
-  await tuneHere(engine, unknown, 'a', notes);
-  const tune = () => {
+  await tune(engine, unknown, 'a', notes);
+  const broken = () => {
     throw new TesseraError('internal', 'The engine stopped.');
   };
-  await assert.rejects(tuneHere({ ...engine, tune }, unknown, 'a', notes), { code: 'internal' });
+  await assert.rejects(tune({ ...engine, tune: broken }, unknown, 'a', notes), { code: 'internal' });
 });

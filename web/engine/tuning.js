@@ -1,8 +1,10 @@
 // Owns what trials on this device found: the fastest kernels, how many threads help, and in how many streams memory is read best. They are
-// kept for a day, so that not every load tries again.
+// kept for a day, so that not every load tries again; fewer threads than all only once two loads in turn have found them best.
 import { TesseraError } from '../base/errors.js';
 
 /** @typedef {{ kernels: string, threads: number, streams: number }} Settings '' and 0: not known */
+/** @typedef {Settings & { mostThreads: number }} Wanted `mostThreads`: those that the engine started with */
+/** @typedef {Settings & { time: number, agreed: boolean }} Note `agreed`: the load before had found as many threads best */
 /** @typedef {Pick<import('./wasm-runtime.js').WasmRuntime, 'tune' | 'warmup'>} Tunable */
 
 /**
@@ -30,43 +32,62 @@ export function cachedNotes() {
  * Lets the engine compute with what is known to be best here, and finds out what is not known. It is warm then: with what is remembered
  * from the start, as it is this that the browser must have compiled; before a trial with what it began with.
  * @param {Tunable} engine
- * @param {Settings} wanted
+ * @param {Wanted} wanted
  * @param {string} subject what the trial depends on, beside `wanted`
  * @param {Notes | undefined} notes
  * @param {number} [now] milliseconds since 1970
  * @returns {Promise<Settings & { tuned: 'given' | 'remembered' | 'tried' }>}
  */
 export async function tuneHere(engine, wanted, subject, notes, now = Date.now()) {
-  const given = wanted.kernels !== '' && wanted.threads !== 0;
-  const key = JSON.stringify([wanted.kernels, wanted.threads, subject]);
-  const found = parse(await notes?.read(key).catch(() => undefined));
-  if (found && now - found.time < kMostAge && now >= found.time) {
-    try {
-      const { kernels, threads, streams } = found;
-      const settings = engine.tune({ kernels, threads, streams });
-      engine.warmup();
-      return { ...settings, tuned: given ? 'given' : 'remembered' };
-    } catch (error) {
-      // Of another version, with other kernels.
-      if (TesseraError.from(error).code !== 'invalid_argument') throw error;
-    }
-  }
-  engine.warmup();
-  const settings = engine.tune(wanted);
-  await notes?.write(key, JSON.stringify({ ...settings, time: now })).catch(() => {});
+  const { mostThreads, ...asked } = wanted;
+  const given = asked.kernels !== '' && asked.threads !== 0;
+  const key = JSON.stringify([asked.kernels, asked.threads, subject]);
+  const found = recent(parse(await notes?.read(key).catch(() => undefined)), now);
+  // Something else may have had the processors when fewer threads seemed better.
+  const doubtful = found !== undefined && asked.threads === 0 && found.threads < mostThreads && !found.agreed;
+  const used = found && useFound(engine, doubtful ? { ...found, threads: mostThreads } : found);
+  if (used && !doubtful) return { ...used, tuned: given ? 'given' : 'remembered' };
+  if (!used) engine.warmup();
+  const settings = engine.tune(used ? { ...used, threads: 0 } : asked);
+  const agreed = doubtful && settings.threads === found.threads;
+  await notes?.write(key, JSON.stringify({ ...settings, time: now, agreed })).catch(() => {});
   return { ...settings, tuned: given ? 'given' : 'tried' };
 }
 
 /**
+ * @param {Note | undefined} note
+ * @param {number} now
+ */
+function recent(note, now) {
+  return note && now >= note.time && now - note.time < kMostAge ? note : undefined;
+}
+
+/**
+ * @param {Tunable} engine
+ * @param {Settings} found
+ * @returns {Settings | undefined} undefined: they are of another version, with other kernels
+ */
+function useFound(engine, { kernels, threads, streams }) {
+  try {
+    const used = engine.tune({ kernels, threads, streams });
+    engine.warmup();
+    return used;
+  } catch (error) {
+    if (TesseraError.from(error).code !== 'invalid_argument') throw error;
+    return undefined;
+  }
+}
+
+/**
  * @param {string | undefined} text
- * @returns {(Settings & { time: number }) | undefined}
+ * @returns {Note | undefined}
  */
 function parse(text) {
   try {
-    const { kernels, threads, streams, time } = JSON.parse(text ?? '');
+    const { kernels, threads, streams, time, agreed } = JSON.parse(text ?? '');
     const counts = [threads, streams].every((count) => Number.isInteger(count) && count > 0);
     const valid = typeof kernels === 'string' && counts && typeof time === 'number';
-    return valid ? { kernels, threads, streams, time } : undefined;
+    return valid ? { kernels, threads, streams, time, agreed: agreed === true } : undefined;
   } catch {
     return undefined;
   }
