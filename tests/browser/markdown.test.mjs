@@ -20,10 +20,16 @@ function speak(pieces) {
   Worker.prototype.addEventListener = function (type, listener, options) {
     const scripted = (/** @type {MessageEvent} */ event) => {
       const { data } = event;
-      if (data?.type !== 'step' && data?.type !== 'result') return listener(event);
-      if (data.step?.kind === 'token') Object.assign(data.step, { reasoning: '', text: pieces.shift() ?? '' });
-      if (data.step?.kind === 'done') Object.assign(data.step, { reasoning: '', text: pieces.splice(0).join('') });
-      queue = queue.then(() => new Promise((resolve) => setTimeout(resolve, kStepMs))).then(() => listener(event));
+      if (data?.type !== 'steps' && data?.type !== 'result') return listener(event);
+      const later = (/** @type {object} */ part) => {
+        queue = queue.then(() => new Promise((resolve) => setTimeout(resolve, kStepMs))).then(() => listener(part));
+      };
+      if (data.type === 'result') return later(event);
+      for (const step of data.steps) {
+        if (step.kind === 'token') Object.assign(step, { reasoning: '', text: pieces.shift() ?? '' });
+        if (step.kind === 'done') Object.assign(step, { reasoning: '', text: pieces.splice(0).join('') });
+        later({ data: { ...data, steps: [step] } });
+      }
     };
     listen.call(this, type, type === 'message' ? scripted : listener, options);
   };

@@ -66,8 +66,11 @@ function slowSteps() {
   /** @param {any} type @param {any} listener @param {any} options */
   Worker.prototype.addEventListener = function (type, listener, options) {
     const later = (/** @type {MessageEvent} */ event) => {
-      if (event.data?.type !== 'step' && event.data?.type !== 'result') return listener(event);
-      queue = queue.then(() => new Promise((resolve) => setTimeout(resolve, kStepMs))).then(() => listener(event));
+      const { data } = event;
+      if (data?.type !== 'steps' && data?.type !== 'result') return listener(event);
+      const parts = data.steps?.map((/** @type {object} */ step) => ({ data: { ...data, steps: [step] } })) ?? [event];
+      for (const part of parts)
+        queue = queue.then(() => new Promise((resolve) => setTimeout(resolve, kStepMs))).then(() => listener(part));
     };
     listen.call(this, type, type === 'message' ? later : listener, options);
   };

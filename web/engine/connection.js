@@ -134,8 +134,9 @@ export class Connection {
     switch (message.type) {
       case 'progress':
         return call.onProgress?.(message.progress);
-      case 'step':
-        return call.onStep?.(message.step);
+      case 'steps':
+        for (const step of message.steps) call.onStep?.(step);
+        return;
       case 'result':
         this.heapBytes = message.heapBytes;
         return call.resolve(message.value);

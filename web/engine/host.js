@@ -7,6 +7,7 @@ import { planQuantization, quantizeModel } from './quantizing.js';
 
 /** @typedef {import('./protocol.js').ToCall} ToCall */
 /** @typedef {import('./protocol.js').FromWorker} FromWorker */
+/** @typedef {import('./protocol.js').GenerateStep} GenerateStep */
 /** @typedef {import('./protocol.js').LoadProgress} LoadProgress */
 /** @typedef {import('./wasm-runtime.js').WasmRuntime} WasmRuntime */
 /**
@@ -14,6 +15,9 @@ import { planQuantization, quantizeModel } from './quantizing.js';
  * @typedef {import('./loading.js').LoadPorts & { post: (message: FromWorker) => void, nextTurn: () => Promise<void> }} HostPorts
  */
 /** @typedef {{ id: number, abort: AbortController, run: (signal: AbortSignal) => unknown }} Job */
+
+/** Tokens go to the page together when several come in this time, as no screen shows them one by one: each message wakes a thread. */
+const kStepsMs = 16;
 
 export class EngineHost {
   #ports;
@@ -140,15 +144,25 @@ export class EngineHost {
   async #generate({ id, request }, signal) {
     const runtime = this.#loaded();
     runtime.startAnswer(request);
+    /** @type {GenerateStep[]} */
+    let steps = [];
+    let postedAt = -kStepsMs;
+    const post = () => {
+      if (steps.length > 0) this.#ports.post({ type: 'steps', id, steps });
+      steps = [];
+      postedAt = performance.now();
+    };
     try {
       for (;;) {
         const step = runtime.step();
-        this.#ports.post({ type: 'step', id, step });
+        steps.push(step);
+        if (step.kind !== 'token' || performance.now() - postedAt >= kStepsMs) post();
         if (step.kind === 'done') return undefined;
         await this.#ports.nextTurn();
         if (signal.aborted) throw abortedError();
       }
     } finally {
+      post();
       runtime.stopAnswer();
     }
   }

@@ -192,7 +192,7 @@
 /**
  * Worker → page. Each call ends with exactly one 'result' or 'failure'; 'fatal' ends all of them and the engine.
  * @typedef {{ type: 'progress', id: number, progress: LoadProgress }
- *   | { type: 'step', id: number, step: GenerateStep }
+ *   | { type: 'steps', id: number, steps: GenerateStep[] }
  *   | { type: 'result', id: number, value: any, heapBytes: number }
  *   | { type: 'failure', id: number, error: PlainError }
  *   | ThreadOrder

@@ -4,6 +4,7 @@ import { announce, h } from './dom.js';
 import { formatBytes, RateMeter } from './format.js';
 import { notice } from './notices.js';
 import { ProgressBar, wayText } from './progress-bar.js';
+import { Redraw } from './redraw.js';
 
 /** @typedef {import('../tessera.js').LoadProgress} LoadEvent */
 
@@ -25,7 +26,7 @@ export class LoadProgress {
   /** @type {LoadEvent | null} */
   #last = null;
   #rate = new RateMeter();
-  #frame = 0;
+  #redraw = new Redraw(() => this.#render());
   loadedBytes = 0;
 
   /** @param {{name: string, bytes: number, local: boolean, cancel: () => void}} options */
@@ -67,10 +68,7 @@ export class LoadProgress {
       this.loadedBytes = event.loadedBytes;
       this.#rate.add(event.loadedBytes, performance.now());
     }
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      this.#render();
-    });
+    this.#redraw.soon();
   }
 
   /** The reader ended it. */
@@ -82,7 +80,7 @@ export class LoadProgress {
   }
 
   stop() {
-    cancelAnimationFrame(this.#frame);
+    this.#redraw.cancel();
   }
 
   /** @param {LoadEvent['stage']} stage */

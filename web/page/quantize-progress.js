@@ -3,6 +3,7 @@
 import { announce, h } from './dom.js';
 import { RateMeter } from './format.js';
 import { ProgressBar, wayText } from './progress-bar.js';
+import { Redraw } from './redraw.js';
 
 /** @typedef {import('../tessera.js').QuantizeProgress} Progress */
 
@@ -19,7 +20,7 @@ export class QuantizeProgress {
   /** @type {Progress | null} */
   #last = null;
   #rate = new RateMeter();
-  #frame = 0;
+  #redraw = new Redraw(() => this.#render());
 
   /**
    * @param {string} name of the model
@@ -49,19 +50,15 @@ export class QuantizeProgress {
     }
     this.#last = event;
     this.#rate.add(event.loadedBytes, performance.now());
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      this.#render(event.stage);
-    });
+    this.#redraw.soon();
   }
 
   end() {
-    cancelAnimationFrame(this.#frame);
+    this.#redraw.cancel();
   }
 
-  /** @param {Progress['stage']} stage */
-  #render(stage) {
-    const { loadedBytes, totalBytes } = /** @type {Progress} */ (this.#last);
+  #render() {
+    const { stage, loadedBytes, totalBytes } = /** @type {Progress} */ (this.#last);
     this.#bar.show(kStageText[stage], loadedBytes, totalBytes);
     this.#text.textContent = wayText(loadedBytes, totalBytes, this.#rate.rate);
   }

@@ -3,11 +3,27 @@
 /** Ten pictures a second still look like writing; with every frame drawn, two processors spent as much on that as on the answer. */
 const kRestMs = 100;
 
+/** What has changed since the last picture: a new one costs the browser more than what is drawn in it, so all of it is in the same. @type {Set<() => void>} */
+const waiting = new Set();
+let drawnAt = -kRestMs;
+let timer = 0;
+let frame = 0;
+
+function withNextFrame() {
+  clearTimeout(timer);
+  timer = 0;
+  frame ||= requestAnimationFrame(() => {
+    frame = 0;
+    drawnAt = performance.now();
+    for (const draw of waiting) {
+      waiting.delete(draw);
+      draw();
+    }
+  });
+}
+
 export class Redraw {
   #draw;
-  #drawnAt = -kRestMs;
-  #timer = 0;
-  #frame = 0;
 
   /** @param {() => void} draw */
   constructor(draw) {
@@ -16,31 +32,20 @@ export class Redraw {
 
   /** Draws with the next frame. */
   next() {
-    this.cancel();
-    this.#withNextFrame();
+    waiting.add(this.#draw);
+    withNextFrame();
   }
 
-  /** Draws with the next frame for which the last drawing was long enough ago. */
+  /** Draws with the next frame for which the last one was long enough ago. */
   soon() {
-    if (this.#timer || this.#frame) return;
-    const rest = this.#drawnAt + kRestMs - performance.now();
-    if (rest > 0) this.#timer = window.setTimeout(() => this.#withNextFrame(), rest);
-    else this.#withNextFrame();
+    waiting.add(this.#draw);
+    if (timer || frame) return;
+    const rest = drawnAt + kRestMs - performance.now();
+    if (rest > 0) timer = window.setTimeout(withNextFrame, rest);
+    else withNextFrame();
   }
 
   cancel() {
-    clearTimeout(this.#timer);
-    cancelAnimationFrame(this.#frame);
-    this.#timer = 0;
-    this.#frame = 0;
-  }
-
-  #withNextFrame() {
-    this.#timer = 0;
-    this.#frame = requestAnimationFrame(() => {
-      this.#frame = 0;
-      this.#drawnAt = performance.now();
-      this.#draw();
-    });
+    waiting.delete(this.#draw);
   }
 }
