@@ -17,6 +17,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kBatch = 8;  // tokens of the batch that stands for reading a prompt
 constexpr double kKernelMs = 50, kKernelWarmUpMs = 25, kThreadsMs = 20;
+// Too many threads have no good round. But up to half of the rounds with just enough are bad ones while a model loads for the first time,
+// as the browser still compiles and draws then.
+constexpr double kThreadsRank = 0.25;
 constexpr int kWarmUpRounds = 6, kLeastRounds = 5, kMostRounds = 31;
 constexpr int kMostChoices = 8;
 constexpr uint64_t kStreamBytes = uint64_t{48} << 20;
@@ -50,9 +53,9 @@ void measure(Session& session, Times& times, int round) {
 }
 
 // Lets the choices take turns until `milliseconds` are over; use(i) switches to one of them. Returns the one with the least sum of both
-// times, each relative to that of the first; the first of those that are about as good. What counts is each one's typical time, or the
-// best, when other programs shall not.
-int try_all(Session& session, int choices, double milliseconds, bool typical, const std::function<void(int)>& use) {
+// times, each relative to that of the first; the first of those that are about as good. `rank` says which of its times counts, from the
+// best, 0, to the worst, 1.
+int try_all(Session& session, int choices, double milliseconds, double rank, const std::function<void(int)>& use) {
   std::array<Times, kMostChoices> times;
   const Clock::time_point start = Clock::now();
   int round = 0;
@@ -62,7 +65,7 @@ int try_all(Session& session, int choices, double milliseconds, bool typical, co
       measure(session, times[i], round);
     }
   }
-  const auto time = [&](const std::array<double, kMostRounds>& all) { return ranked(all, round, typical ? round / 2 : 0); };
+  const auto time = [&](const std::array<double, kMostRounds>& all) { return ranked(all, round, static_cast<int>(rank * round)); };
   int best = 0;
   double least = 2;
   for (int i = 1; i < choices; ++i) {
@@ -87,7 +90,7 @@ void try_kernels(Engine& engine, Session& session) {
     use(round % choices);
     measure(session, warm_up, 0);
   }
-  const int best = try_all(session, choices, kKernelMs - kKernelWarmUpMs, false, use);
+  const int best = try_all(session, choices, kKernelMs - kKernelWarmUpMs, 0, use);
   (void)engine.use(names[best], threads);
 }
 
@@ -101,8 +104,8 @@ void try_threads(Engine& engine, Session& session) {
   if (choices < 2) return;
   const auto use = [&](int i) { (void)engine.use(engine.info().kernels, threads[choices - 1 - i]); };
   // The choice is kept for a while: fewer than all must win twice, since another program may have had the processors in the first trial.
-  int best = try_all(session, choices, kThreadsMs * choices, true, use);
-  if (best < choices - 1) best = std::max(best, try_all(session, choices, kThreadsMs * choices, true, use));
+  int best = try_all(session, choices, kThreadsMs * choices, kThreadsRank, use);
+  if (best < choices - 1) best = std::max(best, try_all(session, choices, kThreadsMs * choices, kThreadsRank, use));
   use(best);
 }
 
