@@ -5,11 +5,13 @@
 #include <limits>
 
 #include "core/base/math.h"
+#include "core/parallel/futex.h"
 
 namespace tessera {
 namespace {
 
-constexpr int kTokenBlock = 16;  // queries of one task: they share each chunk of the cache
+constexpr int kTokenBlock = 16;   // queries of one task: they share each chunk of the cache
+constexpr int kPanelTokens = 16;  // positions that share cache lines of the transposed keys, which no two threads should write
 constexpr AttentionState kNothingSeen = {-std::numeric_limits<float>::infinity(), 0.0f};
 
 // The heads of one KV head: where they lie in a row of queries or results.
@@ -23,7 +25,7 @@ struct HeadGroup {
 class AttentionPass {
  public:
   AttentionPass(const KernelTable& kernels, const Config& config, const KvCache& cache, const AttentionScratch& scratch,
-                const AttentionBatch& batch, const FinishHeads& finish)
+                const AttentionBatch& batch, const PlaceHeads& place, const FinishHeads& finish)
       : kernels_(kernels),
         config_(config),
         kv_heads_(config.kv_heads_of(batch.layer)),
@@ -31,6 +33,7 @@ class AttentionPass {
         cache_(cache),
         scratch_(scratch),
         batch_(batch),
+        place_(place),
         finish_(finish) {}
 
   void run(ThreadPool& pool) {
@@ -51,13 +54,17 @@ class AttentionPass {
     return {kv_head, heads, kv_head * heads};
   }
 
-  // Few queries (decode): each segment is a task of its own, row t · segments + s of the scratch holds its result. Who has the last segment
-  // of a KV head merges them all, so that nobody waits for that in a phase of its own.
+  // Few queries (decode): each segment is a task of its own, row t · segments + s of the scratch holds its result. Who comes to a KV head
+  // first places it, who has its last segment merges them all, so that nobody waits for that in phases of their own.
   void run_segments_apart(ThreadPool& pool, int first_segment, int segments) {
-    for (int h = 0; h < kv_heads_; ++h) scratch_.left[h] = static_cast<uint32_t>(segments);
+    for (int h = 0; h < kv_heads_; ++h) {
+      scratch_.left[h] = static_cast<uint32_t>(segments);
+      scratch_.placed[h] = kUntouched;
+    }
     pool.run(kv_heads_ * segments, [&](int task) {
       const int s = task % segments;
       const HeadGroup heads = group(task / segments);
+      place_once(heads.kv_head);
       attend_segment(heads, 0, batch_.tokens, first_segment + s, [=](int t) { return t * segments + s; });
       if (std::atomic_ref(scratch_.left[heads.kv_head]).fetch_sub(1, std::memory_order_acq_rel) > 1) return;
       for (int t = 0; t < batch_.tokens; ++t) {
@@ -67,8 +74,28 @@ class AttentionPass {
     });
   }
 
+  void place_once(int kv_head) const {
+    const std::atomic_ref state(scratch_.placed[kv_head]);
+    uint32_t seen = kUntouched;
+    if (state.compare_exchange_strong(seen, kBegun, std::memory_order_acq_rel)) {
+      place_(kv_head, 0, batch_.tokens);
+      state.store(kPlaced, std::memory_order_release);
+    }
+    // Another thread is at it: a microsecond or two.
+    while (state.load(std::memory_order_acquire) != kPlaced) pause_cpu();
+  }
+
+  void place_all(ThreadPool& pool) const {
+    const int lead = batch_.first % kPanelTokens;
+    pool.run((lead + batch_.tokens + kPanelTokens - 1) / kPanelTokens, [&](int task) {
+      const int first = std::max(0, task * kPanelTokens - lead), end = std::min(batch_.tokens, (task + 1) * kPanelTokens - lead);
+      for (int h = 0; h < kv_heads_; ++h) place_(h, first, end);
+    });
+  }
+
   // Many queries (prefill): a task takes some of them through all segments; row t of the scratch is used again by each segment.
   void run_segments_in_turn(ThreadPool& pool, int first_segment, int segments) {
+    place_all(pool);
     const int blocks = (batch_.tokens + kTokenBlock - 1) / kTokenBlock;
     pool.run(kv_heads_ * blocks, [&](int task) {
       // Later queries see more positions: they go first, so that no long task is left for the end.
@@ -181,20 +208,24 @@ class AttentionPass {
     finish_(t, int64_t{1} * g.first_head * head_dim_, int64_t{1} * (g.first_head + g.heads) * head_dim_);
   }
 
+  // AttentionScratch::placed
+  enum : uint32_t { kUntouched, kBegun, kPlaced };
+
   const KernelTable& kernels_;
   const Config& config_;
   const int kv_heads_, head_dim_;  // of the layer
   const KvCache& cache_;
   const AttentionScratch& scratch_;
   const AttentionBatch& batch_;
+  const PlaceHeads& place_;
   const FinishHeads& finish_;
 };
 
 }  // namespace
 
 void attention(ThreadPool& pool, const KernelTable& kernels, const Config& config, const KvCache& cache, const AttentionScratch& scratch,
-               const AttentionBatch& batch, const FinishHeads& finish) {
-  AttentionPass(kernels, config, cache, scratch, batch, finish).run(pool);
+               const AttentionBatch& batch, const PlaceHeads& place, const FinishHeads& finish) {
+  AttentionPass(kernels, config, cache, scratch, batch, place, finish).run(pool);
 }
 
 }  // namespace tessera

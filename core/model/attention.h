@@ -17,9 +17,10 @@ struct AttentionScratch {
   float* sums = nullptr;             ///< [rows][heads · head_dim] of the longest heads
   AttentionState* states = nullptr;  ///< [rows][heads]
   uint32_t* left = nullptr;          ///< [heads] segments of each KV head that are not done
+  uint32_t* placed = nullptr;        ///< [heads] how far place() is for each KV head
 };
 
-/// What attention reads and writes for one batch.
+/// What attention reads and writes for one batch. What place() makes is not there before.
 struct AttentionBatch {
   int layer = 0;
   int first = 0;                     ///< position of the first query
@@ -32,12 +33,14 @@ struct AttentionBatch {
   AttentionState* states = nullptr;  ///< [tokens][heads], scratch
 };
 
+/// Makes the queries of KV head `kv_head` ready, and its keys and values of the batch's own positions, of tokens [first, end).
+using PlaceHeads = std::function<void(int kv_head, int first, int end)>;
 /// Called for values [first, end) of token `t` in AttentionBatch::out, the heads of one KV head, as soon as they are there.
 using FinishHeads = std::function<void(int t, int64_t first, int64_t end)>;
 
-/// out = softmax(q·Kᵀ)·V, a head's sink counted beside its scores; K and V of the queries' own positions are written already. finish() is
-/// called on the threads of the pool.
+/// out = softmax(q·Kᵀ)·V, a head's sink counted beside its scores. place() is called once for each KV head and token, finish() behind it;
+/// both on the threads of the pool.
 void attention(ThreadPool& pool, const KernelTable& kernels, const Config& config, const KvCache& cache, const AttentionScratch& scratch,
-               const AttentionBatch& batch, const FinishHeads& finish);
+               const AttentionBatch& batch, const PlaceHeads& place, const FinishHeads& finish);
 
 }  // namespace tessera

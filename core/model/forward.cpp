@@ -102,62 +102,81 @@ void rotate(const Pass& p, int index, int t, int heads, float scale, float* x) {
   rope_apply(rope, cosines, sines, heads, c.head_dim_of(index), scale, x);
 }
 
-// Norm and rotation of the heads of q or k of token t, which are multiplied by `scale`, too.
+// Norm of each head and rotation of `heads` heads of q or k of token t, which are multiplied by `scale`, too.
 void norm_and_rotate(const Pass& p, int index, int t, int heads, const float* norm, float scale, float* x) {
   const Config& c = p.config;
-  const int width = heads * c.head_dim_of(index), part = c.qk_norm == QkNorm::kWidth ? width : c.head_dim_of(index);
+  const int head_dim = c.head_dim_of(index), width = heads * head_dim;
   const bool turned = c.has_rope(index), norm_last = c.qk_norm == QkNorm::kHeadBehindRope;
-  if (c.qk_norm != QkNorm::kNone && !norm_last) norm_parts(p, norm, width, part, x);
+  if (c.qk_norm == QkNorm::kHead) norm_parts(p, norm, width, head_dim, x);
   if (turned) rotate(p, index, t, heads, norm_last ? 1.0f : scale, x);
-  if (norm_last) norm_parts(p, norm, width, part, x);
+  if (norm_last) norm_parts(p, norm, width, head_dim, x);
   if (norm_last || !turned) {
     for (int i = 0; i < width; ++i) x[i] = x[i] * scale;
   }
 }
 
-// q of one token: optional bias, norm and rotation, which also scale it, and its codes for a Q16_8 cache.
-void place_query(const Pass& p, const LayerWeights& layer, int index, int t) {
-  const Config& c = p.config;
-  const int head_dim = c.head_dim_of(index), width = c.q_width(index);
-  float* q = row_of(p.ws.q, t, width);
-  add_bias(layer.q_bias, width, q);
-  norm_and_rotate(p, index, t, c.heads, layer.q_norm, c.attention_scale * temperature(c, p.first + t), q);
-  if (p.cache.type() != KvType::kQ16_8) return;
-  for (int h = 0; h < c.heads; ++h) {
-    const int64_t at = static_cast<int64_t>(t) * width + h * head_dim;
-    p.ws.q_scales[t * c.heads + h] = p.kernels.quantize_words(p.ws.q + at, head_dim, p.cache.score_code(index), p.ws.q_codes + at);
-  }
+// Some neighbouring KV heads of token t: their keys and values, and the queries that look at them.
+struct Heads {
+  int64_t query, key;     // where they begin in a row of q, and in one of k or v
+  int64_t queries, keys;  // values
+  float *q, *k, *v;
+};
+Heads heads_of(const Pass& p, int index, int t, int first, int count) {
+  const int64_t all = p.config.kv_heads_of(index), q_width = p.config.q_width(index), kv_width = p.config.kv_width(index);
+  const int64_t query = q_width / all * first, key = kv_width / all * first;
+  return {query,
+          key,
+          q_width / all * count,
+          kv_width / all * count,
+          row_of(p.ws.q, t, q_width) + query,
+          row_of(p.ws.k, t, kv_width) + key,
+          row_of(p.ws.v, t, kv_width) + key};
 }
 
-// k and v of one token: optional bias and norms, rotation of k, and into the cache.
-void place_key_value(const Pass& p, const LayerWeights& layer, int index, int t) {
-  const Config& c = p.config;
-  const int head_dim = c.head_dim_of(index), width = c.kv_width(index);
-  float* k = row_of(p.ws.k, t, width);
-  float* v = row_of(p.ws.v, t, width);
-  add_bias(layer.k_bias, width, k);
-  if (layer.wv.rows == 0) std::copy_n(k, width, v);
-  add_bias(layer.v_bias, width, v);
-  if (layer.v_norm != nullptr) norm_parts(p, layer.v_norm, width, head_dim, v);
-  norm_and_rotate(p, index, t, c.kv_heads_of(index), layer.k_norm, 1.0f, k);
-  p.cache.write(p.kernels, index, p.first + t, k, v);
+const float* from(const float* bias, int64_t at) { return bias != nullptr ? bias + at : nullptr; }
+
+void add_biases(const LayerWeights& layer, const Heads& h) {
+  add_bias(from(layer.q_bias, h.query), h.queries, h.q);
+  if (layer.wk.rows == 0) return;
+  add_bias(from(layer.k_bias, h.key), h.keys, h.k);
+  if (layer.wv.rows == 0) std::copy_n(h.k, h.keys, h.v);
+  add_bias(from(layer.v_bias, h.key), h.keys, h.v);
 }
 
-void place_heads(const Pass& p, const LayerWeights& layer, int index) {
+// What takes all heads of a token at once: norms over the width, and before them the biases.
+void norm_widths(const Pass& p, const LayerWeights& layer, int index) {
+  if (p.config.qk_norm != QkNorm::kWidth) return;
   const WorkTimer timer(p.ws.profile, Work::kRope);
-  // Tasks of 16 positions at multiples of 16: neighbours in the transposed keys share cache lines, which no two threads should write.
-  constexpr int kSpan = 16;
-  const int lead = p.first % kSpan;
-  p.pool.run((lead + p.batch + kSpan - 1) / kSpan, [&](int task) {
-    const int begin = std::max(0, task * kSpan - lead), end = std::min(p.batch, (task + 1) * kSpan - lead);
-    for (int t = begin; t < end; ++t) {
-      place_query(p, layer, index, t);
-      if (layer.wk.rows > 0) place_key_value(p, layer, index, t);
-    }
+  p.pool.run(p.batch, [&](int t) {
+    const Heads h = heads_of(p, index, t, 0, p.config.kv_heads_of(index));
+    add_biases(layer, h);
+    p.kernels.rms_norm(h.q, layer.q_norm, h.queries, p.config.norm_epsilon, h.q);
+    if (layer.wk.rows > 0) p.kernels.rms_norm(h.k, layer.k_norm, h.keys, p.config.norm_epsilon, h.k);
   });
 }
 
-// ws.attended, quantised: attention of every head over the cache.
+// The rest, for one KV head of a token: optional biases and norms, rotation, which also scales q, its codes for a Q16_8 cache, and k and v
+// into the cache.
+void place(const Pass& p, const LayerWeights& layer, int index, int kv_head, int t) {
+  const Config& c = p.config;
+  const int head_dim = c.head_dim_of(index), heads = c.heads / c.kv_heads_of(index);
+  const Heads h = heads_of(p, index, t, kv_head, 1);
+  if (c.qk_norm != QkNorm::kWidth) add_biases(layer, h);
+  norm_and_rotate(p, index, t, heads, layer.q_norm, c.attention_scale * temperature(c, p.first + t), h.q);
+  if (p.cache.type() == KvType::kQ16_8) {
+    int16_t* codes = p.ws.q_codes + (h.q - p.ws.q);
+    float* scales = p.ws.q_scales + t * c.heads + kv_head * heads;
+    for (int i = 0; i < heads; ++i) {
+      scales[i] = p.kernels.quantize_words(h.q + i * head_dim, head_dim, p.cache.score_code(index), codes + i * head_dim);
+    }
+  }
+  if (layer.wk.rows == 0) return;
+  if (layer.v_norm != nullptr) norm_parts(p, layer.v_norm, head_dim, head_dim, h.v);
+  norm_and_rotate(p, index, t, 1, layer.k_norm, 1.0f, h.k);
+  p.cache.write(p.kernels, index, p.first + t, kv_head, h.k, h.v);
+}
+
+// ws.attended, quantised: attention of every head over the cache, into which k and v are written first.
 Activations attend(const Pass& p, const LayerWeights& layer, int index) {
   const Config& c = p.config;
   const Activations attended = p.ws.input.view(p.ws.attended, p.batch, c.q_width(index));
@@ -172,9 +191,16 @@ Activations attend(const Pass& p, const LayerWeights& layer, int index) {
                              .out = p.ws.attended,
                              .states = p.ws.attention_states};
   const bool in_blocks = c.q_width(index) / c.kv_heads_of(index) % kActivationBlock == 0;
-  attention(p.pool, p.kernels, c, p.cache, p.ws.attention_scratch, batch, [&](int t, int64_t first, int64_t end) {
+  SharedTime rope(p.ws.profile);
+  const auto place_tokens = [&](int kv_head, int first, int end) {
+    const auto start = rope.start();
+    for (int t = first; t < end; ++t) place(p, layer, index, kv_head, t);
+    rope.stop(start);
+  };
+  attention(p.pool, p.kernels, c, p.cache, p.ws.attention_scratch, batch, place_tokens, [&](int t, int64_t first, int64_t end) {
     if (in_blocks) p.ws.input.quantize(p.kernels, attended, t, first, end);
   });
+  rope.move(Work::kAttention, Work::kRope, p.pool.size());
   if (!in_blocks) p.pool.run(p.batch, [&](int t) { p.ws.input.quantize(p.kernels, attended, t); });
   return attended;
 }
@@ -185,7 +211,7 @@ void attention_block(const Pass& p, const LayerWeights& layer, int index) {
   const Product projections[] = {{&layer.wq, input, p.ws.q}, {&layer.wk, input, p.ws.k}, {&layer.wv, input, p.ws.v}};
   const size_t count = layer.wk.rows == 0 ? 1 : layer.wv.rows == 0 ? 2 : 3;
   multiply(p, index, std::span(projections).first(count), std::span(kQkv).first(count));
-  place_heads(p, layer, index);
+  norm_widths(p, layer, index);
   const Product output[] = {{&layer.wo, attend(p, layer, index), p.ws.normed}};
   multiply(p, index, output, kOutput);
 }

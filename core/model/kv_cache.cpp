@@ -139,18 +139,16 @@ std::byte* KvCache::block_at(int layer, Side side, int kv_head, int position) co
   return side == kKeys ? keys : keys + positions * row_size(type_, ring.head_dim, true);
 }
 
-void KvCache::write(const KernelTable& kernels, int layer, int position, const float* k, const float* v) {
+void KvCache::write(const KernelTable& kernels, int layer, int position, int kv_head, const float* k, const float* v) {
   const LayerRing& ring = layers_[layer];
   const int slot = position % block_positions(type_);
-  for (int head = 0; head < ring.kv_heads; ++head, k += ring.head_dim, v += ring.head_dim) {
-    std::byte* keys = block_at(layer, kKeys, head, position);
-    std::byte* values = block_at(layer, kValues, head, position);
-    if (type_ == KvType::kQ16_8) {
-      write_codes(kernels, ring, k, v, slot, keys, values);
-    } else {
-      write_row(kernels, k, ring.head_dim, kKeys, slot, keys);
-      write_row(kernels, v, ring.head_dim, kValues, slot, values);
-    }
+  std::byte* keys = block_at(layer, kKeys, kv_head, position);
+  std::byte* values = block_at(layer, kValues, kv_head, position);
+  if (type_ == KvType::kQ16_8) {
+    write_codes(kernels, ring, k, v, slot, keys, values);
+  } else {
+    write_row(kernels, k, ring.head_dim, kKeys, slot, keys);
+    write_row(kernels, v, ring.head_dim, kValues, slot, values);
   }
 }
 

@@ -40,8 +40,9 @@ class KvCache {
 
   /// Must come before the rows of positions up to `end` are written, at most kMargin of them behind size().
   void prepare(int end) { written_ = end > written_ ? end : written_; }
-  /// Writes the rows of one token: k and v [kv_heads · head_dim] of `layer`, which has its own, at `position` ≥ size().
-  void write(const KernelTable& kernels, int layer, int position, const float* k, const float* v);
+  /// Writes one head of a token: k and v [head_dim] of KV head `kv_head` of `layer`, which has its own, at `position` ≥ size(). Heads may
+  /// be written by several threads; so may positions that do not lie in the same 16.
+  void write(const KernelTable& kernels, int layer, int position, int kv_head, const float* k, const float* v);
   /// The input [width] of a layer's short convolution at one position: to be written, or written before. Channels may be written apart.
   float* conv_input(int layer, int position);
   /// All layers of the positions up to `size` are written now.

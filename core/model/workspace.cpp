@@ -33,7 +33,7 @@ std::array<uint64_t, kBuffers> buffer_floats(const Config& c) {
                                           2 * states,
                                           batch * c.heads,
                                           batch * c.heads * c.head_dim / 2,
-                                          static_cast<uint64_t>(c.heads)};
+                                          2ull * c.heads};
   for (uint64_t& size : sizes) size = (size + 15) / 16 * 16;
   return sizes;
 }
@@ -89,6 +89,7 @@ Result<Workspace> Workspace::create(const Config& config, int code_bytes) {
   workspace.q_codes = reinterpret_cast<int16_t*>(next);
   next += sizes[i++];
   workspace.attention_scratch.left = reinterpret_cast<uint32_t*>(next);
+  workspace.attention_scratch.placed = workspace.attention_scratch.left + config.heads;
   return workspace;
 }
 

@@ -1,4 +1,4 @@
-// Owns sleeping on a 32-bit word: Linux futex, WebAssembly atomic.wait, std::atomic elsewhere.
+// Owns waiting for a 32-bit word: Linux futex, WebAssembly atomic.wait, std::atomic elsewhere.
 #pragma once
 
 #include <atomic>
@@ -13,6 +13,15 @@
 #endif
 
 namespace tessera {
+
+/// Between two looks at a word that another thread is about to change.
+inline void pause_cpu() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
 
 /// Sleeps while `word` holds `value`; may wake without cause.
 inline void futex_wait(std::atomic<uint32_t>& word, uint32_t value) {

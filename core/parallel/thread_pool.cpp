@@ -14,14 +14,6 @@ constexpr std::chrono::microseconds kSpin{50};
 // Looks at a word between two at the clock.
 constexpr int kLooks = 256;
 
-void pause_cpu() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
 }  // namespace
 
 ThreadPool::ThreadPool(int threads) : active_(static_cast<uint32_t>(std::max(threads, 1))) {
