@@ -51,8 +51,9 @@ class ThreadPool {
   void run_erased(int tasks, const Task& task, const Task& own);
   void work(int index);
   void worker_loop(int index);
-  void wait_for_change(std::atomic<uint32_t>& word, uint32_t value);
-  void wake(std::atomic<uint32_t>& word);
+  template <class Over>
+  void wait_until(const Over& over);
+  void wake_sleepers();
 
   struct Worker {
     ThreadPool* pool;
@@ -62,23 +63,26 @@ class ThreadPool {
   std::vector<Worker> workers_;  ///< never moves: each thread holds a pointer to its own
 
   /// A stretch of the current job's tasks. Each thread begins with a stretch of its own, so that what neighbouring tasks read (the rows
-  /// of a matrix) is one stream of memory for it; who is done takes from the others.
+  /// of a matrix) is one stream of memory for it; who is done takes from the others. One cache line: the only one that its thread, which
+  /// looks at the ticket while it waits, has to fetch before it begins.
   struct alignas(64) Share {
     /// Job number (upper half) and tasks not yet taken (lower half). Taking a task exchanges the whole word, so a thread that comes
     /// late, with the number of a job that is over, gets none.
     std::atomic<uint64_t> ticket{0};
-    uint32_t end = 0;  ///< the task behind the last one
+    // Written while nobody holds a task of the job before, read only by holders of a task of this one.
+    Task task;
+    uint32_t end = 0;   ///< the task behind the last one
+    uint32_t goal = 0;  ///< what done_ is at the end of the job
   };
   std::unique_ptr<Share[]> shares_;  ///< [team()]
 
-  // The current job, and the ends of the shares. Written while nobody holds a task of it, read only by holders of a task.
-  Task task_;
   uint32_t job_ = 0;
+  uint32_t goal_ = 0;  ///< all tasks of all jobs so far, modulo 2^32
 
-  alignas(64) std::atomic<uint32_t> unfinished_{0};  ///< tasks of this job that are not done; run() waits for 0
-  alignas(64) std::atomic<uint32_t> epoch_{0};       ///< grows by one with every run; idle workers wait for the change
-  std::atomic<uint32_t> active_;                     ///< threads in use; the others wait for the change
-  std::atomic<uint32_t> sleepers_{0};                ///< threads in the kernel; nobody is woken when it is zero
+  alignas(64) std::atomic<uint32_t> done_{0};     ///< tasks of all jobs that are done, modulo 2^32; run() waits for goal_
+  alignas(64) std::atomic<uint32_t> changes_{0};  ///< grows when something has changed that a sleeper waits for
+  std::atomic<uint32_t> active_;                  ///< threads in use; the others wait for the change
+  std::atomic<uint32_t> sleepers_{0};             ///< threads in the kernel; nobody is woken when it is zero
   std::atomic<bool> stop_{false};
 };
 
