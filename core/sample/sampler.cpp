@@ -9,6 +9,7 @@
 
 #include "core/base/heap_sort.h"
 #include "core/base/math.h"
+#include "core/sample/first_above.h"
 
 namespace tessera {
 
@@ -133,10 +134,8 @@ bool Sampler::load_best(std::span<const float> logits) {
   }
   candidates_.clear();
   float bound = kLowest;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (!(logits[i] > bound)) {  // an equal one of a higher id is worse
-      continue;
-    }
+  // An equal one of a higher id is worse.
+  for (size_t i = first_above(logits, 0, bound); i < logits.size(); i = first_above(logits, i + 1, bound)) {
     candidates_.push_back({static_cast<int32_t>(i), std::min(logits[i], kHighest), 0.0f});
     if (candidates_.size() == 4 * kept) {
       cut_to(kept);
