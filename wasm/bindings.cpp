@@ -1,6 +1,8 @@
 // Owns the Embind surface of the module: one class whose methods take and give JSON; translation only.
 #include <emscripten/bind.h>
 
+#include <chrono>
+
 #include "core/engine/estimate.h"
 #include "core/engine/evaluate.h"
 #include "core/engine/parts.h"
@@ -198,29 +200,22 @@ class Runtime {
     return value(nullptr);
   }
 
-  /// One GenerateStep of web/engine/protocol.js.
-  std::string step() {
-    const Result<GenerateStep> result = generator_->step();
-    if (!result) return failure(result.error());
-    const GenerateStep& step = result.value();
-    Object object;
-    switch (step.kind) {
-      case GenerateStep::Kind::kPrefill:
-        object.add("kind", "prefill").add("done", step.prompt_done).add("total", step.prompt_total);
-        return value(object.json());
-      case GenerateStep::Kind::kWorking: return value(object.add("kind", "working").json());
-      case GenerateStep::Kind::kDone: object.add("kind", "done").add("generation", generation_json(generator_->result())); break;
-      case GenerateStep::Kind::kToken: object.add("kind", "token").add("token", step.token);
+  /// GenerateSteps of web/engine/protocol.js: tokens until `milliseconds` are over, or something else has come. Each call from JavaScript
+  /// is long enough for the pool's threads to fall asleep. What fails behind a token fails again in the next call.
+  std::string steps(double milliseconds) {
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point start = Clock::now();
+    Json steps = Json::array();
+    for (bool more = true; more;) {
+      const Result<GenerateStep> result = generator_->step();
+      if (!result && steps.empty()) return failure(result.error());
+      if (!result) break;
+      steps.push_back(step_json(result.value()));
+      more = result.value().kind == GenerateStep::Kind::kToken &&
+             (Clock::now() - start) < std::chrono::duration<double, std::milli>(milliseconds);
     }
-    Json token = object.add("text", step.text).add("reasoning", step.reasoning).json();
-    if (scored_ && step.kind == GenerateStep::Kind::kToken) {
-      token["scored"] = scored_json(*engine_, step.token, step.logprob);
-      token["top"] = Json::array();
-      for (const auto& [id, logprob] : step.top) token["top"].push_back(scored_json(*engine_, id, logprob));
-    }
-    return value(std::move(token));
+    return value(std::move(steps));
   }
-
   void stop() { generator_.reset(); }
 
   /// {"hash", "top": per position [[id, logprob], …]}
@@ -249,6 +244,24 @@ class Runtime {
   }
 
  private:
+  Json step_json(const GenerateStep& step) const {
+    Object object;
+    switch (step.kind) {
+      case GenerateStep::Kind::kPrefill:
+        return object.add("kind", "prefill").add("done", step.prompt_done).add("total", step.prompt_total).json();
+      case GenerateStep::Kind::kWorking: return object.add("kind", "working").json();
+      case GenerateStep::Kind::kDone: object.add("kind", "done").add("generation", generation_json(generator_->result())); break;
+      case GenerateStep::Kind::kToken: object.add("kind", "token").add("token", step.token);
+    }
+    Json json = object.add("text", step.text).add("reasoning", step.reasoning).json();
+    if (scored_ && step.kind == GenerateStep::Kind::kToken) {
+      json["scored"] = scored_json(*engine_, step.token, step.logprob);
+      json["top"] = Json::array();
+      for (const auto& [id, logprob] : step.top) json["top"].push_back(scored_json(*engine_, id, logprob));
+    }
+    return json;
+  }
+
   static constexpr int kWarmupTokens = 16;
 
   Result<std::vector<int32_t>> prompt_of(const AnswerRequest& request) const {
@@ -286,7 +299,7 @@ EMSCRIPTEN_BINDINGS(tessera) {
       .function("tokenize", &Runtime::tokenize)
       .function("detokenize", &Runtime::detokenize)
       .function("start", &Runtime::start)
-      .function("step", &Runtime::step)
+      .function("steps", &Runtime::steps)
       .function("stop", &Runtime::stop)
       .function("logits", &Runtime::logits)
       .function("bench", &Runtime::bench);

@@ -155,7 +155,7 @@ for (const variant of variants) {
     test('an abort stops an answer, a stream and a call that waits; the engine goes on', async () => {
       const stop = new AbortController();
       const running = engine.completions.create({ ...endless, signal: stop.signal, stream: true });
-      const waiting = engine.completions.create({ prompt: 'b', signal: stop.signal });
+      const waiting = engine.completions.create({ ...endless, prompt: 'b', signal: stop.signal });
       const refused = rejects(waiting, 'aborted');
       let pieces = 0;
       const reading = async () => {

@@ -33,14 +33,14 @@ const granted = { memory: new WebAssembly.Memory({ initial: 1, maximum: 1, share
 
 test('a trap ends the module: this call and all later ones say so', () => {
   const native = {
-    step: () => {
+    steps: () => {
       throw new WebAssembly.RuntimeError('unreachable');
     },
     tokenize: () => '{"value": [1]}',
   };
   const runtime = new WasmRuntime(/** @type {any} */ (native), granted);
   assert.deepEqual(runtime.tokenize('a', false, false), [1]);
-  assert.throws(() => runtime.step(), { code: 'internal', message: /unreachable/ });
+  assert.throws(() => runtime.steps(0), { code: 'internal', message: /unreachable/ });
   assert.throws(() => runtime.tokenize('a', false, false), { code: 'internal' });
 });
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EngineHost } from '../../web/engine/host.js';
 import { checkGenerateOptions, checkLoadOptions } from '../../web/engine/options.js';
+import { WasmRuntime } from '../../web/engine/wasm-runtime.js';
 import { openFile } from './model-file.mjs';
 import { importVariant, skipReason, tinyModel } from './support.mjs';
 
@@ -46,8 +47,8 @@ async function start({ afterTurn = () => {} } = {}) {
   const { request } = checkLoadOptions({ model: 'file:///tiny.gguf', variant, threads: 1, cache: false }, 'file:///');
   assert.equal((await call({ type: 'load', id: 1, request })).type, 'result');
   posts.length = 0;
-  const generate = (/** @type {object} */ given = {}) => {
-    const { request } = checkGenerateOptions('prompt', { ...endless, ...given });
+  const generate = () => {
+    const { request } = checkGenerateOptions('prompt', endless);
     return call({ type: 'generate', id: 2, request });
   };
   const steps = () => posts.flatMap((post) => (post.type === 'steps' ? [post.steps] : []));
@@ -66,18 +67,40 @@ test('tokens that come quickly are posted together', options, async () => {
   assert.ok(posted.length < tokens.length / 2, `${posted.length} messages for ${tokens.length} tokens`);
 });
 
-test('tokens that come slowly are posted one by one', options, async () => {
-  const { generate, steps } = await start({ afterTurn: () => new Promise((resolve) => setTimeout(resolve, 20)) });
-  await generate({ max_tokens: 10 });
-  assert.ok(steps().every((posted) => posted.length === 1));
-});
-
-test('an answer that is stopped loses none of the tokens that were made', options, async () => {
-  const kTurns = 9;
+test('an answer that is stopped ends within a turn, and what was made is posted', options, async () => {
+  const kTurns = 2;
   const { generate, steps } = await start({
     afterTurn: (turn, host) => turn === kTurns && host.receive({ type: 'abort', id: 0, target: 2 }),
   });
   const end = await generate();
   assert.equal(end.type === 'failure' && end.error.code, 'aborted');
-  assert.equal(steps().flat().length, kTurns, 'one step a turn');
+  assert.equal(steps().length, kTurns, 'one message a turn');
+});
+
+test('without time for more, each token is a message of its own', options, async () => {
+  const runtime = await WasmRuntime.start(await importVariant(variant), 1);
+  const { parts, close } = openFile(tinyModel);
+  runtime.load(parts, { threads: 1, context_size: 64, kv_type: 'f32' }, () => {});
+  await close();
+  const { request } = checkGenerateOptions('prompt', { ...endless, temperature: 0 });
+  /** @param {number} milliseconds */
+  const answer = (milliseconds) => {
+    runtime.startAnswer(request);
+    /** @type {import('../../web/engine/protocol.js').GenerateStep[][]} */
+    const calls = [];
+    while (calls.at(-1)?.at(-1)?.kind !== 'done') calls.push(runtime.steps(milliseconds));
+    return calls;
+  };
+  const single = answer(0);
+  assert.ok(single.every((steps) => steps.length === 1));
+  const together = answer(10_000);
+  assert.deepEqual(
+    together.map((steps) => steps.length),
+    [1, single.length - 1],
+    'the prompt alone, then all tokens with the end',
+  );
+  const text = (/** @type {typeof single} */ calls) =>
+    calls.flat().map((step) => (step.kind === 'token' || step.kind === 'done' ? step.text : ''));
+  assert.deepEqual(text(together), text(single));
+  runtime.dispose();
 });

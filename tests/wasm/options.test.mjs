@@ -232,6 +232,24 @@ test('a stream gives its items, then its error once, then its end', async () => 
   assert.deepEqual(await stream.next(), { value: undefined, done: true });
 });
 
+test('who stops a stream whose end is made but unread gets that once instead of the end, behind what is there', async () => {
+  const stopped = new Error('stopped');
+  /** @type {Error | undefined} */
+  let why;
+  const stream = new AnswerStream(
+    () => assert.fail('nobody left'),
+    () => why,
+  );
+  stream.push('a');
+  stream.push('b');
+  stream.finish();
+  assert.deepEqual(await stream.next(), { value: 'a', done: false });
+  why = stopped;
+  assert.deepEqual(await stream.next(), { value: 'b', done: false });
+  await assert.rejects(stream.next(), stopped);
+  assert.deepEqual(await stream.next(), { value: undefined, done: true });
+});
+
 test('leaving a stream early ends the work exactly once', async () => {
   let left = 0;
   const stream = new AnswerStream(() => left++);

@@ -13,10 +13,15 @@ export class AnswerStream {
   /** @type {{ error?: unknown } | undefined} */
   #end;
   #onLeave;
+  #tooLate;
 
-  /** @param {() => void} onLeave called when the reader stops before the end */
-  constructor(onLeave) {
+  /**
+   * @param {() => void} onLeave called when the reader stops before the end
+   * @param {() => unknown} [tooLate] asked when the reader comes to the end: an error instead of it, of who stopped what was over, but unread
+   */
+  constructor(onLeave, tooLate = () => undefined) {
     this.#onLeave = onLeave;
+    this.#tooLate = tooLate;
   }
 
   /** @param {T} item */
@@ -63,8 +68,9 @@ export class AnswerStream {
    * @param {(error: unknown) => void} reject
    */
   #settle(resolve, reject) {
-    const { error } = this.#end ?? {};
+    const error = this.#end?.error ?? this.#tooLate();
     this.#end = {};
+    this.#tooLate = () => undefined;
     if (error === undefined) resolve({ value: undefined, done: true });
     else reject(error);
   }

@@ -168,7 +168,8 @@ export class Engine {
    */
   #stream(kind, head, { request, signal: outer, report }) {
     const leave = new AbortController();
-    const stream = new AnswerStream(() => leave.abort());
+    const tooLate = () => (outer?.aborted ? abortError(outer) : undefined);
+    const stream = new AnswerStream(() => leave.abort(), tooLate);
     const forward = () => leave.abort(outer?.reason);
     if (outer?.aborted) forward();
     else outer?.addEventListener('abort', forward);

@@ -7,7 +7,6 @@ import { planQuantization, quantizeModel } from './quantizing.js';
 
 /** @typedef {import('./protocol.js').ToCall} ToCall */
 /** @typedef {import('./protocol.js').FromWorker} FromWorker */
-/** @typedef {import('./protocol.js').GenerateStep} GenerateStep */
 /** @typedef {import('./protocol.js').LoadProgress} LoadProgress */
 /** @typedef {import('./wasm-runtime.js').WasmRuntime} WasmRuntime */
 /**
@@ -16,7 +15,10 @@ import { planQuantization, quantizeModel } from './quantizing.js';
  */
 /** @typedef {{ id: number, abort: AbortController, run: (signal: AbortSignal) => unknown }} Job */
 
-/** Tokens go to the page together when several come in this time, as no screen shows them one by one: each message wakes a thread. */
+/**
+ * Tokens that come in this time go to the page together, as no screen shows them one by one: each message wakes a thread, and in each turn
+ * the core's threads fall asleep.
+ */
 const kStepsMs = 16;
 
 export class EngineHost {
@@ -144,25 +146,15 @@ export class EngineHost {
   async #generate({ id, request }, signal) {
     const runtime = this.#loaded();
     runtime.startAnswer(request);
-    /** @type {GenerateStep[]} */
-    let steps = [];
-    let postedAt = -kStepsMs;
-    const post = () => {
-      if (steps.length > 0) this.#ports.post({ type: 'steps', id, steps });
-      steps = [];
-      postedAt = performance.now();
-    };
     try {
       for (;;) {
-        const step = runtime.step();
-        steps.push(step);
-        if (step.kind !== 'token' || performance.now() - postedAt >= kStepsMs) post();
-        if (step.kind === 'done') return undefined;
+        const steps = runtime.steps(kStepsMs);
+        this.#ports.post({ type: 'steps', id, steps });
+        if (steps[steps.length - 1].kind === 'done') return undefined;
         await this.#ports.nextTurn();
         if (signal.aborted) throw abortedError();
       }
     } finally {
-      post();
       runtime.stopAnswer();
     }
   }

@@ -27,7 +27,7 @@ import { upstreamOf } from './upstream.js';
  * @property {(text: string, special: boolean, bos: boolean) => string} tokenize
  * @property {(ids: string) => string} detokenize
  * @property {(request: string) => string} start
- * @property {() => string} step
+ * @property {(milliseconds: number) => string} steps
  * @property {() => void} stop
  * @property {(ids: string, top: number) => string} logits
  * @property {(options: string) => string} bench
@@ -186,14 +186,18 @@ export class WasmRuntime {
     return this.#border.call(() => this.#native.detokenize(JSON.stringify(ids)));
   }
 
-  /** Begins an answer; step() goes on with it. */
+  /** Begins an answer; steps() go on with it. */
   startAnswer(/** @type {GenerateRequest} */ request) {
     this.#border.call(() => this.#native.start(JSON.stringify(request)));
   }
 
-  /** @returns {GenerateStep} */
-  step() {
-    return this.#border.call(() => this.#native.step());
+  /**
+   * Tokens until `milliseconds` are over, or another step.
+   * @param {number} milliseconds
+   * @returns {GenerateStep[]}
+   */
+  steps(milliseconds) {
+    return this.#border.call(() => this.#native.steps(milliseconds));
   }
 
   /** Drops the answer in progress, if any; the session stays consistent. */
