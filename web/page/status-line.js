@@ -6,6 +6,8 @@ import { Redraw } from './redraw.js';
 import { whyNotIsolated } from './shell.js';
 
 const kMeterWidth = 56;
+/** Figures that change more often cannot be read, and cost the engine time. */
+const kReadMs = 500;
 
 /**
  * @typedef {import('../tessera.js').Engine} Engine
@@ -67,7 +69,11 @@ export class StatusLine {
   #button = byId('open-engine');
   /** @type {() => void} */
   #render = () => {};
-  #redraw = new Redraw(() => this.#render());
+  #drawnAt = -kReadMs;
+  #redraw = new Redraw(() => {
+    this.#drawnAt = performance.now();
+    this.#render();
+  });
 
   /**
    * Draws with the next frame.
@@ -80,11 +86,12 @@ export class StatusLine {
   }
 
   /**
-   * The same while an answer grows, some times a second.
+   * The same while an answer grows, twice a second.
    * @param {EngineInfo} info
    * @param {Figures} figures
    */
   showGrowth(info, figures) {
+    if (performance.now() - this.#drawnAt < kReadMs) return;
     this.#render = () => this.#draw(info, figures);
     this.#redraw.soon();
   }
