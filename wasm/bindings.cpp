@@ -216,6 +216,7 @@ class Runtime {
     }
     return value(std::move(steps));
   }
+
   void stop() { generator_.reset(); }
 
   /// {"hash", "top": per position [[id, logprob], …]}

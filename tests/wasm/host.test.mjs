@@ -64,11 +64,16 @@ test('tokens that come quickly are posted together', options, async () => {
   const tokens = posted.flat().flatMap((step) => (step.kind === 'token' ? step.token : []));
   const last = posted.at(-1)?.at(-1);
   assert.deepEqual(last?.kind === 'done' && last.generation.tokens, tokens);
+  assert.deepEqual(
+    posted.slice(0, 2).map((steps) => steps.map((step) => step.kind)),
+    [['prefill'], ['token']],
+    'the first token comes at once',
+  );
   assert.ok(posted.length < tokens.length / 2, `${posted.length} messages for ${tokens.length} tokens`);
 });
 
 test('an answer that is stopped ends within a turn, and what was made is posted', options, async () => {
-  const kTurns = 2;
+  const kTurns = 3;
   const { generate, steps } = await start({
     afterTurn: (turn, host) => turn === kTurns && host.receive({ type: 'abort', id: 0, target: 2 }),
   });

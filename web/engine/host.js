@@ -146,11 +146,14 @@ export class EngineHost {
   async #generate({ id, request }, signal) {
     const runtime = this.#loaded();
     runtime.startAnswer(request);
+    let milliseconds = 0; // the first token comes at once
     try {
       for (;;) {
-        const steps = runtime.steps(kStepsMs);
+        const steps = runtime.steps(milliseconds);
         this.#ports.post({ type: 'steps', id, steps });
-        if (steps[steps.length - 1].kind === 'done') return undefined;
+        const { kind } = steps[steps.length - 1];
+        if (kind === 'done') return undefined;
+        milliseconds = kind === 'token' ? kStepsMs : 0;
         await this.#ports.nextTurn();
         if (signal.aborted) throw abortedError();
       }
