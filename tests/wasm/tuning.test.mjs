@@ -14,7 +14,7 @@ const tune = (
   /** @type {string} */ subject,
   /** @type {import('../../web/engine/tuning.js').Notes | undefined} */ notes,
   /** @type {number | undefined} */ now = undefined,
-) => tuneHere(engine, { ...wanted, mostThreads: best.threads }, subject, notes, now);
+) => tuneHere(engine, { ...wanted, mostThreads: best.threads }, subject, notes, now, async () => {});
 
 function device() {
   /** @type {Map<string, string>} */
@@ -69,8 +69,9 @@ test('fewer threads than all are tried once more by the next load, and kept for 
   const fewer = { ...best, threads: 1 };
   assert.deepEqual(await tune(busy, unknown, 'a', notes, kDay), { ...fewer, tuned: 'tried' });
   assert.deepEqual(await tune(busy, unknown, 'a', notes, kDay), { ...fewer, tuned: 'tried' });
-  assert.deepEqual(asked.slice(1), [best, { ...best, threads: 0 }], 'the other choices stay');
-  assert.deepEqual(calls, ['warmup', 'tune', 'tune', 'warmup', 'tune'], 'it is warm before the trial');
+  const again = { ...best, threads: 0 };
+  assert.deepEqual(asked, [unknown, again, best, again], 'the other choices stay');
+  assert.deepEqual(calls.slice(3), ['tune', 'warmup', 'tune'], 'it is warm before the trial');
   assert.deepEqual(await tune(busy, unknown, 'a', notes, kDay), { ...fewer, tuned: 'remembered' });
 
   await tune(busy, unknown, 'b', notes, kDay);
@@ -85,6 +86,28 @@ test('fewer threads than all are tried once more by the next load, and kept for 
     'remembered',
     'threads that were given are not in doubt',
   );
+});
+
+test('fewer threads than all are tried again at once, after a rest, when nothing was known', async () => {
+  const { engine, notes } = device();
+  let helpful = 1;
+  const busy = {
+    ...engine,
+    tune: (/** @type {import('../../web/engine/tuning.js').Settings} */ settings) => ({
+      ...engine.tune(settings),
+      threads: settings.threads || helpful,
+    }),
+  };
+  let rests = 0;
+  const rest = async () => {
+    ++rests;
+    helpful = 3;
+  };
+  const wanted = { ...unknown, mostThreads: 3 };
+  assert.deepEqual(await tuneHere(busy, wanted, 'a', notes, kDay, rest), { ...best, tuned: 'tried' });
+  assert.equal(rests, 1);
+  await tuneHere(busy, wanted, 'b', notes, kDay, rest);
+  assert.equal(rests, 1, 'no rest where all threads help');
 });
 
 test('another device, model or wish has a trial of its own', async () => {

@@ -15,6 +15,10 @@ import { TesseraError } from '../base/errors.js';
 const kCacheName = 'tessera-trials';
 /** The device may have been busy with something else during a trial. */
 const kMostAge = 86_400_000;
+/** For what a browser still does behind a first load, compiling above all. */
+const kRestMs = 300;
+
+const restAWhile = () => new Promise((/** @type {(value: void) => void} */ resolve) => setTimeout(resolve, kRestMs));
 
 /**
  * Notes in the Cache API, which workers have too; where the browser refuses it, nothing is kept.
@@ -36,9 +40,10 @@ export function cachedNotes() {
  * @param {string} subject what the trial depends on, beside `wanted`
  * @param {Notes | undefined} notes
  * @param {number} [now] milliseconds since 1970
+ * @param {() => Promise<void>} [rest] before what seems to be disturbed is tried again
  * @returns {Promise<Settings & { tuned: 'given' | 'remembered' | 'tried' }>}
  */
-export async function tuneHere(engine, wanted, subject, notes, now = Date.now()) {
+export async function tuneHere(engine, wanted, subject, notes, now = Date.now(), rest = restAWhile) {
   const { mostThreads, ...asked } = wanted;
   const given = asked.kernels !== '' && asked.threads !== 0;
   const key = JSON.stringify([asked.kernels, asked.threads, subject]);
@@ -48,7 +53,11 @@ export async function tuneHere(engine, wanted, subject, notes, now = Date.now())
   const used = found && useFound(engine, doubtful ? { ...found, threads: mostThreads } : found);
   if (used && !doubtful) return { ...used, tuned: given ? 'given' : 'remembered' };
   if (!used) engine.warmup();
-  const settings = engine.tune(used ? { ...used, threads: 0 } : asked);
+  let settings = engine.tune(used ? { ...used, threads: 0 } : asked);
+  if (!used && asked.threads === 0 && settings.threads < mostThreads) {
+    await rest();
+    settings = engine.tune({ ...settings, threads: 0 });
+  }
   const agreed = doubtful && settings.threads === found.threads;
   await notes?.write(key, JSON.stringify({ ...settings, time: now, agreed })).catch(() => {});
   return { ...settings, tuned: given ? 'given' : 'tried' };
