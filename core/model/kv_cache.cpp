@@ -83,7 +83,7 @@ KvCache::KvCache(const Config& config, int capacity, KvType type, const LayerRan
     const bool conv = config.is_conv(layer);
     const int blocks = conv ? conv_rows(config, capacity) : layer_blocks(config, capacity, type, layer);
     const int head_dim = config.head_dim_of(layer);
-    layers_.push_back({next, blocks, config.kv_heads_of(layer), head_dim, max_score_code(head_dim)});
+    layers_.push_back({next, blocks, head_dim, max_score_code(head_dim)});
     if (range.holds(layer)) next += layer_bytes(config, capacity, type, layer);
     if (conv) {
       conv_rows_ = blocks;

@@ -68,7 +68,7 @@ class KvCache {
   struct LayerRing {
     uint64_t at;  // byte of the cache; of no meaning outside the range
     int blocks;   // of each KV head's K, and of its V; rows of a short convolution
-    int kv_heads, head_dim, score_code;
+    int head_dim, score_code;
   };
   KvCache(const Config& config, int capacity, KvType type, const LayerRange& range);
   std::byte* block_at(int layer, Side side, int kv_head, int position) const;
