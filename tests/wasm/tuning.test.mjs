@@ -16,7 +16,9 @@ const tune = (
   /** @type {number | undefined} */ now = undefined,
 ) => tuneHere(engine, { ...wanted, mostThreads: best.threads }, subject, notes, now, async () => {});
 
+/** A device where `helps.threads` threads are found best. */
 function device() {
+  const helps = { threads: best.threads };
   /** @type {Map<string, string>} */
   const kept = new Map();
   /** @type {import('../../web/engine/tuning.js').Settings[]} */
@@ -24,6 +26,7 @@ function device() {
   /** @type {string[]} */
   const calls = [];
   return {
+    helps,
     kept,
     asked,
     calls,
@@ -38,7 +41,7 @@ function device() {
         if (kernels === 'gone') throw new TesseraError('invalid_argument', 'kernels: "gone" does not run here');
         return {
           kernels: kernels || best.kernels,
-          threads: threads || best.threads,
+          threads: threads || helps.threads,
           streams: streams || best.streams,
         };
       },
@@ -57,56 +60,42 @@ test('the first load tries, the next ones remember, for a day', async () => {
 });
 
 test('fewer threads than all are tried once more by the next load, and kept for a day when found again', async () => {
-  const { engine, notes, asked, calls } = device();
-  let helpful = 1;
-  const busy = {
-    ...engine,
-    tune: (/** @type {import('../../web/engine/tuning.js').Settings} */ settings) => ({
-      ...engine.tune(settings),
-      threads: settings.threads || helpful,
-    }),
-  };
+  const { helps, engine, notes, asked, calls } = device();
+  helps.threads = 1;
   const fewer = { ...best, threads: 1 };
-  assert.deepEqual(await tune(busy, unknown, 'a', notes, kDay), { ...fewer, tuned: 'tried' });
-  assert.deepEqual(await tune(busy, unknown, 'a', notes, kDay), { ...fewer, tuned: 'tried' });
+  assert.deepEqual(await tune(engine, unknown, 'a', notes, kDay), { ...fewer, tuned: 'tried' });
+  assert.deepEqual(await tune(engine, unknown, 'a', notes, kDay), { ...fewer, tuned: 'tried' });
   const again = { ...best, threads: 0 };
   assert.deepEqual(asked, [unknown, again, best, again], 'the other choices stay');
   assert.deepEqual(calls.slice(3), ['tune', 'warmup', 'tune'], 'it is warm before the trial');
-  assert.deepEqual(await tune(busy, unknown, 'a', notes, kDay), { ...fewer, tuned: 'remembered' });
+  assert.deepEqual(await tune(engine, unknown, 'a', notes, kDay), { ...fewer, tuned: 'remembered' });
 
-  await tune(busy, unknown, 'b', notes, kDay);
-  helpful = 3;
-  assert.deepEqual(await tune(busy, unknown, 'b', notes, kDay), { ...best, tuned: 'tried' });
-  assert.deepEqual(await tune(busy, unknown, 'b', notes, kDay), { ...best, tuned: 'remembered' });
+  await tune(engine, unknown, 'b', notes, kDay);
+  helps.threads = 3;
+  assert.deepEqual(await tune(engine, unknown, 'b', notes, kDay), { ...best, tuned: 'tried' });
+  assert.deepEqual(await tune(engine, unknown, 'b', notes, kDay), { ...best, tuned: 'remembered' });
 
   const one = { kernels: '', threads: 1, streams: 0 };
-  await tune(busy, one, 'a', notes, kDay);
+  await tune(engine, one, 'a', notes, kDay);
   assert.equal(
-    (await tune(busy, one, 'a', notes, kDay)).tuned,
+    (await tune(engine, one, 'a', notes, kDay)).tuned,
     'remembered',
     'threads that were given are not in doubt',
   );
 });
 
 test('fewer threads than all are tried again at once, after a rest, when nothing was known', async () => {
-  const { engine, notes } = device();
-  let helpful = 1;
-  const busy = {
-    ...engine,
-    tune: (/** @type {import('../../web/engine/tuning.js').Settings} */ settings) => ({
-      ...engine.tune(settings),
-      threads: settings.threads || helpful,
-    }),
-  };
+  const { helps, engine, notes } = device();
+  helps.threads = 1;
   let rests = 0;
   const rest = async () => {
     ++rests;
-    helpful = 3;
+    helps.threads = 3;
   };
   const wanted = { ...unknown, mostThreads: 3 };
-  assert.deepEqual(await tuneHere(busy, wanted, 'a', notes, kDay, rest), { ...best, tuned: 'tried' });
+  assert.deepEqual(await tuneHere(engine, wanted, 'a', notes, kDay, rest), { ...best, tuned: 'tried' });
   assert.equal(rests, 1);
-  await tuneHere(busy, wanted, 'b', notes, kDay, rest);
+  await tuneHere(engine, wanted, 'b', notes, kDay, rest);
   assert.equal(rests, 1, 'no rest where all threads help');
 });
 

@@ -49,12 +49,13 @@ export async function tuneHere(engine, wanted, subject, notes, now = Date.now(),
   const key = JSON.stringify([asked.kernels, asked.threads, subject]);
   const found = recent(parse(await notes?.read(key).catch(() => undefined)), now);
   // Something else may have had the processors when fewer threads seemed better.
-  const doubtful = found !== undefined && asked.threads === 0 && found.threads < mostThreads && !found.agreed;
+  const fewer = (/** @type {Settings} */ { threads }) => asked.threads === 0 && threads < mostThreads;
+  const doubtful = found !== undefined && fewer(found) && !found.agreed;
   const used = found && useFound(engine, doubtful ? { ...found, threads: mostThreads } : found);
   if (used && !doubtful) return { ...used, tuned: given ? 'given' : 'remembered' };
   if (!used) engine.warmup();
   let settings = engine.tune(used ? { ...used, threads: 0 } : asked);
-  if (!used && asked.threads === 0 && settings.threads < mostThreads) {
+  if (!used && fewer(settings)) {
     await rest();
     settings = engine.tune({ ...settings, threads: 0 });
   }
