@@ -266,6 +266,33 @@ export function savedConversation(page) {
 }
 
 /**
+ * For a new document: each step of an answer comes late enough for the one before to be drawn, as the tiny models answer within one frame.
+ * @param {string[]} [pieces] what the tokens of the next answer bring instead of their own text
+ */
+export function slowSteps(pieces) {
+  const kStepMs = 60;
+  const listen = Worker.prototype.addEventListener;
+  let queue = Promise.resolve();
+  /** @param {any} type @param {any} listener @param {any} options */
+  Worker.prototype.addEventListener = function (type, listener, options) {
+    const slowly = (/** @type {MessageEvent} */ event) => {
+      const { data } = event;
+      if (data?.type !== 'steps' && data?.type !== 'result') return listener(event);
+      const later = (/** @type {object} */ part) => {
+        queue = queue.then(() => new Promise((resolve) => setTimeout(resolve, kStepMs))).then(() => listener(part));
+      };
+      if (data.type === 'result') return later(event);
+      for (const step of data.steps) {
+        if (pieces && step.kind === 'token') Object.assign(step, { reasoning: '', text: pieces.shift() ?? '' });
+        if (pieces && step.kind === 'done') Object.assign(step, { reasoning: '', text: pieces.splice(0).join('') });
+        later({ data: { ...data, steps: [step] } });
+      }
+    };
+    listen.call(this, type, type === 'message' ? slowly : listener, options);
+  };
+}
+
+/**
  * Runs the native command line on the test model.
  * @param {string} command
  * @param {string[]} args

@@ -2,38 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { openSite, savedConversation, sendMessage, skipReason } from './harness.mjs';
+import { openSite, savedConversation, sendMessage, skipReason, slowSteps } from './harness.mjs';
 
 /** @typedef {import('puppeteer-core').Page} Page */
 
 const kModel = fileURLToPath(new URL('../data/tiny-thinker.gguf', import.meta.url));
-
-/**
- * Each token of the next answer brings the next piece, late enough for the one before to be drawn.
- * @param {string[]} pieces
- */
-function speak(pieces) {
-  const kStepMs = 60;
-  const listen = Worker.prototype.addEventListener;
-  let queue = Promise.resolve();
-  /** @param {any} type @param {any} listener @param {any} options */
-  Worker.prototype.addEventListener = function (type, listener, options) {
-    const scripted = (/** @type {MessageEvent} */ event) => {
-      const { data } = event;
-      if (data?.type !== 'steps' && data?.type !== 'result') return listener(event);
-      const later = (/** @type {object} */ part) => {
-        queue = queue.then(() => new Promise((resolve) => setTimeout(resolve, kStepMs))).then(() => listener(part));
-      };
-      if (data.type === 'result') return later(event);
-      for (const step of data.steps) {
-        if (step.kind === 'token') Object.assign(step, { reasoning: '', text: pieces.shift() ?? '' });
-        if (step.kind === 'done') Object.assign(step, { reasoning: '', text: pieces.splice(0).join('') });
-        later({ data: { ...data, steps: [step] } });
-      }
-    };
-    listen.call(this, type, type === 'message' ? scripted : listener, options);
-  };
-}
 
 /** @param {Page} page */
 async function openModel(page) {
@@ -46,7 +19,7 @@ for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
   /** @param {import('node:test').TestContext} t @param {string[]} pieces */
   async function answerOf(t, pieces) {
     const opened = await openSite(t, { browser, settings: { temperature: 0, max_tokens: 40 } });
-    await opened.page.evaluateOnNewDocument(speak, pieces);
+    await opened.page.evaluateOnNewDocument(slowSteps, pieces);
     await opened.page.reload();
     await openModel(opened.page);
     await sendMessage(opened.page, 'Hi');

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { overflow, smallTargets, violations } from './accessibility.mjs';
-import { ask, openSite, savedConversation, sendMessage, skipReason } from './harness.mjs';
+import { ask, openSite, savedConversation, sendMessage, skipReason, slowSteps } from './harness.mjs';
 
 /** @typedef {import('puppeteer-core').Page} Page */
 
@@ -56,24 +56,6 @@ async function checkView(page, view) {
   assert.deepEqual(await violations(page), [], view);
   assert.ok((await overflow(page)) <= 0, `${view} is wider than the screen`);
   assert.deepEqual(await smallTargets(page), [], view);
-}
-
-/** Each step of an answer comes this much later than the one before: the tiny models answer within one frame. */
-function slowSteps() {
-  const kStepMs = 60;
-  const listen = Worker.prototype.addEventListener;
-  let queue = Promise.resolve();
-  /** @param {any} type @param {any} listener @param {any} options */
-  Worker.prototype.addEventListener = function (type, listener, options) {
-    const later = (/** @type {MessageEvent} */ event) => {
-      const { data } = event;
-      if (data?.type !== 'steps' && data?.type !== 'result') return listener(event);
-      const parts = data.steps?.map((/** @type {object} */ step) => ({ data: { ...data, steps: [step] } })) ?? [event];
-      for (const part of parts)
-        queue = queue.then(() => new Promise((resolve) => setTimeout(resolve, kStepMs))).then(() => listener(part));
-    };
-    listen.call(this, type, type === 'message' ? later : listener, options);
-  };
 }
 
 test('a model that thinks', kOptions, async (t) => {
