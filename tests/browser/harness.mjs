@@ -145,15 +145,17 @@ export async function launch(t, name = 'chrome', options = {}) {
 /**
  * A browser, the served site and a page on it that is watched for errors and foreign requests.
  * @param {Scope} t
- * @param {{browser?: 'chrome' | 'firefox', isolation?: boolean, settings?: object}} [options] settings of the page, before it opens
+ * @param {{browser?: 'chrome' | 'firefox', isolation?: boolean, settings?: object, prepare?: (page: Page) => Promise<unknown>}} [options]
+ *   settings of the page, and what else is done to it, before it opens
  */
-export async function openSite(t, { browser: name = 'chrome', isolation = true, settings } = {}) {
+export async function openSite(t, { browser: name = 'chrome', isolation = true, settings, prepare } = {}) {
   const site = await serveSite({ isolation });
   t.after(site.close);
   const browser = await launch(t, name);
   const page = await browser.newPage();
   const watch = watchPage(page, site.url);
   if (settings) await giveSettings(page, settings);
+  await prepare?.(page);
   await page.goto(site.url, { timeout: kStepMs });
   await startButton(page);
   return { site, browser, page, watch };
@@ -266,7 +268,29 @@ export function savedConversation(page) {
 }
 
 /**
- * For a new document: each step of an answer comes late enough for the one before to be drawn, as the tiny models answer within one frame.
+ * Nothing of a conversation is stored, as on a disk that does not answer, until `release`.
+ * @param {Page} page
+ * @returns {Promise<{ release: () => Promise<unknown> }>}
+ */
+export async function holdStore(page) {
+  const handle = await page.evaluateHandle(async () => {
+    const opened = indexedDB.open('tessera-chats', 1);
+    await new Promise((resolve) => (opened.onsuccess = resolve));
+    const objects = opened.result.transaction('conversations', 'readwrite').objectStore('conversations');
+    const hold = { held: true };
+    /** A transaction lasts as long as it is asked for something. */
+    const ask = () => {
+      if (hold.held) objects.count().onsuccess = ask;
+      else opened.result.close();
+    };
+    ask();
+    return hold;
+  });
+  return { release: () => handle.evaluate((hold) => (hold.held = false)) };
+}
+
+/**
+ * Before the page opens: each step of an answer comes late enough for the one before to be drawn, as the tiny models answer within one frame.
  * @param {string[]} [pieces] what the tokens of the next answer bring instead of their own text
  */
 export function slowSteps(pieces) {

@@ -18,9 +18,11 @@ async function openModel(page) {
 for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
   /** @param {import('node:test').TestContext} t @param {string[]} pieces */
   async function answerOf(t, pieces) {
-    const opened = await openSite(t, { browser, settings: { temperature: 0, max_tokens: 40 } });
-    await opened.page.evaluateOnNewDocument(slowSteps, pieces);
-    await opened.page.reload();
+    const opened = await openSite(t, {
+      browser,
+      settings: { temperature: 0, max_tokens: 40 },
+      prepare: (page) => page.evaluateOnNewDocument(slowSteps, pieces),
+    });
     await openModel(opened.page);
     await sendMessage(opened.page, 'Hi');
     return opened;

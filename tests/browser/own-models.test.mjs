@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { overflow, smallTargets, violations } from './accessibility.mjs';
-import { ask, openSite, savedConversation, sendMessage, skipReason, slowSteps } from './harness.mjs';
+import { ask, holdStore, openSite, savedConversation, sendMessage, skipReason, slowSteps } from './harness.mjs';
 
 /** @typedef {import('puppeteer-core').Page} Page */
 
@@ -17,6 +17,8 @@ const kBase = inTests('golden/architectures/llama.gguf'); // has no chat templat
 const kAdapter = inTests('golden/architectures/llama.lora.gguf');
 const kThought = 'Someone greets me; a greeting is the right answer.';
 const kGreedy = { temperature: 0, max_tokens: 40 };
+/** @type {Parameters<typeof openSite>[1]} */
+const kSlowly = { settings: kGreedy, prepare: (page) => page.evaluateOnNewDocument(slowSteps) };
 const kOptions = { skip: skipReason(), timeout: 240_000 };
 
 /**
@@ -59,9 +61,7 @@ async function checkView(page, view) {
 }
 
 test('a model that thinks', kOptions, async (t) => {
-  const { page, watch } = await openSite(t, { settings: kGreedy });
-  await page.evaluateOnNewDocument(slowSteps);
-  await page.reload();
+  const { page, watch } = await openSite(t, kSlowly);
   await page.setViewport({ width: 360, height: 740 });
   await openModel(page, kThinker);
 
@@ -110,9 +110,7 @@ test('a model that thinks', kOptions, async (t) => {
 });
 
 test('what is dropped by mistake leaves an answer alone', kOptions, async (t) => {
-  const { page, watch } = await openSite(t, { settings: kGreedy });
-  await page.evaluateOnNewDocument(slowSteps);
-  await page.reload();
+  const { page, watch } = await openSite(t, kSlowly);
   await openModel(page, kThinker);
   await sendMessage(page, 'Hi');
   await page.waitForSelector('.reasoning[open]');
@@ -166,13 +164,18 @@ test('a model without a usable chat template', kOptions, async (t) => {
     async () => {
       await openModel(page, broken);
       await page.click('#new-chat');
+      const store = await holdStore(page); // what is offered can be taken before the question is stored
       await sendMessage(page, 'Hi');
+      await page.waitForSelector('.message-user');
       await page.waitForSelector('.problem');
       assert.match((await page.$eval('.problem pre', (node) => node.textContent)) ?? '', /line 1, column \d+/);
       await page.select('#offered-template', 'chatml');
       await page.click('.problem .button-main');
       await page.waitForSelector('.message-answer .message-tools');
       assert.equal(await textOf(page, '.message-answer > .prose'), 'Hello, friend!');
+      await page.waitForSelector('#stop', { hidden: true });
+      await store.release();
+      assert.equal((await savedConversation(page)).messages[1].content, 'Hello, friend!');
       await page.click('#open-engine');
       assert.equal(await page.$eval('#choose-template', (node) => /** @type {any} */ (node).value), 'chatml');
     },

@@ -33,7 +33,7 @@ export class Chat {
   #figures = noFigures();
   /** @type {AbortController | null} */
   #abort = null;
-  /** @type {Promise<void>} settles when no answer is being written */
+  /** @type {Promise<void>} settles when no answer is being written, and what was is stored */
   #idle = Promise.resolve();
 
   /** @param {ChatParts} parts */
@@ -107,7 +107,7 @@ export class Chat {
     void this.#answer(before);
   }
 
-  /** Ends the answer being written; resolves when it has ended. */
+  /** Ends the answer being written; resolves when it has ended and is stored. */
   async stop() {
     this.#abort?.abort();
     await this.#idle;
@@ -124,9 +124,10 @@ export class Chat {
     try {
       await this.#write(abort.signal, before);
     } finally {
-      // Whatever went wrong: the reader can stop, write, and begin a new chat.
+      // Whatever went wrong: the reader can stop, write, and begin a new chat; and at once, as a slow disk is no reason to pass over a click.
       this.#abort = null;
       this.#parts.composer.setBusy(false);
+      await this.#parts.store.flush();
       done();
     }
   }
@@ -158,7 +159,6 @@ export class Chat {
       else failure = error;
     }
     this.#finish(conversation, message, { before, failure });
-    await store.flush();
   }
 
   /**
