@@ -5,6 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "core/engine/token_products.h"
@@ -26,6 +27,9 @@ constexpr uint64_t kStreamBytes = uint64_t{48} << 20;
 constexpr int kStreamRounds = 4;
 // A choice that comes later in the list must be this much faster than the best before it: a trial is not exact.
 constexpr double kMargin = 0.95;
+// So much for more threads than processors. While another program wants them too, they get more of the processors between them, and are
+// slower than just enough as soon as it is gone; where a browser names fewer processors than there are, they gain more than that.
+constexpr double kWideMargin = 0.75;
 
 double milliseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
 
@@ -54,8 +58,9 @@ void measure(Session& session, Times& times, int round) {
 
 // Lets the choices take turns until `milliseconds` are over; use(i) switches to one of them. Returns the one with the least sum of both
 // times, each relative to that of the first; the first of those that are about as good. `rank` says which of its times counts, from the
-// best, 0, to the worst, 1.
-int try_all(Session& session, int choices, double milliseconds, double rank, const std::function<void(int)>& use) {
+// best, 0, to the worst, 1. Choices from `unlikely` on must be clearly better.
+int try_all(Session& session, int choices, double milliseconds, double rank, const std::function<void(int)>& use,
+            int unlikely = kMostChoices) {
   std::array<Times, kMostChoices> times;
   const Clock::time_point start = Clock::now();
   int round = 0;
@@ -70,7 +75,7 @@ int try_all(Session& session, int choices, double milliseconds, double rank, con
   double least = 2;
   for (int i = 1; i < choices; ++i) {
     const double sum = time(times[i].batch) / time(times[0].batch) + time(times[i].token) / time(times[0].token);
-    if (!(sum < kMargin * least)) continue;  // nor when a coarse clock saw no time pass
+    if (!(sum < (i < unlikely ? kMargin : kWideMargin) * least)) continue;  // nor when a coarse clock saw no time pass
     best = i;
     least = sum;
   }
@@ -94,18 +99,27 @@ void try_kernels(Engine& engine, Session& session) {
   (void)engine.use(names[best], threads);
 }
 
-// All threads, one less (a core for everybody else), then halves. The fewest are the first choice, so more of them must help.
-void try_threads(Engine& engine, Session& session) {
+// As many threads as there are processors, one less (a core for everybody else), then halves. The fewest are the first choice, so more of
+// them must help. More threads than that are tried last, as they disturb what runs after them.
+void try_threads(Engine& engine, Session& session, int processors) {
   const int all = engine.info().threads;
-  std::array<int, kMostChoices> threads{all};
+  const int usual = std::min(all, processors);
+  std::array<int, kMostChoices> threads{usual};
   int choices = 1;
-  if (all - 1 > all / 2) threads[choices++] = all - 1;
-  for (int half = all / 2; half > 0; half /= 2) threads[choices++] = half;
-  if (choices < 2) return;
-  const auto use = [&](int i) { (void)engine.use(engine.info().kernels, threads[choices - 1 - i]); };
-  // The choice is kept for a while: fewer than all must win twice, since another program may have had the processors in the first trial.
-  int best = try_all(session, choices, kThreadsMs * choices, kThreadsRank, use);
-  if (best < choices - 1) best = std::max(best, try_all(session, choices, kThreadsMs * choices, kThreadsRank, use));
+  if (usual - 1 > usual / 2) threads[choices++] = usual - 1;
+  for (int half = usual / 2; half > 0; half /= 2) threads[choices++] = half;
+  std::reverse(threads.begin(), threads.begin() + choices);
+  const auto use = [&](int i) { (void)engine.use(engine.info().kernels, threads[i]); };
+  const auto found = [&](int unlikely) { return try_all(session, choices, kThreadsMs * choices, kThreadsRank, use, unlikely); };
+  // The choice is kept for a while: what is not usual must win twice, since another program may have had the processors in the first trial.
+  int best = choices - 1;
+  if (choices > 1) best = found(choices);
+  if (best < choices - 1) best = std::max(best, found(choices));
+  if (usual < all) {
+    threads = {threads[best], all};
+    choices = 2;
+    best = found(1) == 1 ? found(1) : 0;
+  }
   use(best);
 }
 
@@ -142,7 +156,10 @@ Result<void> tune(Engine& engine, Session& session, const TuneOptions& options) 
   }
   if (options.streams > 0) engine.use_streams(options.streams);
   if (options.kernels.empty()) try_kernels(engine, session);
-  if (options.threads == 0) try_threads(engine, session);
+  if (options.threads == 0) {
+    const int here = static_cast<int>(std::thread::hardware_concurrency());
+    try_threads(engine, session, std::max(options.processors > 0 ? options.processors : here, 1));
+  }
   return options.streams > 0 ? Result<void>() : try_streams(engine);
 }
 

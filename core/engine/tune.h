@@ -13,6 +13,7 @@ struct TuneOptions {
   std::string kernels;  ///< a name of Engine::kernel_choices(); "" = try them
   int threads = 0;      ///< 1…64, more than the engine has are all it has; 0 = try
   int streams = 0;      ///< 1 or kMostStreams (KernelTable::streams); 0 = try
+  int processors = 0;   ///< more threads than these must be clearly faster, when they are tried; 0 = as many as the system tells
 };
 
 /// Sets kernels, threads and streams of the engine, and so its info(). Kernels are tried for 50 ms, on one thread, each number of threads

@@ -14,7 +14,7 @@ const tune = (
   /** @type {string} */ subject,
   /** @type {import('../../web/engine/tuning.js').Notes | undefined} */ notes,
   /** @type {number | undefined} */ now = undefined,
-) => tuneHere(engine, { ...wanted, mostThreads: best.threads }, subject, notes, now, async () => {});
+) => tuneHere(engine, { ...wanted, usualThreads: best.threads }, subject, notes, now, async () => {});
 
 /** A device where `helps.threads` threads are found best. */
 function device() {
@@ -92,11 +92,21 @@ test('fewer threads than all are tried again at once, after a rest, when nothing
     ++rests;
     helps.threads = 3;
   };
-  const wanted = { ...unknown, mostThreads: 3 };
+  const wanted = { ...unknown, usualThreads: 3 };
   assert.deepEqual(await tuneHere(engine, wanted, 'a', notes, kDay, rest), { ...best, tuned: 'tried' });
   assert.equal(rests, 1);
   await tuneHere(engine, wanted, 'b', notes, kDay, rest);
   assert.equal(rests, 1, 'no rest where all threads help');
+});
+
+test('as many threads as there are processors are not in doubt where more were asked for', async () => {
+  const { helps, engine, notes } = device();
+  helps.threads = 2;
+  const wanted = { ...unknown, usualThreads: 2 };
+  const rest = () => assert.fail('rests');
+  const found = { ...best, threads: 2 };
+  assert.deepEqual(await tuneHere(engine, wanted, 'a', notes, kDay, rest), { ...found, tuned: 'tried' });
+  assert.deepEqual(await tuneHere(engine, wanted, 'a', notes, kDay, rest), { ...found, tuned: 'remembered' });
 });
 
 test('another device, model or wish has a trial of its own', async () => {

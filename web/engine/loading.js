@@ -72,7 +72,8 @@ export async function loadEngine(request, ports, { signal, onProgress }) {
     onProgress({ stage: 'warmup', loadedBytes: 0, totalBytes: 0 });
     // More threads than processors wait for each other, so such a number is only the most that is tried.
     const tryThreads = threads > 1 && (request.threads === 0 || threads > device.processors);
-    const wanted = { kernels: request.kernels, threads: tryThreads ? 0 : threads, mostThreads: threads, streams: 0 };
+    const usualThreads = Math.min(threads, device.processors);
+    const wanted = { kernels: request.kernels, threads: tryThreads ? 0 : threads, usualThreads, streams: 0 };
     const subject = [variant, threads, core.quantization, core.parameters, globalThis.navigator?.userAgent].join(' ');
     Object.assign(core, await tuneHere(runtime, wanted, subject, request.cache ? ports.notes : undefined));
     const fallbackReason = [threadReason, variantReason].filter(Boolean).join(' ');

@@ -1,9 +1,9 @@
 // Owns what trials on this device found: the fastest kernels, how many threads help, and in how many streams memory is read best. They are
-// kept for a day, so that not every load tries again; fewer threads than all only once two loads in turn have found them best.
+// kept for a day, so that not every load tries again; fewer threads than processors only once two loads in turn have found them best.
 import { TesseraError } from '../base/errors.js';
 
 /** @typedef {{ kernels: string, threads: number, streams: number }} Settings '' and 0: not known */
-/** @typedef {Settings & { mostThreads: number }} Wanted `mostThreads`: those that the engine started with */
+/** @typedef {Settings & { usualThreads: number }} Wanted `usualThreads`: those of the engine that there are processors for */
 /** @typedef {Settings & { time: number, agreed: boolean }} Note `agreed`: the load before had found as many threads best */
 /** @typedef {Pick<import('./wasm-runtime.js').WasmRuntime, 'tune' | 'warmup'>} Tunable */
 
@@ -44,14 +44,14 @@ export function cachedNotes() {
  * @returns {Promise<Settings & { tuned: 'given' | 'remembered' | 'tried' }>}
  */
 export async function tuneHere(engine, wanted, subject, notes, now = Date.now(), rest = restAWhile) {
-  const { mostThreads, ...asked } = wanted;
+  const { usualThreads, ...asked } = wanted;
   const given = asked.kernels !== '' && asked.threads !== 0;
   const key = JSON.stringify([asked.kernels, asked.threads, subject]);
   const found = recent(parse(await notes?.read(key).catch(() => undefined)), now);
   // Something else may have had the processors when fewer threads seemed better.
-  const fewer = (/** @type {Settings} */ { threads }) => asked.threads === 0 && threads < mostThreads;
+  const fewer = (/** @type {Settings} */ { threads }) => asked.threads === 0 && threads < usualThreads;
   const doubtful = found !== undefined && fewer(found) && !found.agreed;
-  const used = found && useFound(engine, doubtful ? { ...found, threads: mostThreads } : found);
+  const used = found && useFound(engine, doubtful ? { ...found, threads: usualThreads } : found);
   if (used && !doubtful) return { ...used, tuned: given ? 'given' : 'remembered' };
   if (!used) engine.warmup();
   let settings = engine.tune(used ? { ...used, threads: 0 } : asked);

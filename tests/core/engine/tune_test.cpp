@@ -29,6 +29,11 @@ TEST_CASE("a trial chooses among the threads and kernels there are, and the logi
     CHECK(engine->info().threads == threads);
     CHECK(report_logits(*session, tokens, {}).value().hash == before);
   }
+  for (const int processors : {1, 2, 3, 64}) {
+    REQUIRE(tune(*engine, *session, {"", 0, 0, processors}).ok());
+    CHECK((engine->info().threads >= 1 && engine->info().threads <= 3));
+    REQUIRE(engine->use(engine->info().kernels, 3).ok());
+  }
   REQUIRE(tune(*engine, *session, {"", 64}).ok());
   CHECK(engine->info().threads == 3);
   for (const int streams : {1, kMostStreams}) {
