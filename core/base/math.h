@@ -30,6 +30,7 @@ inline constexpr float kGeluCubic = 0.044715f;
 template <size_t kTerms>
 static inline float horner(const float (&coefficients)[kTerms], float x) {
   float p = coefficients[0];
+#pragma GCC unroll 8
   for (size_t i = 1; i < kTerms; ++i) p = p * x + coefficients[i];
   return p;
 }

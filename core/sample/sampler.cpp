@@ -9,7 +9,7 @@
 
 #include "core/base/heap_sort.h"
 #include "core/base/math.h"
-#include "core/sample/first_above.h"
+#include "core/sample/logit_scans.h"
 
 namespace tessera {
 
@@ -21,10 +21,10 @@ constexpr float kHighest = std::numeric_limits<float>::max();
 
 bool better(const Sampler::Candidate& a, const Sampler::Candidate& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; }
 
-/// Keeps the first candidates in `order` whose probabilities add up to `target`, at least one, sorted by `order`. Selects
-/// in growing chunks: the mass usually sits in few of 100,000 candidates.
+/// Keeps the first candidates in `order` whose probabilities add up to `target`, at least one, sorted by `order`; false where all of them
+/// do not. Selects in growing chunks: the mass usually sits in few of 100,000 candidates.
 template <class Order>
-void keep_mass(std::vector<Sampler::Candidate>& candidates, double target, Order order) {
+bool keep_mass(std::vector<Sampler::Candidate>& candidates, double target, Order order) {
   double sum = 0;
   size_t sorted = 0;
   for (size_t chunk = 64; sorted < candidates.size(); chunk *= 8) {
@@ -39,11 +39,12 @@ void keep_mass(std::vector<Sampler::Candidate>& candidates, double target, Order
       sum += candidates[i].probability;
       if (sum >= target) {
         candidates.resize(i + 1);
-        return;
+        return true;
       }
     }
     sorted = end;
   }
+  return false;
 }
 
 Error out_of_range(const char* option, double value, const char* expected) {
@@ -105,12 +106,14 @@ void Sampler::accept(int32_t token) {
 }
 
 int32_t Sampler::sample(std::span<const float> logits) {
-  if (!load_best(logits)) {
-    load(logits);
-    penalise();
+  if (adjusts()) {
+    logits = adjusted(logits);
   }
-  if (!options_.logit_bias.empty() || options_.repeat_penalty > 1.0f) {  // nothing else can bring a logit below the lowest
-    std::erase_if(candidates_, [](const Candidate& candidate) { return candidate.logit < kLowest; });
+  // A list of the whole vocabulary costs more than all else here, so it is made only where fewer candidates do not tell.
+  const bool few = options_.temperature == 0.0f || options_.top_k > 0;
+  const bool cut = few ? load_best(logits) : load_likely(logits);
+  if (!cut) {
+    load(logits);
   }
   if (candidates_.empty()) {
     return 0;  // logit_bias forbids the whole vocabulary
@@ -120,16 +123,65 @@ int32_t Sampler::sample(std::span<const float> logits) {
   }
   keep_top_k();
   keep_typical();
-  keep_top_p();
+  if (few || !cut) {
+    keep_top_p();
+  }
   keep_min_p();
   return draw();
 }
 
-// The candidates that take_best() or keep_top_k() would leave, without a list of the whole vocabulary, which costs more than all else
-// here. False where penalties or biases have to see every token, or fewer logits are numbers than are to be kept.
+bool Sampler::penalises() const {
+  return options_.repeat_penalty != 1.0f || options_.frequency_penalty != 0.0f || options_.presence_penalty != 0.0f;
+}
+
+bool Sampler::adjusts() const { return penalises() || !options_.logit_bias.empty(); }
+
+/// The logits with biases and penalties, all finite but those of tokens that must not be drawn, which are -infinity.
+std::span<const float> Sampler::adjusted(std::span<const float> logits) {
+  adjusted_.resize(logits.size());
+  copy_finite(logits, adjusted_);
+  for (const auto& [id, bias] : options_.logit_bias) {
+    float& logit = adjusted_[static_cast<size_t>(id)];
+    logit = bias <= kForbidBias ? -std::numeric_limits<float>::infinity() : std::min(logit + bias, kHighest);
+  }
+  if (penalises()) {
+    penalise();
+  }
+  return adjusted_;
+}
+
+void Sampler::penalise() {
+  std::vector<int32_t> sorted = recent_;
+  heap_sort(sorted.begin(), sorted.end());
+  for (size_t begin = 0, end = 0; begin < sorted.size(); begin = end) {
+    while (end < sorted.size() && sorted[end] == sorted[begin]) {
+      ++end;
+    }
+    if (sorted[begin] < 0 || static_cast<size_t>(sorted[begin]) >= adjusted_.size()) {
+      continue;
+    }
+    float& logit = adjusted_[static_cast<size_t>(sorted[begin])];
+    logit = logit > 0 ? logit / options_.repeat_penalty : logit * options_.repeat_penalty;
+    logit -= static_cast<float>(end - begin) * options_.frequency_penalty + options_.presence_penalty;
+    logit = std::min(logit, kHighest);
+  }
+}
+
+void Sampler::load(std::span<const float> logits) {
+  candidates_.clear();
+  candidates_.reserve(logits.size());
+  const bool forbids = adjusts();
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const bool number = logits[i] > kLowest;  // false for NaN and -infinity, which may be drawn where there is nothing else
+    if (forbids && logits[i] < kLowest) continue;
+    candidates_.push_back({static_cast<int32_t>(i), number ? std::min(logits[i], kHighest) : kLowest, 0.0f});
+  }
+}
+
+/// The candidates that take_best() or keep_top_k() would leave. False where there are not as many numbers.
 bool Sampler::load_best(std::span<const float> logits) {
   const size_t kept = options_.temperature == 0.0f ? 1 : static_cast<size_t>(options_.top_k);
-  if (kept == 0 || kept >= logits.size() || !options_.logit_bias.empty() || penalises()) {
+  if (kept >= logits.size()) {
     return false;
   }
   candidates_.clear();
@@ -150,48 +202,36 @@ bool Sampler::load_best(std::span<const float> logits) {
   return true;
 }
 
+/// The candidates that keep_top_p() would leave, and without top-p at least those that keep_min_p() would. False where neither can leave
+/// any out, or other stages have to see all.
+bool Sampler::load_likely(std::span<const float> logits) {
+  const bool by_mass = options_.top_p < 1.0f;
+  const float best = largest(logits);
+  if (options_.typical_p < 1.0f || (!by_mass && options_.min_p <= 0.0f) || best <= kLowest || best > kHighest) {
+    return false;
+  }
+  double least = options_.min_p, total = 0;  // least: exp(logit - best) of a candidate
+  if (by_mass) {
+    weights_.resize(logits.size());
+    weigh_all(logits, best, weights_);
+    for (const float weight : weights_) total += weight;
+    // All that are below it together are less than what top-p leaves out.
+    least = (1.0 - static_cast<double>(options_.top_p)) * total / static_cast<double>(logits.size());
+  }
+  // A hundredth less, and for logits beyond all sense some of their last bits, so that no rounding decides here.
+  const float bound = best + std::log(static_cast<float>(least)) - 0.01f - 1e-5f * std::abs(best);
+  candidates_.clear();
+  for (size_t i = first_above(logits, 0, bound); i < logits.size(); i = first_above(logits, i + 1, bound)) {
+    candidates_.push_back({static_cast<int32_t>(i), logits[i], by_mass ? weights_[i] : 0.0f});
+  }
+  return !by_mass || keep_mass(candidates_, options_.top_p * total, better);
+}
+
 /// Keeps the best `count` of at least as many candidates, the worst of them last.
 void Sampler::cut_to(size_t count) {
   const auto last = candidates_.begin() + static_cast<std::ptrdiff_t>(count) - 1;
   std::nth_element(candidates_.begin(), last, candidates_.end(), better);
   candidates_.resize(count);
-}
-
-void Sampler::load(std::span<const float> logits) {
-  candidates_.resize(logits.size());
-  for (size_t i = 0; i < logits.size(); ++i) {
-    const float logit = logits[i];
-    const bool number = logit > kLowest;  // false for NaN and -infinity
-    candidates_[i] = {static_cast<int32_t>(i), number ? std::min(logit, kHighest) : kLowest, 0.0f};
-  }
-  for (const auto& [id, bias] : options_.logit_bias) {
-    float& logit = candidates_[static_cast<size_t>(id)].logit;
-    logit = bias <= kForbidBias ? -std::numeric_limits<float>::infinity() : std::min(logit + bias, kHighest);
-  }
-}
-
-bool Sampler::penalises() const {
-  return options_.repeat_penalty != 1.0f || options_.frequency_penalty != 0.0f || options_.presence_penalty != 0.0f;
-}
-
-void Sampler::penalise() {
-  if (!penalises()) {
-    return;
-  }
-  std::vector<int32_t> sorted = recent_;
-  heap_sort(sorted.begin(), sorted.end());
-  for (size_t begin = 0, end = 0; begin < sorted.size(); begin = end) {
-    while (end < sorted.size() && sorted[end] == sorted[begin]) {
-      ++end;
-    }
-    if (sorted[begin] < 0 || static_cast<size_t>(sorted[begin]) >= candidates_.size()) {
-      continue;
-    }
-    float& logit = candidates_[static_cast<size_t>(sorted[begin])].logit;
-    logit = logit > 0 ? logit / options_.repeat_penalty : logit * options_.repeat_penalty;
-    logit -= static_cast<float>(end - begin) * options_.frequency_penalty + options_.presence_penalty;
-    logit = std::min(logit, kHighest);
-  }
 }
 
 float Sampler::best_logit() const {
@@ -217,24 +257,7 @@ void Sampler::keep_top_k() {
   if (k == 0 || k >= candidates_.size()) {
     return;
   }
-  // The front of the vector collects what beats the k-th best so far; it is cut back to k whenever it has grown to 4k.
-  const auto begin = candidates_.begin();
-  const auto kth = begin + options_.top_k - 1;
-  size_t kept = k;
-  Candidate bound = *std::max_element(begin, kth + 1, better);
-  for (size_t i = k; i < candidates_.size(); ++i) {
-    if (!better(candidates_[i], bound)) {
-      continue;
-    }
-    candidates_[kept++] = candidates_[i];
-    if (kept == 4 * k) {
-      std::nth_element(begin, kth, begin + static_cast<std::ptrdiff_t>(kept), better);
-      kept = k;
-      bound = *kth;
-    }
-  }
-  std::nth_element(begin, kth, begin + static_cast<std::ptrdiff_t>(kept), better);
-  candidates_.resize(k);
+  cut_to(k);
   heap_sort(candidates_.begin(), candidates_.end(), better);
 }
 
@@ -253,7 +276,7 @@ void Sampler::keep_typical() {
     }
   }
   const auto surprise = [mean, best](const Candidate& candidate) { return std::abs(mean - static_cast<double>(candidate.logit - best)); };
-  keep_mass(candidates_, options_.typical_p * total, [&surprise](const Candidate& a, const Candidate& b) {
+  (void)keep_mass(candidates_, options_.typical_p * total, [&surprise](const Candidate& a, const Candidate& b) {
     const double left = surprise(a);
     const double right = surprise(b);
     return left != right ? left < right : a.id < b.id;
@@ -266,7 +289,7 @@ void Sampler::keep_top_p() {
     return;
   }
   const double total = weigh(best_logit(), 1.0f);
-  keep_mass(candidates_, options_.top_p * total, better);
+  (void)keep_mass(candidates_, options_.top_p * total, better);
 }
 
 void Sampler::keep_min_p() {

@@ -53,11 +53,14 @@ class Sampler {
   std::span<const Candidate> candidates() const { return candidates_; }
 
  private:
+  bool penalises() const;
+  bool adjusts() const;
+  std::span<const float> adjusted(std::span<const float> logits);
+  void penalise();
   bool load_best(std::span<const float> logits);
+  bool load_likely(std::span<const float> logits);
   void load(std::span<const float> logits);
   void cut_to(size_t count);
-  bool penalises() const;
-  void penalise();
   void keep_top_k();
   void keep_typical();
   void keep_top_p();
@@ -70,6 +73,8 @@ class Sampler {
   SamplerOptions options_;
   Rng rng_;
   std::vector<int32_t> recent_;  ///< the last penalty_window tokens
+  std::vector<float> adjusted_;  ///< logits with biases and penalties, where there are any
+  std::vector<float> weights_;   ///< exp(logit - best), where top-p asks for all
   std::vector<Candidate> candidates_;
 };
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/math.h"
 #include "core/base/rng.h"
 #include "doctest/doctest.h"
 
@@ -260,35 +261,109 @@ TEST_CASE("validate names the option") {
   CHECK(message([](SamplerOptions& o) { o.logit_bias = {{5, kNan}}; }).find("logit_bias is ") == 0);
 }
 
-TEST_CASE("without penalties the best candidates are found in the logits themselves: the same ones, whatever is among them") {
+namespace {
+
+struct Drawn {
+  int32_t token = 0;
+  std::vector<Sampler::Candidate> candidates;
+};
+
+/// The chain without typical-p as sampler.h tells it, over a list of the whole vocabulary.
+Drawn draw_plainly(const SamplerOptions& options, const std::vector<int32_t>& recent, const std::vector<float>& logits) {
+  constexpr float kLowest = std::numeric_limits<float>::lowest(), kHighest = std::numeric_limits<float>::max();
+  std::vector<Sampler::Candidate> all;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const auto id = static_cast<int32_t>(i);
+    float logit = logits[i] > kLowest ? std::min(logits[i], kHighest) : kLowest;
+    for (const auto& [biased, bias] : options.logit_bias) {
+      if (biased == id) logit = bias <= -100.0f ? -kInf : std::min(logit + bias, kHighest);
+    }
+    if (const auto count = std::count(recent.begin(), recent.end(), id); count > 0) {
+      logit = logit > 0 ? logit / options.repeat_penalty : logit * options.repeat_penalty;
+      logit -= static_cast<float>(count) * options.frequency_penalty + options.presence_penalty;
+      logit = std::min(logit, kHighest);
+    }
+    if (logit >= kLowest) all.push_back({id, logit, 0.0f});
+  }
+  if (all.empty()) return {};
+  const auto better = [](const Sampler::Candidate& a, const Sampler::Candidate& b) { return a.logit > b.logit; };
+  const float best = std::ranges::min_element(all, better)->logit;
+  const auto weigh = [&](float temperature) {
+    double sum = 0;
+    for (Sampler::Candidate& one : all) sum += one.probability = tessera::exp_f32((one.logit - best) / temperature);
+    return sum;
+  };
+  if (options.temperature == 0.0f) {
+    const Sampler::Candidate first = *std::ranges::min_element(all, better);
+    return {first.id, {{first.id, first.logit, 1.0f}}};
+  }
+  if (const auto k = static_cast<size_t>(options.top_k); k > 0 && k < all.size()) {
+    std::ranges::stable_sort(all, better);
+    all.resize(k);
+  }
+  if (options.top_p < 1.0f) {
+    const double target = options.top_p * weigh(1.0f);
+    std::ranges::stable_sort(all, better);
+    double sum = 0;
+    size_t kept = 0;
+    while (kept < all.size() && sum < target) sum += all[kept++].probability;
+    all.resize(kept);
+  }
+  std::erase_if(all, [&](const Sampler::Candidate& one) { return tessera::exp_f32(one.logit - best) < options.min_p; });
+  const double total = weigh(options.temperature), point = tessera::Rng(options.seed).uniform() * total;
+  double sum = 0;
+  Drawn drawn{0, all};
+  bool found = false;
+  for (Sampler::Candidate& one : drawn.candidates) {
+    sum += one.probability;
+    if (!found && one.probability > 0.0f) drawn.token = one.id, found = sum > point;
+    one.probability = static_cast<float>(one.probability / total);
+  }
+  return drawn;
+}
+
+template <class T>
+T one_of(tessera::Rng& rng, const std::vector<T>& values) {
+  return values[static_cast<size_t>(rng.next() % values.size())];
+}
+
+}  // namespace
+
+TEST_CASE("what is drawn, and from which candidates, is what the whole vocabulary's list would give, whatever the logits and options are") {
   tessera::Rng rng(7);
-  for (const int vocabulary : {1, 5, 40, 41, 300, 5000}) {
-    for (int round = 0; round < 20; ++round) {
-      std::vector<float> logits(static_cast<size_t>(vocabulary));
-      for (float& logit : logits) {
-        const uint32_t kind = static_cast<uint32_t>(rng.next() % 16);
-        logit = std::floor(rng.uniform() * 50.0f);  // many are equal
-        if (kind == 0) logit = kNan;
-        if (kind == 1) logit = kInf;
-        if (kind == 2 || round == 0) logit = -kInf;
-      }
-      for (const float temperature : {0.0f, 0.8f}) {
-        for (const int top_k : {1, 3, 40}) {
-          SamplerOptions plain;
-          plain.temperature = temperature;
-          plain.top_k = top_k;
-          SamplerOptions penalised = plain;
-          penalised.presence_penalty = 1.0f;  // of no token, as none was accepted: the same result by the other way
-          Sampler one(plain), other(penalised);
-          REQUIRE(one.sample(logits) == other.sample(logits));
-          REQUIRE(one.candidates().size() == other.candidates().size());
-          for (size_t i = 0; i < one.candidates().size(); ++i) {
-            REQUIRE(one.candidates()[i].id == other.candidates()[i].id);
-            REQUIRE(one.candidates()[i].logit == other.candidates()[i].logit);
-            REQUIRE(one.candidates()[i].probability == other.candidates()[i].probability);
-          }
-        }
-      }
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<float> logits(static_cast<size_t>(one_of<int>(rng, {1, 5, 40, 41, 300, 3000})));
+    const float scale = one_of<float>(rng, {1.0f, 20.0f, 50.0f, 1e30f}), odd = one_of<float>(rng, {0.0f, 0.1f, 0.9f, 1.0f});
+    const bool ties = rng.next() % 2 == 0;
+    for (float& logit : logits) {
+      const float u = rng.uniform();
+      logit = ties ? std::floor(u * 50.0f) * (scale / 50.0f) : (u * u * u - 0.5f) * scale;
+      if (rng.uniform() < odd) logit = one_of<float>(rng, {kNan, -kInf, -kInf, round % 3 == 0 ? kInf : kNan});
+    }
+    SamplerOptions options;
+    options.temperature = one_of<float>(rng, {0.0f, 0.3f, 0.8f, 3.0f});
+    options.top_k = one_of<int>(rng, {0, 0, 1, 3, 40});
+    options.top_p = one_of<float>(rng, {1.0f, 0.01f, 0.5f, 0.95f, 0.9999999f});
+    options.min_p = one_of<float>(rng, {0.0f, 0.05f, 0.5f, 1.0f});
+    options.repeat_penalty = one_of<float>(rng, {1.0f, 1.0f, 1.1f, 0.5f});
+    options.presence_penalty = one_of<float>(rng, {0.0f, 0.0f, 2.0f, -2.0f});
+    options.seed = static_cast<uint64_t>(round);
+    const auto vocabulary = static_cast<uint32_t>(logits.size());
+    for (uint32_t count = rng.next() % 8; count > 0; --count) {
+      options.logit_bias.emplace_back(static_cast<int32_t>(rng.next() % vocabulary), one_of<float>(rng, {-100.0f, -3.0f, 5.0f}));
+    }
+    Sampler sampler(options);
+    std::vector<int32_t> recent;
+    for (uint32_t count = rng.next() % 20; count > 0; --count)
+      sampler.accept(recent.emplace_back(static_cast<int32_t>(rng.next() % vocabulary)));
+    CAPTURE(round);
+    const Drawn expected = draw_plainly(options, recent, logits);
+    REQUIRE(sampler.sample(logits) == expected.token);
+    REQUIRE(sampler.candidates().size() == expected.candidates.size());
+    for (size_t i = 0; i < expected.candidates.size(); ++i) {
+      REQUIRE(sampler.candidates()[i].id == expected.candidates[i].id);
+      REQUIRE(sampler.candidates()[i].logit == expected.candidates[i].logit);
+      REQUIRE(sampler.candidates()[i].probability == expected.candidates[i].probability);
     }
   }
 }
