@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <thread>
 
 #include "core/engine/parts.h"
 #include "core/gguf/gguf_file.h"
@@ -20,7 +19,6 @@ namespace tessera {
 
 namespace {
 
-constexpr int kMaxThreads = 64;
 constexpr int kDefaultContext = 4096;
 
 Error no_kernels(const std::string& name, const std::vector<std::string>& choices) {
@@ -44,7 +42,7 @@ Result<int> choose_threads(int threads) {
     return Error{ErrorCode::kInvalidArgument, "threads is " + std::to_string(threads) + ", expected 1 to " + std::to_string(kMaxThreads),
                  "0 uses all processors"};
   }
-  return threads > 0 ? threads : std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);
+  return threads > 0 ? threads : usual_threads();
 }
 
 // Whether what will be loaded fits the bytes that it may take.

@@ -4,12 +4,13 @@
 #include <array>
 #include <chrono>
 #include <functional>
+#include <span>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "core/engine/token_products.h"
 #include "core/kernels/kernels.h"
+#include "core/parallel/thread_pool.h"
 
 namespace tessera {
 namespace {
@@ -104,21 +105,25 @@ void try_kernels(Engine& engine, Session& session) {
 void try_threads(Engine& engine, Session& session, int processors) {
   const int all = engine.info().threads;
   const int usual = std::min(all, processors);
-  std::array<int, kMostChoices> threads{usual};
-  int choices = 1;
-  if (usual - 1 > usual / 2) threads[choices++] = usual - 1;
-  for (int half = usual / 2; half > 0; half /= 2) threads[choices++] = half;
-  std::reverse(threads.begin(), threads.begin() + choices);
-  const auto use = [&](int i) { (void)engine.use(engine.info().kernels, threads[i]); };
-  const auto found = [&](int unlikely) { return try_all(session, choices, kThreadsMs * choices, kThreadsRank, use, unlikely); };
+  std::array<int, kMostChoices> room{usual};
+  int count = 1;
+  if (usual - 1 > usual / 2) room[count++] = usual - 1;
+  for (int half = usual / 2; half > 0; half /= 2) room[count++] = half;
+  const std::span<int> upwards(room.data(), count);
+  std::ranges::reverse(upwards);
+  const auto use = [&](int threads) { (void)engine.use(engine.info().kernels, threads); };
+  // The best of these numbers; from `unlikely` on they must be clearly better.
+  const auto best_of = [&](std::span<const int> threads, int unlikely) {
+    const int choices = static_cast<int>(threads.size());
+    return threads[try_all(session, choices, kThreadsMs * choices, kThreadsRank, [&](int i) { use(threads[i]); }, unlikely)];
+  };
   // The choice is kept for a while: what is not usual must win twice, since another program may have had the processors in the first trial.
-  int best = choices - 1;
-  if (choices > 1) best = found(choices);
-  if (best < choices - 1) best = std::max(best, found(choices));
+  int best = usual;
+  if (count > 1) best = best_of(upwards, count);
+  if (best < usual) best = std::max(best, best_of(upwards, count));
   if (usual < all) {
-    threads = {threads[best], all};
-    choices = 2;
-    best = found(1) == 1 ? found(1) : 0;
+    const int pair[] = {best, all};
+    if (best_of(pair, 1) == all) best = best_of(pair, 1);
   }
   use(best);
 }
@@ -156,10 +161,7 @@ Result<void> tune(Engine& engine, Session& session, const TuneOptions& options) 
   }
   if (options.streams > 0) engine.use_streams(options.streams);
   if (options.kernels.empty()) try_kernels(engine, session);
-  if (options.threads == 0) {
-    const int here = static_cast<int>(std::thread::hardware_concurrency());
-    try_threads(engine, session, std::max(options.processors > 0 ? options.processors : here, 1));
-  }
+  if (options.threads == 0) try_threads(engine, session, options.processors > 0 ? options.processors : usual_threads());
   return options.streams > 0 ? Result<void>() : try_streams(engine);
 }
 

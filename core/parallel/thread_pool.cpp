@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 #include "core/parallel/futex.h"
 
@@ -19,6 +20,8 @@ constexpr int kLooks = 256;
 #endif
 
 }  // namespace
+
+int usual_threads() { return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads); }
 
 ThreadPool::ThreadPool(int threads) : active_(static_cast<uint32_t>(std::max(threads, 1))) {
   workers_.reserve(static_cast<size_t>(active_.load()) - 1);

@@ -10,6 +10,11 @@
 
 namespace tessera {
 
+/// As many threads as may be asked for.
+inline constexpr int kMaxThreads = 64;
+/// As many as the system names processors, 1…kMaxThreads.
+int usual_threads();
+
 /// A fixed team of threads: the caller and size() - 1 workers. Idle workers spin for some microseconds, then sleep in the
 /// kernel (no CPU). run() waits for tasks, not for threads: a worker that the system keeps from running holds nobody up unless it
 /// has a task. One run() at a time; run() may not be called from inside a task.

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
-#include <thread>
 #include <utility>
 
 #include "core/base/half.h"
@@ -16,7 +15,6 @@
 namespace tessera {
 namespace {
 
-constexpr int kMaxThreads = 64;
 constexpr uint64_t kBatchBytes = 4 << 20;     // of f32 weights in memory at a time, and of bytes that are copied through
 constexpr uint32_t kQuantizationVersion = 2;  // of the block formats, by the GGUF specification
 
@@ -260,8 +258,7 @@ Result<bool> Quantizer::step(const ByteSink& sink) {
     const TensorInfo& tensor = file_.tensors()[next_];
     const DType format = formats_[next_];
     if (pool_ == nullptr) {
-      const int all = std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);
-      pool_ = std::make_unique<ThreadPool>(options_.threads > 0 ? options_.threads : all);
+      pool_ = std::make_unique<ThreadPool>(options_.threads > 0 ? options_.threads : usual_threads());
     }
     if (tensor_ == nullptr) tensor_ = std::make_unique<TensorWriter>(file_, tensor, format, columns_[next_], *pool_);
     const auto used = tensor_->step(sink);

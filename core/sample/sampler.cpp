@@ -130,11 +130,10 @@ int32_t Sampler::sample(std::span<const float> logits) {
   return draw();
 }
 
-bool Sampler::penalises() const {
-  return options_.repeat_penalty != 1.0f || options_.frequency_penalty != 0.0f || options_.presence_penalty != 0.0f;
+bool Sampler::adjusts() const {
+  return options_.repeat_penalty != 1.0f || options_.frequency_penalty != 0.0f || options_.presence_penalty != 0.0f ||
+         !options_.logit_bias.empty();
 }
-
-bool Sampler::adjusts() const { return penalises() || !options_.logit_bias.empty(); }
 
 /// The logits with biases and penalties, all finite but those of tokens that must not be drawn, which are -infinity.
 std::span<const float> Sampler::adjusted(std::span<const float> logits) {
@@ -144,9 +143,7 @@ std::span<const float> Sampler::adjusted(std::span<const float> logits) {
     float& logit = adjusted_[static_cast<size_t>(id)];
     logit = bias <= kForbidBias ? -std::numeric_limits<float>::infinity() : std::min(logit + bias, kHighest);
   }
-  if (penalises()) {
-    penalise();
-  }
+  penalise();
   return adjusted_;
 }
 

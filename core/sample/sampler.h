@@ -53,7 +53,6 @@ class Sampler {
   std::span<const Candidate> candidates() const { return candidates_; }
 
  private:
-  bool penalises() const;
   bool adjusts() const;
   std::span<const float> adjusted(std::span<const float> logits);
   void penalise();
