@@ -479,21 +479,27 @@ struct FloatLoops {
   }
 };
 
-/// So many tokens take less time as a block that is not full than one by one.
-inline constexpr int kLeastGemmTokens = 5;
+/// Tokens of the second register block, for what the first leaves over.
+inline constexpr int kFewTokens = 4;
 
-/// The MatmulFn of one format: register blocks of tokens, the last of them perhaps not full, or a few tokens one by one.
+/// The MatmulFn of one format: register blocks of tokens, the last of which need not be full; one token or two by themselves.
 template <class Isa, class Loops>
 void matmul(const PackedMatrix& w, const Activations& x, const TileRange& range, float* out, int64_t out_stride) {
   constexpr int kTokens = Isa::kGemmTokens;
   for (int token = 0; token < x.tokens;) {
-    const int count = std::min(kTokens, x.tokens - token);
-    if (count >= kLeastGemmTokens) {
-      Loops::template multiply<kTokens>(w, x, token, count, range, out + token * out_stride, out_stride);
+    const int left = x.tokens - token;
+    const auto take = [&]<int kBlock>() {
+      const int count = std::min(left, kBlock);
+      Loops::template multiply<kBlock>(w, x, token, count, range, out + token * out_stride, out_stride);
       token += count;
+    };
+    // By what they take: two thirds of a block cost as much as all of it, and so do three tokens of four.
+    if (3 * left > 2 * kTokens) {
+      take.template operator()<kTokens>();
+    } else if (left >= kFewTokens - 1) {
+      take.template operator()<kFewTokens>();
     } else {
-      Loops::template multiply<1>(w, x, token, 1, range, out + token * out_stride, out_stride);
-      ++token;
+      take.template operator()<1>();
     }
   }
 }
