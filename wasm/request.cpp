@@ -125,6 +125,7 @@ Result<AnswerRequest> parse_answer_request(const std::string& json) {
   in.read("stop", request.options.stop);
   in.read("logprobs", request.options.logprobs);
   in.read("top_logprobs", request.options.top_logprobs);
+  in.read("prompt_lookup", request.options.prompt_lookup);
   std::string chat_template;
   in.read("chat_template", chat_template);
   if (!in.ok()) return in.failure();

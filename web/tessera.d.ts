@@ -303,6 +303,11 @@ export interface GenerateOptions {
   seed?: number | null;
   /** Text that ends the answer and is not part of it. */
   stop?: string | string[] | null;
+  /**
+   * Guess tokens from what stood in the text before (default true): faster where an answer quotes its prompt or itself. The answer is the
+   * same with and without.
+   */
+  prompt_lookup?: boolean | null;
   /** Only { type: 'text' } so far. */
   response_format?: { type: 'text' } | null;
   signal?: AbortSignal | null;

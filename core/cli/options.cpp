@@ -150,6 +150,8 @@ void add_answer_options(CLI::App& command, AnswerOptions& options) {
   command.add_option("--chat-template", options.chat_template, "Jinja file or name of a built-in template, instead of the model's own")
       ->type_name("NAME|FILE");
   add_texts(command, "--stop", options.stop, "End the answer before this text; may be repeated")->type_name("TEXT");
+  command.add_flag("--no-prompt-lookup", options.no_prompt_lookup,
+                   "Do not guess tokens from what stood in the text before: slower where an answer quotes; the answer is the same");
   command.add_option("--grammar", options.grammar, "Grammar for the answer (not supported yet: an error)")->type_name("FILE");
   command.add_option("--json-schema", options.json_schema, "JSON schema for the answer (not supported yet: an error)")->type_name("FILE");
 }
@@ -276,6 +278,7 @@ Result<GenerateOptions> generate_options(const SamplingOptions& sampling, const 
   }
   options.max_tokens = answer.max_tokens;
   options.stop = answer.stop;
+  options.prompt_lookup = !answer.no_prompt_lookup;
   Result<std::string> source = template_source(answer.chat_template);
   if (!source) {
     return source.error();

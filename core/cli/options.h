@@ -44,6 +44,7 @@ struct AnswerOptions {
   std::string system;
   std::string chat_template;  ///< name of a built-in one or a file; "" = the model's own
   std::vector<std::string> stop;
+  bool no_prompt_lookup = false;
   std::optional<std::string> grammar;
   std::optional<std::string> json_schema;
 };

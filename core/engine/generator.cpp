@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "core/engine/evaluate.h"
+#include "core/engine/prompt_lookup.h"
 #include "core/text/reasoning.h"
 #include "core/text/stream_decoder.h"
 #include "core/text/tokenizer.h"
@@ -96,6 +97,9 @@ Generator::Generator(Session& session, std::span<const int32_t> prompt, const Ge
   for (const int32_t token : prompt) {
     sampler_.accept(token);
   }
+  if (options.prompt_lookup) {
+    lookup_ = std::make_unique<PromptLookup>(prompt);
+  }
   if (options.chat && !options.ignore_end) {
     TurnEnds ends = session.engine().turn_ends(options.template_override);
     end_tokens_ = std::move(ends.tokens);
@@ -134,22 +138,73 @@ Result<GenerateStep> Generator::prefill() {
   return step;
 }
 
+/// Tokens of the timeline that were computed in advance and not drawn yet; -1 when the last one drawn is not computed.
+int Generator::guesses() const {
+  return static_cast<int>(session_.tokens().size()) - generation_.prompt_tokens - static_cast<int>(generation_.tokens.size());
+}
+
+/// Computes the last token, with guesses behind it where there are any and room for them; false when time was over before.
+Result<bool> Generator::compute_next() {
+  const Clock::time_point start = Clock::now();
+  std::vector<int32_t> batch = {generation_.tokens.back()};
+  const std::span<const int32_t> guess = lookup_ ? lookup_->guess() : std::span<const int32_t>();
+  // No token is computed that could not be followed by another.
+  const int after = static_cast<int>(generation_.tokens.size() + guess.size());
+  if (generation_.prompt_tokens + after < session_.engine().info().context_size &&
+      (options_.max_tokens < 0 || after < options_.max_tokens)) {
+    batch.insert(batch.end(), guess.begin(), guess.end());
+  }
+  const Result<int> taken = session_.extend(batch, 0, kStepMilliseconds, static_cast<int>(batch.size()));
+  computing_ms_ += milliseconds_since(start);
+  if (!taken) {
+    return taken.error();
+  }
+  if (taken.value() == 0) {
+    return false;
+  }
+  ++generation_.decoded_tokens;
+  generation_.guessed_tokens += guesses();
+  if (lookup_) {
+    lookup_->took(computing_ms_, batch.size() > 1);
+  }
+  computing_ms_ = 0;
+  return true;
+}
+
+/// Appends a drawn token to the answer. The timeline keeps what was guessed right.
+void Generator::take(int32_t token) {
+  if (const int guessed = guesses(); guessed > 0) {
+    const std::span<const int32_t> timeline = session_.tokens();
+    if (timeline[timeline.size() - static_cast<size_t>(guessed)] == token) {
+      ++generation_.decoded_tokens;
+      ++generation_.right_guesses;
+    } else {
+      drop_guesses();
+    }
+  }
+  generation_.tokens.push_back(token);
+  if (lookup_) {
+    lookup_->accept(token);
+  }
+}
+
+void Generator::drop_guesses() { session_.truncate(generation_.prompt_tokens + static_cast<int>(generation_.tokens.size())); }
+
 Result<GenerateStep> Generator::decode() {
   const Clock::time_point start = Clock::now();
-  if (session_.tokens().size() < prompt_.size() + generation_.tokens.size()) {
-    const Result<int> taken = session_.extend(std::span<const int32_t>(generation_.tokens).last(1), 0, kStepMilliseconds);
-    if (!taken) {
-      return taken.error();
+  if (guesses() < 0) {
+    const Result<bool> computed = compute_next();
+    if (!computed) {
+      return computed.error();
     }
-    if (taken.value() == 0) {
+    if (!computed.value()) {
       generation_.decode_ms += milliseconds_since(start);
       GenerateStep step;
       step.kind = GenerateStep::Kind::kWorking;
       return step;
     }
-    ++generation_.decoded_tokens;
   }
-  const std::span<const float> logits = session_.logits();
+  const std::span<const float> logits = session_.logits(guesses());
   const int32_t token = sampler_.sample(logits);
   sampler_.accept(token);
   generation_.decode_ms += milliseconds_since(start);
@@ -165,13 +220,14 @@ Result<GenerateStep> Generator::decode() {
     step.logprob = static_cast<float>(logits[static_cast<size_t>(token)] - normaliser);
     step.top = top_logprobs(logits, normaliser, options_.top_logprobs);
   }
-  generation_.tokens.push_back(token);
+  take(token);
   release(text_of(token), false, step);
   check_limits();
   return step;
 }
 
 GenerateStep Generator::finish() {
+  drop_guesses();
   GenerateStep step;
   release(stopped_by_text_ ? std::string() : decoder_->finish(), true, step);
   generation_.finish_reason = stopped_by_text_ ? FinishReason::kStop : *reason_;

@@ -16,6 +16,7 @@
 
 namespace tessera {
 
+class PromptLookup;
 class ReasoningSplitter;  // core/text
 class StreamDecoder;      // core/text
 
@@ -36,6 +37,7 @@ struct GenerateOptions {
   bool ignore_end = false;        ///< go on after end-of-generation tokens and turn markers (benchmarks)
   bool logprobs = false;          ///< report each token's log-probability
   int top_logprobs = 0;           ///< 0…20 alternatives a token; needs logprobs
+  bool prompt_lookup = true;      ///< guess tokens from what stood in the text before, which is faster; the answer is the same
 };
 
 /// What one step brought.
@@ -60,7 +62,9 @@ struct Generation {
   int reused_tokens = 0;     ///< prompt tokens whose KV was still there
   int prefilled_tokens = 0;  ///< prompt tokens computed so far; all others but the reused ones, unless it was stopped
   FinishReason finish_reason = FinishReason::kAborted;
-  int decoded_tokens = 0;  ///< drawn tokens that were computed after the prompt; the last one drawn is not
+  int decoded_tokens = 0;  ///< drawn tokens that were computed after the prompt; the last one drawn is not, unless it was guessed
+  int guessed_tokens = 0;  ///< computed in advance (prompt_lookup.h)
+  int right_guesses = 0;   ///< of these, tokens that were then drawn
   double prefill_ms = 0;
   double decode_ms = 0;
   double prefill_tps() const;  ///< computed prompt tokens per second; 0 when nothing was computed
@@ -68,7 +72,7 @@ struct Generation {
 };
 
 /// One answer in progress. Uses the session until destroyed; not thread-safe. Dropping it early is an abort:
-/// the session keeps a consistent timeline.
+/// the session keeps a consistent timeline, which may end with guesses that were not drawn.
 class Generator {
  public:
   /// Checks options and prompt (kInvalidArgument, kContextFull) and rewinds the session to the common prefix.
@@ -89,6 +93,10 @@ class Generator {
 
   Result<GenerateStep> prefill();
   Result<GenerateStep> decode();
+  Result<bool> compute_next();
+  int guesses() const;
+  void take(int32_t token);
+  void drop_guesses();
   GenerateStep finish();
   std::string text_of(int32_t token);
   bool ends_answer(int32_t token) const;
@@ -101,6 +109,8 @@ class Generator {
   std::vector<int32_t> end_tokens_;      ///< sorted; besides the vocabulary's end-of-generation tokens
   std::vector<std::string> stop_texts_;  ///< options.stop and the turn markers that are text
   Sampler sampler_;
+  std::unique_ptr<PromptLookup> lookup_;  ///< null unless asked for
+  double computing_ms_ = 0;               ///< spent so far on a token that is not computed yet
   std::unique_ptr<StreamDecoder> decoder_;
   std::unique_ptr<ReasoningSplitter> reasoning_;  ///< null unless asked for
   Generation generation_;

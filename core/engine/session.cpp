@@ -80,7 +80,7 @@ Result<int> Session::rewind_to_common(std::span<const int32_t> prefix) {
   return static_cast<int>(tokens_.size());
 }
 
-Result<int> Session::extend(std::span<const int32_t> fresh, int batch, double milliseconds) {
+Result<int> Session::extend(std::span<const int32_t> fresh, int batch, double milliseconds, int rows) {
   if (Result<void> checked = check(fresh, tokens_.size() + fresh.size()); !checked) {
     return checked.error();
   }
@@ -93,7 +93,8 @@ Result<int> Session::extend(std::span<const int32_t> fresh, int batch, double mi
     return 0;
   }
   if (taken.size() == fresh.size()) {
-    logits_ = compute_logits_at(static_cast<int>(taken.size()) - 1, 1);
+    const int count = std::clamp(rows, 1, std::min(kMaxRows, static_cast<int>(taken.size())));
+    compute_logits_at(static_cast<int>(taken.size()) - count, count);
   }
   return static_cast<int>(taken.size());
 }
@@ -112,7 +113,13 @@ Result<int> Session::sync(std::span<const int32_t> prefix, const std::atomic<boo
   return reused;
 }
 
-std::span<const float> Session::logits() const { return logits_; }
+static_assert(Session::kMaxRows == Workspace::kMaxLogits);
+
+std::span<const float> Session::logits(int back) const {
+  if (back < 0 || back >= rows_) return {};
+  const float* row = workspace_->logits + static_cast<std::ptrdiff_t>(rows_ - 1 - back) * engine_.model().config.vocab_size;
+  return {row, static_cast<size_t>(engine_.info().vocab_size)};
+}
 
 Result<void> Session::evaluate(std::span<const int32_t> tokens, int batch,
                                const std::function<bool(int position, std::span<const float> logits)>& each) {
@@ -131,11 +138,9 @@ Result<void> Session::evaluate(std::span<const int32_t> tokens, int batch,
     const auto count = static_cast<int>(taken.size());
     for (int first = 0; first < count; first += Workspace::kMaxLogits) {
       const int rows = std::min(Workspace::kMaxLogits, count - first);
-      logits_ = compute_logits_at(first, rows);
-      const auto stride = static_cast<std::ptrdiff_t>(engine_.model().config.vocab_size);
-      const float* row = workspace_->logits;
-      for (int i = 0; i < rows; ++i, row += stride) {
-        if (!each(start + first + i, {row, logits_.size()})) {
+      compute_logits_at(first, rows);
+      for (int i = 0; i < rows; ++i) {
+        if (!each(start + first + i, logits(rows - 1 - i))) {
           return Error{ErrorCode::kAborted, "stopped after " + std::to_string(start + first + i + 1) + " tokens", ""};
         }
       }
@@ -153,7 +158,7 @@ void Session::truncate(int count) {
     }
     tokens_.resize(kept);
     cache_->truncate(static_cast<int>(kept));
-    logits_ = {};
+    rows_ = 0;
   }
 }
 
@@ -188,7 +193,7 @@ float Session::pending() const { return pass_ == nullptr ? 0.0f : pass_->share()
 /// Appends one batch to the timeline, whose logits are not computed yet; false when the time was over before.
 bool Session::compute(std::span<const int32_t> batch, double milliseconds) {
   const Clock::time_point start = Clock::now();
-  logits_ = {};
+  rows_ = 0;
   if (pass_ == nullptr || !std::ranges::equal(pass_tokens_, batch)) {
     start_pass(batch);
   }
@@ -224,11 +229,10 @@ void Session::step() {
 
 void Session::read(std::span<float> x) { std::copy_n(workspace_->x, x.size(), x.begin()); }
 
-/// Logits of rows [first, first + count) of the last batch; returns the last of them.
-std::span<const float> Session::compute_logits_at(int first, int count) {
+/// Logits of rows [first, first + count) of the last batch.
+void Session::compute_logits_at(int first, int count) {
   compute_logits(engine_.model(), engine_.pool(), first, count, *workspace_);
-  const float* last = workspace_->logits + static_cast<std::ptrdiff_t>(count - 1) * engine_.model().config.vocab_size;
-  return {last, static_cast<size_t>(engine_.info().vocab_size)};
+  rows_ = count;
 }
 
 }  // namespace tessera

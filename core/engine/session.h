@@ -37,11 +37,12 @@ class Session final : public Upstream {
   Result<int> rewind_to_common(std::span<const int32_t> prefix);
 
   /// Computes the next tokens, at most one batch of them (`batch` = 0: the engine's own size), and appends them to the
-  /// timeline. Returns how many were taken from the front of `fresh`; once that is all of them, logits() are those after the
-  /// last one. The resulting bits do not depend on the batch. kInvalidArgument, kContextFull.
+  /// timeline. Returns how many were taken from the front of `fresh`; once that is all of them, there are logits() after the last
+  /// `rows` of those taken (1…kMaxRows). The resulting bits do not depend on the batch. kInvalidArgument, kContextFull.
   /// With a limit it stops after the layer in which `milliseconds` have passed and returns 0; the next call with the same tokens goes
   /// on there, any other use of the session forgets the work.
-  Result<int> extend(std::span<const int32_t> fresh, int batch = 0, double milliseconds = kNoLimit);
+  Result<int> extend(std::span<const int32_t> fresh, int batch = 0, double milliseconds = kNoLimit, int rows = 1);
+  static constexpr int kMaxRows = 8;
   static constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
   /// What an extend() that ran out of time has done so far, in tokens: 0…batch.
@@ -51,9 +52,9 @@ class Session final : public Upstream {
   /// as `*abort` is seen true between batches: the timeline keeps the part that was computed.
   Result<int> sync(std::span<const int32_t> prefix, const std::atomic<bool>* abort = nullptr);
 
-  /// Logits [vocab_size] after the last token of the timeline; valid until the next call that changes it; empty when they were not
-  /// computed.
-  std::span<const float> logits() const;
+  /// Logits [vocab_size] after the last token of the timeline, or the one that is `back` before it; valid until the next call that
+  /// changes it; empty when they were not computed.
+  std::span<const float> logits(int back = 0) const;
 
   /// From an empty timeline: hands out the logits [vocab] of every position of `tokens`, in order, computing `batch` tokens
   /// at a time (0 = the engine's own size). The timeline holds `tokens` afterwards. Errors of sync; kAborted when `each` returns false.
@@ -91,7 +92,7 @@ class Session final : public Upstream {
   void start_pass(std::span<const int32_t> batch);
   void end_pass();
   bool compute(std::span<const int32_t> batch, double milliseconds);
-  std::span<const float> compute_logits_at(int first, int count);
+  void compute_logits_at(int first, int count);
 
   const Engine& engine_;
   std::shared_ptr<Upstream> upstream_;
@@ -100,7 +101,7 @@ class Session final : public Upstream {
   std::vector<int32_t> tokens_;
   std::unique_ptr<ForwardPass> pass_;  ///< a batch that is not through all layers, of pass_tokens_
   std::vector<int32_t> pass_tokens_;
-  std::span<const float> logits_;  ///< into the workspace
+  int rows_ = 0;  ///< logits of the workspace, the last of them those after the last token
 };
 
 }  // namespace tessera

@@ -316,6 +316,17 @@ for (const variant of variants) {
       const answer = await engine.chat.completions.create({ messages, temperature: 0, max_tokens: 32 });
       const same = native(realModel, 'run', '-p', messages[0].content, '--temp', '0', '-n', '32');
       assert.deepEqual(answer.tokens, same.tokens);
+      // A poem twice, so that much of the answer is guessed.
+      const poem = 'The fox ran up the hill, the crow sat in the tree, and nobody else was there to see.';
+      const asked = {
+        messages: [{ role: 'user', content: `Repeat this: ${poem}` }],
+        temperature: 0.3,
+        seed: 3,
+        max_tokens: 64,
+      };
+      const guessed = await engine.chat.completions.create({ ...asked, logprobs: true });
+      const plain = await engine.chat.completions.create({ ...asked, logprobs: true, prompt_lookup: false });
+      assert.deepEqual(guessed.choices, plain.choices);
       const { weights, kv, heap } = engine.info.memory;
       assert.ok(heap <= weights + kv + 64 * 2 ** 20, `${heap} bytes`);
       await engine.dispose();

@@ -98,6 +98,7 @@ test('a chat request gets the defaults of the command line', () => {
     stop: ['END'],
     logprobs: false,
     top_logprobs: 0,
+    prompt_lookup: true,
     sampler: { temperature: 0.7, top_k: 40, top_p: 0.95, min_p: 0.05, seed: 7 },
   });
 });

@@ -43,6 +43,7 @@ const generateFields = [
   'max_tokens',
   'stop',
   'logprobs',
+  'prompt_lookup',
   'stream',
   'signal',
   'onProgress',
@@ -164,6 +165,7 @@ export function checkGenerateOptions(kind, given) {
     stop: stop.map((value, index) => text(value, `stop[${index}]`)),
     logprobs: alternatives !== undefined,
     top_logprobs: alternatives ?? 0,
+    prompt_lookup: boolean(options, 'prompt_lookup', true),
     sampler: samplerOf(options),
   };
   return {

@@ -103,6 +103,7 @@
  * @property {string[]} stop
  * @property {boolean} logprobs
  * @property {number} top_logprobs
+ * @property {boolean} prompt_lookup
  * @property {Record<string, unknown> & { seed: number }} sampler fields of SamplerOptions (core/sample/sampler.h)
  */
 

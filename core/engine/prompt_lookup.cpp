@@ -1,0 +1,81 @@
+// Implements prompt lookup: the last place of every three tokens, and running averages of what guesses bring and cost.
+#include "core/engine/prompt_lookup.h"
+
+#include <algorithm>
+
+namespace tessera {
+namespace {
+
+constexpr size_t kPlaces = 1 << 13;
+
+size_t place_of(const int32_t* tokens, int count) {
+  uint32_t hash = 0;
+  for (int i = 0; i < count; ++i) hash = (hash + static_cast<uint32_t>(tokens[i])) * 0x9e3779b1u;
+  return hash >> 19;
+}
+static_assert(kPlaces == 1ull << (32 - 19));
+
+}  // namespace
+
+PromptLookup::PromptLookup(std::span<const int32_t> prompt) : ends_(kPlaces) {
+  for (const int32_t token : prompt) add(token);
+}
+
+void PromptLookup::accept(int32_t token) {
+  judge(token);
+  add(token);
+  if (guess_ && !judged_) {
+    judged_ = guess_;
+    judged_level_ = level_;
+    right_ = 0;
+  }
+}
+
+void PromptLookup::add(int32_t token) {
+  text_.push_back(token);
+  find();
+}
+
+/// Looks where the last kLeast tokens stood before, and takes what came then.
+void PromptLookup::find() {
+  guess_.reset();
+  const auto end = static_cast<int>(text_.size());
+  if (end < kLeast) return;
+  int32_t& place = ends_[place_of(text_.data() + end - kLeast, kLeast)];
+  const int before = place;
+  place = end;
+  int same = 0;
+  while (same < std::min(before, kMost) && text_[before - 1 - same] == text_[end - 1 - same]) ++same;
+  if (same < kLeast) return;
+  level_ = same == kMost ? 2 : same > kLeast ? 1 : 0;
+  Guess guess;
+  for (int i = 0; i < kTokens; ++i) guess[i] = before + i < end ? text_[before + i] : guess[before + i - end];
+  guess_ = guess;
+}
+
+/// Compares the guess that is being judged with the token that came.
+void PromptLookup::judge(int32_t token) {
+  if (!judged_) return;
+  const bool right = (*judged_)[right_] == token;
+  if (right) ++right_;
+  if (right && right_ < kTokens) return;
+  double& usually = usually_right_[judged_level_];
+  usually += (right_ - usually) / 4;
+  judged_.reset();
+}
+
+std::span<const int32_t> PromptLookup::guess() const {
+  if (!guess_ || 1 + usually_right_[level_] <= cost_) return {};
+  return *guess_;
+}
+
+void PromptLookup::took(double milliseconds, bool with_guess) {
+  if (!with_guess) {
+    alone_ms_ = alone_ms_ == 0 ? milliseconds : alone_ms_ + (milliseconds - alone_ms_) / 8;
+  } else if (alone_ms_ > 0) {
+    // It cannot cost more than the same tokens one by one, and what another program delayed should not count.
+    cost_ += (std::clamp(milliseconds / alone_ms_, 1.0, kTokens + 1.0) - cost_) / 4;
+  }
+}
+
+}  // namespace tessera
