@@ -98,7 +98,7 @@ Generator::Generator(Session& session, std::span<const int32_t> prompt, const Ge
     sampler_.accept(token);
   }
   if (options.prompt_lookup) {
-    lookup_ = std::make_unique<PromptLookup>(prompt);
+    lookup_ = std::make_unique<PromptLookup>(prompt, session.engine().info().context_size);
   }
   if (options.chat && !options.ignore_end) {
     TurnEnds ends = session.engine().turn_ends(options.template_override);
@@ -142,6 +142,8 @@ Result<GenerateStep> Generator::prefill() {
 int Generator::guesses() const {
   return static_cast<int>(session_.tokens().size()) - generation_.prompt_tokens - static_cast<int>(generation_.tokens.size());
 }
+
+static_assert(PromptLookup::kTokens + 1 <= Session::kMaxRows);
 
 /// Computes the last token, with guesses behind it where there are any and room for them; false when time was over before.
 Result<bool> Generator::compute_next() {

@@ -2,22 +2,11 @@
 #include "core/engine/prompt_lookup.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace tessera {
-namespace {
 
-constexpr size_t kPlaces = 1 << 13;
-
-size_t place_of(const int32_t* tokens, int count) {
-  uint32_t hash = 0;
-  for (int i = 0; i < count; ++i) hash = (hash + static_cast<uint32_t>(tokens[i])) * 0x9e3779b1u;
-  return hash >> 19;
-}
-static_assert(kPlaces == 1ull << (32 - 19));
-
-}  // namespace
-
-PromptLookup::PromptLookup(std::span<const int32_t> prompt) : ends_(kPlaces) {
+PromptLookup::PromptLookup(std::span<const int32_t> prompt, int most) : ends_(std::bit_ceil(2 * static_cast<size_t>(std::max(most, 1)))) {
   for (const int32_t token : prompt) add(token);
 }
 
@@ -41,7 +30,9 @@ void PromptLookup::find() {
   guess_.reset();
   const auto end = static_cast<int>(text_.size());
   if (end < kLeast) return;
-  int32_t& place = ends_[place_of(text_.data() + end - kLeast, kLeast)];
+  uint64_t hash = 0;
+  for (int i = end - kLeast; i < end; ++i) hash = (hash + static_cast<uint32_t>(text_[i])) * 0x9e3779b97f4a7c15u;
+  int32_t& place = ends_[(hash >> 32) & (ends_.size() - 1)];
   const int before = place;
   place = end;
   int same = 0;
@@ -72,6 +63,8 @@ std::span<const int32_t> PromptLookup::guess() const {
 void PromptLookup::took(double milliseconds, bool with_guess) {
   if (!with_guess) {
     alone_ms_ = alone_ms_ == 0 ? milliseconds : alone_ms_ + (milliseconds - alone_ms_) / 8;
+    // What cost too much is asked again after a while: other programs, or a first time, may have been the reason.
+    if (cost_ > kUsualCost) cost_ += (kUsualCost - cost_) / 64;
   } else if (alone_ms_ > 0) {
     // It cannot cost more than the same tokens one by one, and what another program delayed should not count.
     cost_ += (std::clamp(milliseconds / alone_ms_, 1.0, kTokens + 1.0) - cost_) / 4;

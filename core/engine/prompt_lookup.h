@@ -21,8 +21,8 @@ class PromptLookup {
   /// Tokens of a guess. With the one before them they fill the smaller register block of products (kernels/matmul_loops.h).
   static constexpr int kTokens = 3;
 
-  /// `prompt` is what stands before the answer.
-  explicit PromptLookup(std::span<const int32_t> prompt);
+  /// `prompt` is what stands before the answer; both together have at most `most` tokens.
+  PromptLookup(std::span<const int32_t> prompt, int most);
 
   /// The answer goes on with this token.
   void accept(int32_t token);
@@ -38,13 +38,14 @@ class PromptLookup {
   // Tokens that must agree before a guess, and how many are compared: the longer the quotation, the likelier it goes on.
   static constexpr int kLeast = 3, kMost = 6;
   static constexpr int kLevels = 3;
+  static constexpr double kUsualCost = 2.2;
 
   void add(int32_t token);
   void find();
   void judge(int32_t token);
 
   std::vector<int32_t> text_;
-  std::vector<int32_t> ends_;    // by the hash of kLeast tokens: where their last occurrence ends in text_; 0 = none
+  std::vector<int32_t> ends_;    // by the hash of kLeast tokens: where they, or others, ended last in text_; 0 = nowhere
   std::optional<Guess> guess_;   // at what follows text_
   int level_ = 0;                // of guess_, by the length that agrees
   std::optional<Guess> judged_;  // an earlier guess of which not all is known
@@ -52,7 +53,7 @@ class PromptLookup {
   int right_ = 0;                                                // tokens of judged_ that came
   std::array<double, kLevels> usually_right_ = {1.5, 1.5, 1.5};  // tokens of a guess; at first about what a guess costs
   double alone_ms_ = 0;                                          // of a token by itself, 0 = not known
-  double cost_ = 2.2;                                            // of a token with a guess, in tokens by themselves
+  double cost_ = kUsualCost;                                     // of a token with a guess, in tokens by themselves
 };
 
 }  // namespace tessera

@@ -156,7 +156,7 @@ Result<void> tune(Engine& engine, Session& session, const TuneOptions& options) 
                  ""};
   }
   const std::string kernels = options.kernels.empty() ? engine.info().kernels : options.kernels;
-  if (Result<void> used = engine.use(kernels, options.threads > 0 ? options.threads : engine.info().threads); !used) {
+  if (Result<void> used = engine.use(kernels, options.threads > 0 ? options.threads : engine.pool().team()); !used) {
     return used;
   }
   if (options.streams > 0) engine.use_streams(options.streams);

@@ -11,7 +11,7 @@ namespace tessera {
 /// What is already known; the rest is tried out.
 struct TuneOptions {
   std::string kernels;  ///< a name of Engine::kernel_choices(); "" = try them
-  int threads = 0;      ///< 1…64, more than the engine has are all it has; 0 = try
+  int threads = 0;      ///< 1…64, more than the engine has are all it has; 0 = try, whatever it computes with now
   int streams = 0;      ///< 1 or kMostStreams (KernelTable::streams); 0 = try
   int processors = 0;   ///< more threads than these must be clearly faster, when they are tried; 0 = as many as the system tells
 };

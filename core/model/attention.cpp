@@ -11,6 +11,7 @@ namespace tessera {
 namespace {
 
 constexpr int kTokenBlock = 16;   // queries of one task: they share each chunk of the cache
+constexpr int kEvenTasks = 4;     // tasks of each thread that end at about the same time
 constexpr int kPanelTokens = 16;  // positions that share cache lines of the transposed keys, which no two threads should write
 constexpr AttentionState kNothingSeen = {-std::numeric_limits<float>::infinity(), 0.0f};
 
@@ -39,10 +40,12 @@ class AttentionPass {
   void run(ThreadPool& pool) {
     const int first_segment = window_start(batch_.first) / kAttentionSegment;
     const int segments = (batch_.first + batch_.tokens - 1) / kAttentionSegment - first_segment + 1;
-    if (batch_.tokens * segments <= scratch_.rows && batch_.tokens < kTokenBlock) {
-      run_segments_apart(pool, first_segment, segments);
-    } else {
-      run_segments_in_turn(pool, first_segment, segments);
+    // As many queries at a time as there are rows for their segments; more rounds only where KV heads alone are too few for the threads.
+    const int most = scratch_.rows / segments;
+    const bool apart = batch_.tokens <= most || (most > 0 && kv_heads_ < kEvenTasks * pool.size());
+    if (batch_.tokens >= kTokenBlock || !apart) return run_segments_in_turn(pool, first_segment, segments);
+    for (int first = 0; first < batch_.tokens; first += most) {
+      run_segments_apart(pool, first_segment, segments, first, std::min(batch_.tokens, first + most));
     }
   }
 
@@ -54,21 +57,23 @@ class AttentionPass {
     return {kv_head, heads, kv_head * heads};
   }
 
-  // Few queries (decode): each segment is a task of its own, row t · segments + s of the scratch holds its result. Who comes to a KV head
-  // first places it, who has its last segment merges them all, so that nobody waits for that in phases of their own.
-  void run_segments_apart(ThreadPool& pool, int first_segment, int segments) {
+  // Few queries (decode), [first, end) of the batch: each segment is a task of its own, row (t - first) · segments + s of the scratch holds
+  // its result. Who comes to a KV head first places it, with the first queries for all, who has its last segment merges them all, so that
+  // nobody waits for that in phases of their own.
+  void run_segments_apart(ThreadPool& pool, int first_segment, int segments, int first, int end) {
     for (int h = 0; h < kv_heads_; ++h) {
       scratch_.left[h] = static_cast<uint32_t>(segments);
-      scratch_.placed[h] = kUntouched;
+      if (first == 0) scratch_.placed[h] = kUntouched;
     }
     pool.run(kv_heads_ * segments, [&](int task) {
       const int s = task % segments;
       const HeadGroup heads = group(task / segments);
       place_once(heads.kv_head);
-      attend_segment(heads, 0, batch_.tokens, first_segment + s, [=](int t) { return t * segments + s; });
+      const auto row_of = [=](int t, int segment) { return (t - first) * segments + segment; };
+      attend_segment(heads, first, end, first_segment + s, [=](int t) { return row_of(t, s); });
       if (std::atomic_ref(scratch_.left[heads.kv_head]).fetch_sub(1, std::memory_order_acq_rel) > 1) return;
-      for (int t = 0; t < batch_.tokens; ++t) {
-        for (int each = 0; each < segments; ++each) merge(heads, t, first_segment + each, t * segments + each);
+      for (int t = first; t < end; ++t) {
+        for (int each = 0; each < segments; ++each) merge(heads, t, first_segment + each, row_of(t, each));
         finish(heads, t);
       }
     });

@@ -156,6 +156,15 @@ test('a server that stops giving ranges in the middle', async () => {
   await checkBytes(await open());
 });
 
+test('what was stored of a request that failed counts once', async () => {
+  server.faults.set(kPath, ['ok', 'cut', ...new Array(20).fill('no-range')]);
+  const network = { ...kNetwork, parallel: 1, chunksPerRequest: 4 };
+  const onProgress = (/** @type {import('../../web/store/progress.js').Progress} */ event) => void progress.push(event);
+  await checkBytes(await openModel(server.url + kPath, { onProgress }, { backend, network }));
+  const { loadedBytes, totalBytes } = progress.filter(({ stage }) => stage === 'download').at(-1) ?? {};
+  assert.deepEqual([loadedBytes, totalBytes], [kFile.length, kFile.length]);
+});
+
 test('a chunk found wrong in the store is fetched again, alone; another file under the pins is refused', async () => {
   await (await open()).close();
   const [{ id }] = await models.list(backend);

@@ -260,6 +260,17 @@ test('equal shards are fetched and kept once', async () => {
   assert.equal(Buffer.compare(whole, doubled), 0);
 });
 
+test('equal shards of a server that sends no ranges', { timeout: 20_000 }, async () => {
+  const half = kFile.subarray(0, kShard);
+  server.addModel(new Uint8Array([...half, ...half]), kShard, '/twice');
+  server.faults.set('/twice/shard-001.bin', ['cut', 'no-range']);
+  const model = await open('/twice/manifest.json', { signal: AbortSignal.timeout(10_000) });
+  assert.equal(model.parts[0].size, 2 * kShard);
+  assert.equal(server.requests.length, 1 + 3);
+  const [{ id }] = await models.list(backend);
+  assert.deepEqual(await verify(id, backend), { ok: true, badShards: [], missingShards: [] });
+});
+
 test('nothing is fetched for a manifest that leads out of its folder or is none', async () => {
   manifest.shards[4].path = '../secret.bin';
   server.setManifest(manifest);

@@ -95,7 +95,9 @@ async function round(record, context) {
       progress.add(-folder.storedBytesOf(source)); // it all comes once more
       await fetchInto(source, 0, null, { ...context, learned });
     }
-    if (source.pins === null) await pin(source, context);
+  }
+  for (const source of record.sources) {
+    if (source.pins === null && missingOf(source, folder).length === 0) await pin(source, context);
   }
   await folder.save(record);
 }

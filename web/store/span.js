@@ -16,6 +16,8 @@ export class Span {
   #source;
   #first;
   #last;
+  /** The first chunk that it has not stored. */
+  #fresh;
   #ports;
   /** That is arriving, or will be next. @type {ArrivingChunk | null} */
   #chunk = null;
@@ -39,6 +41,7 @@ export class Span {
     this.#source = source;
     this.#first = first;
     this.#last = last;
+    this.#fresh = first;
     this.#ports = ports;
     this.position = first * source.chunkBytes;
   }
@@ -57,12 +60,12 @@ export class Span {
   /** From now on it covers the source from start to end: the server sends nothing less. */
   widen() {
     this.rewind(0);
-    this.#first = 0;
+    this.#first = this.#fresh = 0;
     this.#last = null;
   }
 
-  /** What came since that offset is to come again. @param {number} offset */
-  rewind(offset = this.#first * this.#source.chunkBytes) {
+  /** What came since that offset is to come again; without one, what is not stored. @param {number} offset */
+  rewind(offset = this.#fresh * this.#source.chunkBytes) {
     this.#ports.progress.add(offset - this.position);
     this.position = offset;
   }
@@ -159,6 +162,7 @@ export class Span {
       const found = await chunk.finish();
       if (expected !== null && found !== expected) throw this.#damage('hash_mismatch', path, expected, found);
       await chunk.commit(found);
+      this.#fresh = Math.max(this.#fresh, chunk.index + 1);
       this.#damaged = 0;
     } catch (error) {
       await chunk.end('abort');
@@ -198,7 +202,7 @@ export class Span {
   #damage(code, path, expected, found) {
     const error = mismatch(code, path, expected, found);
     if (this.#damaged++ === kMostDamaged) return error;
-    if (code === 'size_mismatch') this.rewind();
+    if (code === 'size_mismatch') this.rewind(this.#first * this.#source.chunkBytes);
     return new Transient(error, 0);
   }
 }

@@ -64,7 +64,7 @@ int check_same(Session& session, const Tokens& prompt, GenerateOptions options) 
 }  // namespace
 
 TEST_CASE("a guess is what followed the last three tokens where they stood last") {
-  PromptLookup lookup(Tokens{1, 2, 3, 4, 5, 6, 9, 1, 2, 3, 7, 8, 9, 10});
+  PromptLookup lookup(Tokens{1, 2, 3, 4, 5, 6, 9, 1, 2, 3, 7, 8, 9, 10}, 100);
   CHECK(guess(lookup).empty());
   go_on(lookup, {1, 2});
   CHECK(guess(lookup).empty());
@@ -77,12 +77,12 @@ TEST_CASE("a guess is what followed the last three tokens where they stood last"
 }
 
 TEST_CASE("what repeats itself is guessed to go on") {
-  PromptLookup same(Tokens{1});
+  PromptLookup same(Tokens{1}, 100);
   go_on(same, {5, 5, 5});
   CHECK(guess(same).empty());
   same.accept(5);
   CHECK(guess(same) == Tokens{5, 5, 5});
-  PromptLookup turns(Tokens{1});
+  PromptLookup turns(Tokens{1}, 100);
   go_on(turns, {6, 7, 6, 7, 6});
   CHECK(guess(turns) == Tokens{7, 6, 7});
 }
@@ -90,7 +90,7 @@ TEST_CASE("what repeats itself is guessed to go on") {
 TEST_CASE("guesses that are wrong are given up, and taken up again once they would have been right") {
   Tokens prompt;
   for (int i = 0; i < 40; ++i) prompt.insert(prompt.end(), {100 + i, 200 + i, 300 + i, 400, 401, 402});
-  PromptLookup lookup(prompt);
+  PromptLookup lookup(prompt, 1000);
   int made = 0;
   const auto quote = [&](int i, const Tokens& then) {
     go_on(lookup, {0, 100 + i, 200 + i, 300 + i});
@@ -106,7 +106,7 @@ TEST_CASE("guesses that are wrong are given up, and taken up again once they wou
 }
 
 TEST_CASE("the better guesses are, the more they may cost") {
-  PromptLookup lookup(Tokens{1, 2, 3, 4, 5, 6, 1, 2, 3});
+  PromptLookup lookup(Tokens{1, 2, 3, 4, 5, 6, 1, 2, 3}, 100);
   CHECK(guess(lookup) == Tokens{4, 5, 6});
   lookup.took(1, false);
   for (int i = 0; i < 20; ++i) lookup.took(3.5, true);
@@ -117,6 +117,29 @@ TEST_CASE("the better guesses are, the more they may cost") {
   // A moment in which the machine was busy is not what guesses cost.
   lookup.took(1000, true);
   CHECK(guess(lookup) == Tokens{4, 5, 6});
+}
+
+TEST_CASE("guesses that cost too much are tried again after a while") {
+  PromptLookup lookup(Tokens{1, 2, 3, 4, 5, 6, 1, 2, 3}, 100);
+  lookup.took(1, false);
+  for (int i = 0; i < 20; ++i) lookup.took(3.5, true);
+  CHECK(guess(lookup).empty());
+  for (int i = 0; i < 200; ++i) lookup.took(1, false);
+  CHECK(guess(lookup) == Tokens{4, 5, 6});
+}
+
+TEST_CASE("every place of a long prompt is found") {
+  constexpr int kTokens = 20000;
+  Tokens prompt(kTokens);
+  for (int i = 0; i < kTokens; ++i) prompt[i] = i * 7919 % 30011;
+  int found = 0;
+  for (int at = 0; at < kTokens - 6; at += 199) {
+    PromptLookup lookup(prompt, kTokens + 100);
+    go_on(lookup, {prompt[at], prompt[at + 1], prompt[at + 2]});
+    const Tokens next(prompt.begin() + at + 3, prompt.begin() + at + 6);
+    found += guess(lookup) == next ? 1 : 0;
+  }
+  CHECK(found > 70);  // of 101: some share a place
 }
 
 TEST_CASE("an answer is the same with guesses and without") {

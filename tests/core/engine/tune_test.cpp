@@ -36,6 +36,12 @@ TEST_CASE("a trial chooses among the threads and kernels there are, and the logi
   }
   REQUIRE(tune(*engine, *session, {"", 64}).ok());
   CHECK(engine->info().threads == 3);
+  // A trial of threads, which forgets the timeline, also where one thread is at work: an earlier trial may have chosen it.
+  const std::string kernels = engine->info().kernels;
+  REQUIRE(engine->use(kernels, 1).ok());
+  REQUIRE(session->sync(tokens).ok());
+  REQUIRE(tune(*engine, *session, {kernels, 0, kMostStreams}).ok());
+  CHECK(session->tokens().empty());
   for (const int streams : {1, kMostStreams}) {
     REQUIRE(tune(*engine, *session, {"", 2, streams}).ok());
     CHECK(engine->info().streams == streams);

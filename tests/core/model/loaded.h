@@ -44,14 +44,15 @@ inline std::vector<int32_t> some_tokens(int count, int vocab) {
 }
 
 /// Logits [tokens][vocab] of the sequence, computed in batches of the given sizes (the last one repeats); `context` 0 = no more than they
-/// need.
+/// need. `rows` of attention's scratch, where there are to be fewer than usual.
 inline std::vector<float> all_logits(Loaded& loaded, const std::vector<int32_t>& tokens, std::vector<int> batches,
-                                     KvType kv = KvType::kQ16_8, int context = 0) {
+                                     KvType kv = KvType::kQ16_8, int context = 0, int rows = Workspace::kMaxBatch) {
   const Config& config = loaded.model.config;
   auto cache = KvCache::create(config, context > 0 ? context : static_cast<int>(tokens.size()), kv);
   auto workspace = Workspace::create(config, loaded.model.kernels->code_bytes);
   REQUIRE(cache);
   REQUIRE(workspace);
+  workspace->attention_scratch.rows = rows;
   std::vector<float> logits;
   size_t done = 0, which = 0;
   while (done < tokens.size()) {

@@ -37,6 +37,25 @@ TEST_CASE("one arithmetic: kernels, threads and batches give the same bits") {
   }
 }
 
+TEST_CASE("queries that have no room for all their segments at once have the same bits in several rounds") {
+  for (const char* name : kTinyModels) {
+    CAPTURE(name);
+    const GgufFile file = open_tiny(name);
+    Loaded reference(file, *find_kernels("scalar"), 1);
+    const auto tokens = some_tokens(300, reference.model.config.vocab_size);
+    for (KvType kv : {KvType::kQ16_8, KvType::kF32}) {
+      const auto expected = all_logits(reference, tokens, {128}, kv);
+      for (int threads : {1, 3}) {
+        Loaded loaded(file, *available_kernels().front(), threads);
+        for (int rows : {1, 2, 3, 5, 7, 128}) {
+          CAPTURE(rows);
+          CHECK(same_bits(expected, all_logits(loaded, tokens, {110, 12, 4, 3, 100, 33, 15, 4, 7, 1, 4}, kv, 0, rows)));
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("a window layer's ring gives the bits of a cache that keeps everything") {
   const GgufFile file = open_tiny("tiny-gemma3.gguf");
   Loaded ring(file, *find_kernels(""), 2), full(file, *find_kernels(""), 2);
