@@ -48,7 +48,7 @@ inline bool are_few(int tokens) { return tokens < 2 * kTokenGroup; }
 /// A thread's share of a matrix where tokens are few and the time goes into reading the weights: whole blocks of tiles, as kMostStreams
 /// stretches of equal length where it is worth while, which a step takes a block further each; what they leave over is one more step.
 /// The pieces of a share go on where the one before ended in each stretch: each place in memory that is new takes what fetches ahead some
-/// time, in all three to seven percent of decoding with two threads (docs/performance.md).
+/// time, in all three to seven percent of decoding with two threads (docs/performance-log.md).
 class Walk {
  public:
   /// Blocks of `tiles` tiles each; the end of the last one may hang over the matrix.
