@@ -15,7 +15,6 @@ void PromptLookup::accept(int32_t token) {
   add(token);
   if (guess_ && !judged_) {
     judged_ = guess_;
-    judged_level_ = level_;
     right_ = 0;
   }
 }
@@ -38,26 +37,25 @@ void PromptLookup::find() {
   int same = 0;
   while (same < std::min(before, kMost) && text_[before - 1 - same] == text_[end - 1 - same]) ++same;
   if (same < kLeast) return;
-  level_ = same == kMost ? 2 : same > kLeast ? 1 : 0;
-  Guess guess;
-  for (int i = 0; i < kTokens; ++i) guess[i] = before + i < end ? text_[before + i] : guess[before + i - end];
-  guess_ = guess;
+  Guess& guess = guess_.emplace();
+  guess.level = same == kMost ? 2 : same > kLeast ? 1 : 0;
+  for (int i = 0; i < kTokens; ++i) guess.tokens[i] = before + i < end ? text_[before + i] : guess.tokens[before + i - end];
 }
 
 /// Compares the guess that is being judged with the token that came.
 void PromptLookup::judge(int32_t token) {
   if (!judged_) return;
-  const bool right = (*judged_)[right_] == token;
+  const bool right = judged_->tokens[right_] == token;
   if (right) ++right_;
   if (right && right_ < kTokens) return;
-  double& usually = usually_right_[judged_level_];
+  double& usually = usually_right_[judged_->level];
   usually += (right_ - usually) / 4;
   judged_.reset();
 }
 
 std::span<const int32_t> PromptLookup::guess() const {
-  if (!guess_ || 1 + usually_right_[level_] <= cost_) return {};
-  return *guess_;
+  if (!guess_ || 1 + usually_right_[guess_->level] <= cost_) return {};
+  return guess_->tokens;
 }
 
 void PromptLookup::took(double milliseconds, bool with_guess) {

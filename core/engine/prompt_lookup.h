@@ -34,7 +34,10 @@ class PromptLookup {
   void took(double milliseconds, bool with_guess);
 
  private:
-  using Guess = std::array<int32_t, kTokens>;
+  struct Guess {
+    std::array<int32_t, kTokens> tokens;
+    int level;  // by how much agrees before it
+  };
   // Tokens that must agree before a guess, and how many are compared: the longer the quotation, the likelier it goes on.
   static constexpr int kLeast = 3, kMost = 6;
   static constexpr int kLevels = 3;
@@ -47,10 +50,8 @@ class PromptLookup {
   std::vector<int32_t> text_;
   std::vector<int32_t> ends_;    // by the hash of kLeast tokens: where they, or others, ended last in text_; 0 = nowhere
   std::optional<Guess> guess_;   // at what follows text_
-  int level_ = 0;                // of guess_, by the length that agrees
   std::optional<Guess> judged_;  // an earlier guess of which not all is known
-  int judged_level_ = 0;
-  int right_ = 0;                                                // tokens of judged_ that came
+  int right_ = 0;                // tokens of judged_ that came
   std::array<double, kLevels> usually_right_ = {1.5, 1.5, 1.5};  // tokens of a guess; at first about what a guess costs
   double alone_ms_ = 0;                                          // of a token by itself, 0 = not known
   double cost_ = kUsualCost;                                     // of a token with a guess, in tokens by themselves

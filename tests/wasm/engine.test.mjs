@@ -316,7 +316,7 @@ for (const variant of variants) {
       const answer = await engine.chat.completions.create({ messages, temperature: 0, max_tokens: 32 });
       const same = native(realModel, 'run', '-p', messages[0].content, '--temp', '0', '-n', '32');
       assert.deepEqual(answer.tokens, same.tokens);
-      // A poem twice, so that much of the answer is guessed.
+      // A poem to repeat, so that much of the answer is guessed.
       const poem = 'The fox ran up the hill, the crow sat in the tree, and nobody else was there to see.';
       const asked = {
         messages: [{ role: 'user', content: `Repeat this: ${poem}` }],

@@ -41,10 +41,11 @@ beforeEach(() => {
 /**
  * @param {string} [path]
  * @param {import('../../web/store/open-model.js').OpenOptions} [options]
+ * @param {import('../../web/store/network.js').NetworkOptions} [network]
  */
-function open(path = kPath, options = {}) {
+function open(path = kPath, options = {}, network = kNetwork) {
   const onProgress = (/** @type {import('../../web/store/progress.js').Progress} */ event) => void progress.push(event);
-  return openModel(server.url + path, { onProgress, ...options }, { backend, network: kNetwork });
+  return openModel(server.url + path, { onProgress, ...options }, { backend, network });
 }
 
 /**
@@ -158,9 +159,7 @@ test('a server that stops giving ranges in the middle', async () => {
 
 test('what was stored of a request that failed counts once', async () => {
   server.faults.set(kPath, ['ok', 'cut', ...new Array(20).fill('no-range')]);
-  const network = { ...kNetwork, parallel: 1, chunksPerRequest: 4 };
-  const onProgress = (/** @type {import('../../web/store/progress.js').Progress} */ event) => void progress.push(event);
-  await checkBytes(await openModel(server.url + kPath, { onProgress }, { backend, network }));
+  await checkBytes(await open(kPath, {}, { ...kNetwork, parallel: 1, chunksPerRequest: 4 }));
   const { loadedBytes, totalBytes } = progress.filter(({ stage }) => stage === 'download').at(-1) ?? {};
   assert.deepEqual([loadedBytes, totalBytes], [kFile.length, kFile.length]);
 });

@@ -44,13 +44,12 @@ export async function fetchInto(source, first, last, context) {
     await span.prepare();
     await fetchSpan(source, span, context);
   } catch (error) {
-    await span.close();
-    if (!span.done) span.rewind();
     if (!(error instanceof NoRanges)) throw error;
-    if (source.bytes === null) await fetchInto(source, 0, null, context);
   } finally {
     await span.close();
+    if (!span.done) span.rewind();
   }
+  if (source.bytes === null) await fetchInto(source, 0, null, context);
 }
 
 /**

@@ -29,22 +29,14 @@ std::vector<int32_t> chat_prompt(const Engine& engine) {
 
 /// Runs to the end; checks that the pieces shown add up to the text.
 Generation answer(Session& session, std::span<const int32_t> prompt, const GenerateOptions& options) {
-  auto generator = Generator::start(session, prompt, options);
-  REQUIRE_MESSAGE(generator.ok(), (generator ? "" : generator.error().message));
   std::string shown, thought;
-  while (true) {
-    const auto step = (*generator)->step();
-    REQUIRE(step.ok());
-    shown += step.value().text;
-    thought += step.value().reasoning;
-    if (step.value().kind == GenerateStep::Kind::kDone) {
-      break;
-    }
-  }
-  CHECK((*generator)->step().value().kind == GenerateStep::Kind::kDone);  // and stays so
-  CHECK(shown == (*generator)->result().text);
-  CHECK(thought == (*generator)->result().reasoning);
-  return (*generator)->result();
+  const Generation result = answer_whole(session, prompt, options, [&](const GenerateStep& step) {
+    shown += step.text;
+    thought += step.reasoning;
+  });
+  CHECK(shown == result.text);
+  CHECK(thought == result.reasoning);
+  return result;
 }
 
 std::string start_error(Session& session, const GenerateOptions& options) {

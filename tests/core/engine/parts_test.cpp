@@ -5,7 +5,6 @@
 
 #include "core/engine/estimate.h"
 #include "core/engine/evaluate.h"
-#include "core/engine/generator.h"
 #include "core/model/model.h"
 #include "tests/core/engine/tiny.h"
 
@@ -149,10 +148,7 @@ TEST_CASE("a model in parts: an answer with guessed tokens is that of one memory
     options.sampler.logit_bias = {{5, 99.0f}, {6, 99.0f}};  // says nothing else, so that much is guessed, right and wrong
     const auto answer = [&](Session& session, bool prompt_lookup) {
       options.prompt_lookup = prompt_lookup;
-      auto generator = Generator::start(session, some_tokens(*whole, 20), options).value();
-      while (generator->step().value().kind != GenerateStep::Kind::kDone) {
-      }
-      return generator->result();
+      return answer_whole(session, some_tokens(*whole, 20), options);
     };
     int guessed = 0, right = 0;
     for (options.sampler.seed = 1; options.sampler.seed < 5; ++options.sampler.seed) {

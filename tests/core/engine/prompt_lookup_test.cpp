@@ -1,7 +1,6 @@
 // Tests prompt lookup: what is guessed, when guesses are given up and taken up again, and that no answer changes.
 #include "core/engine/prompt_lookup.h"
 
-#include "core/engine/generator.h"
 #include "tests/core/engine/tiny.h"
 
 using namespace tessera;
@@ -25,16 +24,10 @@ struct Answered {
 
 Answered answer(Session& session, const Tokens& prompt, const GenerateOptions& options) {
   session.truncate(0);
-  auto generator = Generator::start(session, prompt, options);
-  REQUIRE_MESSAGE(generator.ok(), (generator ? "" : generator.error().message));
   Answered result;
-  while (true) {
-    const auto step = (*generator)->step();
-    REQUIRE(step.ok());
-    if (step.value().kind == GenerateStep::Kind::kToken) result.logprobs.push_back(step.value().logprob);
-    if (step.value().kind == GenerateStep::Kind::kDone) break;
-  }
-  result.generation = (*generator)->result();
+  result.generation = answer_whole(session, prompt, options, [&](const GenerateStep& step) {
+    if (step.kind == GenerateStep::Kind::kToken) result.logprobs.push_back(step.logprob);
+  });
   result.timeline.assign(session.tokens().begin(), session.tokens().end());
   return result;
 }

@@ -1,12 +1,15 @@
-// Owns the loading of the tiny models of tests/data for the engine's tests.
+// Owns the loading of the tiny models of tests/data for the engine's tests, and answers from their start to their end.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/engine/engine.h"
+#include "core/engine/generator.h"
 #include "core/engine/session.h"
 #include "core/gguf/writer.h"
 #include "doctest/doctest.h"
@@ -33,6 +36,22 @@ inline std::unique_ptr<Session> new_session(const Engine& engine) {
   auto session = Session::create(engine);
   REQUIRE(session.ok());
   return std::move(*session);
+}
+
+/// Runs an answer to its end; `each` sees its steps.
+inline Generation answer_whole(
+    Session& session, std::span<const int32_t> prompt, const GenerateOptions& options,
+    const std::function<void(const GenerateStep&)>& each = [](const GenerateStep&) {}) {
+  auto generator = Generator::start(session, prompt, options);
+  REQUIRE_MESSAGE(generator.ok(), (generator ? "" : generator.error().message));
+  while (true) {
+    const auto step = (*generator)->step();
+    REQUIRE(step.ok());
+    each(step.value());
+    if (step.value().kind == GenerateStep::Kind::kDone) break;
+  }
+  CHECK((*generator)->step().value().kind == GenerateStep::Kind::kDone);  // and stays so
+  return (*generator)->result();
 }
 
 /// The tiny model with other values under some metadata keys.
