@@ -59,9 +59,10 @@ version_at_least() { # HAVE WANT → true if HAVE >= WANT (dotted numbers)
   [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]
 }
 
-# The prerequisites of README: installed when missing and permitted, else one message that names all of them.
+# The prerequisites of README: installed when missing and permitted, else one message that names all of them. A node that is too old
+# stays where it is; for the rest of the script another one is before it on the PATH.
 need_prerequisites() {
-  local missing=() found
+  local missing=() found program
   have cmake || missing+=(cmake)
   have ninja || missing+=(ninja-build)
   have c++ || missing+=(g++)
@@ -72,7 +73,10 @@ need_prerequisites() {
   found=$(cmake --version | sed -n '1s/[^0-9]*//p')
   version_at_least "$found" 3.25 || die "cmake $found is too old, 3.25 or later is needed"
   found=$(node --version | tr -d v)
-  version_at_least "$found" 20 || die "node $found is too old, 20 or later is needed"
+  if ! version_at_least "$found" 20; then # Debian 12 has 18
+    program=$(private_node "node $found is too old") || die "node $found is too old and node 24 could not be downloaded: install 20 or later, then start again"
+    PATH=$(dirname "$program"):$PATH
+  fi
 }
 
 # python_tools: the pinned tools of scripts/requirements.txt in a private environment; its folder is printed.
@@ -84,10 +88,8 @@ python_tools() {
       lock python
       [ -e "$dir/.ready" ] && exit 0
       say "downloading the Python tools of scripts/requirements.txt (about 80 MB, once) into $dir"
-      rm -rf "$dir"
-      python3 -m venv "$dir" >&2
-      "$dir/bin/pip" install --quiet --disable-pip-version-check -r "$list" >&2
-      touch "$dir/.ready"
+      rm -rf "$dir" && python3 -m venv "$dir" >&2 &&
+        "$dir/bin/pip" install --quiet --disable-pip-version-check -r "$list" >&2 && touch "$dir/.ready"
     ) || die "the Python tools could not be installed into $dir"
   fi
   printf '%s\n' "$dir"
@@ -96,34 +98,31 @@ python_tools() {
 # A module whose one function is i8x16.relaxed_swizzle: what an engine must accept to run the relaxed variant.
 relaxed_probe='process.exit(WebAssembly.validate(new Uint8Array([0,97,115,109,1,0,0,0,1,7,1,96,2,123,123,1,123,3,2,1,0,10,11,1,9,0,32,0,32,1,253,128,2,11])) ? 0 : 1)'
 
-# relaxed_node: a node that runs relaxed SIMD: the system's own, else node 24 from the npm package node-<platform>; its path is printed.
+# private_node WHY: node 24 from the npm package node-<platform>, in $cache; the path of the program is printed.
+private_node() {
+  local dir=$cache/node24 platform
+  if [ ! -x "$dir/bin/node" ]; then
+    platform=$(node -p 'process.platform + "-" + process.arch')
+    ( # && throughout, see build
+      lock node24
+      [ -x "$dir/bin/node" ] && exit 0
+      say "$1: downloading node 24 for $platform (about 60 MB, once) into $dir"
+      rm -rf "$dir" "$dir.part" && mkdir -p "$dir.part" && cd "$dir.part" &&
+        npm pack --loglevel=error "node-$platform@24" >/dev/null &&
+        tar -xzf ./*.tgz --strip-components=1 && rm -f ./*.tgz &&
+        ./bin/node -e "$relaxed_probe" && mv "$dir.part" "$dir"
+    ) || return 1
+  fi
+  printf '%s\n' "$dir/bin/node"
+}
+
+# relaxed_node: a node that runs relaxed SIMD, the one in use or a private one; its path is printed, nothing if there is none.
 relaxed_node() {
   if node -e "$relaxed_probe"; then
     command -v node
-    return
+  else
+    private_node "node $(node --version) has no relaxed SIMD" || say "no node with relaxed SIMD: tests of the relaxed variant in node will be skipped"
   fi
-  local dir=$cache/node24 platform
-  if [ ! -e "$dir/.ready" ]; then
-    platform=$(node -p 'process.platform + "-" + process.arch')
-    (
-      lock node24
-      [ -e "$dir/.ready" ] && exit 0
-      say "node $(node --version) has no relaxed SIMD: downloading node 24 for $platform (about 60 MB, once) into $dir"
-      rm -rf "$dir" "$dir.part"
-      mkdir -p "$dir.part"
-      cd "$dir.part"
-      npm pack --silent "node-$platform@24" >/dev/null
-      tar -xzf ./*.tgz --strip-components=1
-      rm -f ./*.tgz
-      ./bin/node -e "$relaxed_probe"
-      touch .ready
-      mv "$dir.part" "$dir"
-    ) || {
-      say "no node with relaxed SIMD: tests of the relaxed variant in node will be skipped"
-      return 0
-    }
-  fi
-  printf '%s\n' "$dir/bin/node"
 }
 
 # find_browser chromium|firefox: path of the program, installed if missing and permitted; false if there is none.
