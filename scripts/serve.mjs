@@ -1,7 +1,8 @@
 /** A small static server for the built site: what a host must send (MIME types, isolation and security headers) and nothing more. */
+import { existsSync, statSync } from 'node:fs';
 import { open, readFile, realpath } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { extname, join, sep } from 'node:path';
+import { extname, join, resolve, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -173,6 +174,15 @@ function byteRange(header, size) {
 
 const kUsage = `usage: node scripts/serve.mjs [--port ${kPort}] [--host 127.0.0.1] [--root build/site] [--no-isolation] [--model-host URL]…`;
 
+/**
+ * @param {string} root absolute
+ * @returns {string | null} why it cannot be served
+ */
+function unfitRoot(root) {
+  if (root === kSite && !existsSync(join(root, 'index.html'))) return 'is not built: scripts/demo --build-only does it';
+  return statSync(root, { throwIfNoEntry: false })?.isDirectory() ? null : 'is no folder';
+}
+
 async function main() {
   /** @type {{port: string, host: string, root: string, 'no-isolation': boolean, 'model-host': string[], help: boolean}} */
   let values;
@@ -199,6 +209,11 @@ async function main() {
   if (!/^\d{1,5}$/.test(port) || Number(port) > 65535) {
     console.error(`error: --port: expected a number up to 65535, found ${port}\n${kUsage}`);
     process.exit(2);
+  }
+  const unfit = unfitRoot(resolve(root));
+  if (unfit) {
+    console.error(`error: --root: ${root} ${unfit}`);
+    process.exit(1);
   }
   try {
     const modelHosts = values['model-host'].map((address) => new URL(address).origin);

@@ -1,10 +1,13 @@
 /** scripts/serve.mjs: headers, types, ranges, and nothing from outside its folder. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { cpSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { serve } from '../../scripts/serve.mjs';
 
 /** @type {string} */
@@ -191,4 +194,25 @@ test('a reader that goes away in the middle does not stop the server', async () 
 
 test('a port that is taken is an error', async () => {
   await assert.rejects(serve({ root: folder, port: server.port }), { code: 'EADDRINUSE' });
+});
+
+test('the program says what is wrong with the folder that it shall serve, not with its port', () => {
+  const script = join(folder, 'repository/scripts/serve.mjs'); // beside which there is no build/site
+  cpSync(fileURLToPath(new URL('../../scripts', import.meta.url)), join(folder, 'repository/scripts'), {
+    recursive: true,
+  });
+  /** @param {string[]} options */
+  const run = (...options) =>
+    spawnSync(process.execPath, [script, '--port', '0', ...options], { encoding: 'utf8', timeout: 20_000 });
+  /** @type {[options: string[], message: RegExp][]} */
+  const cases = [
+    [[], /^error: --root: .*build\/site is not built: scripts\/demo --build-only does it\n$/],
+    [['--root', 'build/none'], /^error: --root: build\/none is no folder\n$/],
+    [['--root', script], /^error: --root: .*serve\.mjs is no folder\n$/],
+  ];
+  for (const [options, message] of cases) {
+    const { status, stdout, stderr } = run(...options);
+    assert.deepEqual([status, stdout], [1, ''], options.join(' '));
+    assert.match(stderr, message);
+  }
 });
