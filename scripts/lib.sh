@@ -11,6 +11,15 @@ die() {
   say "error: $*"
   exit 1
 }
+# show_usage USAGE ARGUMENT...: where -h or --help is among the arguments, prints the usage and ends the script.
+show_usage() {
+  case " ${*:2} " in
+    *' -h '* | *' --help '*)
+      printf '%s\n' "$1"
+      exit 0
+      ;;
+  esac
+}
 have() { command -v "$1" >/dev/null 2>&1; }
 
 sha256_of() { # FILE → hex digest

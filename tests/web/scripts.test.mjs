@@ -126,3 +126,47 @@ test('Python tools that could not be installed are tried again', () => {
     assert.match(stderr, /error: the Python tools could not be installed into /);
   }
 });
+
+/** What each script takes. */
+const kUsages = {
+  test: '[--quick]',
+  demo: '[--port N] [--build-only]',
+  site: '[--model-host URL]...',
+  bench: '[--model F.gguf] [--json] [-p 512] [-n 64] [-d 512] [-r 3] [-t THREADS]',
+  'get-model': '[NAME]',
+  toolchain: '[--env]',
+  tidy: '',
+};
+
+for (const [name, usage] of Object.entries(kUsages)) {
+  test(`scripts/${name} reads its arguments before it does anything`, () => {
+    const line = `usage: scripts/${name} ${usage}`.trim();
+    for (const option of ['--help', '-h']) {
+      const { status, stdout, stderr } = run(join(kScripts, name), option);
+      assert.deepEqual([status, stderr], [0, ''], option);
+      assert.ok(stdout.startsWith(line), stdout);
+    }
+    const { status, stdout, stderr } = run(join(kScripts, name), '--nonsense');
+    assert.deepEqual([status, stdout], [1, '']);
+    assert.match(stderr, /^error: unknown (argument|arguments|model) "--nonsense"/);
+    assert.deepEqual(calls(), []);
+  });
+}
+
+test('a value that a script cannot use is named before anything is built', () => {
+  /** @type {[command: string, message: RegExp][]} */
+  const cases = [
+    ['demo --port web', /^error: --port: expected a number from 1 to 65535, found "web"/],
+    ['site --model-host', /^error: --model-host: expected an address like https:\/\/models\.example, found ""/],
+    ['site --model-host https://a.example --model-host b.example', /^error: --model-host: .* found "b\.example"/],
+    ['bench --model none.gguf', /^error: --model: there is no file "none\.gguf"/],
+    ['bench --json -r many', /^error: -r: expected a whole number, found "many"/],
+  ];
+  for (const [command, message] of cases) {
+    const [name, ...options] = command.split(' ');
+    const { status, stderr } = run(join(kScripts, name), ...options);
+    assert.equal(status, 1, command);
+    assert.match(stderr, message);
+  }
+  assert.deepEqual(calls(), []);
+});
