@@ -14,8 +14,12 @@ import re
 import sys
 import types
 
-import gguf
-import numpy as np
+try:
+    import gguf
+    import numpy as np
+except ImportError as error:
+    hint = "make one that has it: python3 -m venv VENV && VENV/bin/pip install gguf; then start this script with VENV/bin/python"
+    sys.exit(f"error: not_found: {sys.executable} has no package {error.name}; {hint}")
 
 from gguf_names import NORMS_FROM_ZERO, OUTER_NAMES, add_rope, add_shape, is_matrix, layer_tensors
 from gguf_tokenizer import ConvertError, add_tokenizer, read_json, reading

@@ -11,7 +11,7 @@ import { json, missing, root } from './cli.mjs';
 
 const python = process.env.TESSERA_CONVERT_PYTHON ?? 'python3';
 const probe = spawnSync(python, ['-c', 'import gguf, numpy'], { encoding: 'utf8' });
-const absent = probe.status === 0 ? false : `${python} has no gguf and numpy (pip install gguf; TESSERA_CONVERT_PYTHON names another Python)`;
+const absent = probe.status === 0 ? false : `${python} has no gguf and numpy (docs/convert.md says how to get them; TESSERA_CONVERT_PYTHON names another Python)`;
 const source = path.join(root, 'tests/golden/convert');
 const folder = mkdtempSync(path.join(tmpdir(), 'tessera-convert-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -100,6 +100,13 @@ for (const [what, name, damage, message] of damages) {
     assert.ok(!existsSync(out) && !existsSync(`${out}.part`));
   });
 }
+
+test('a Python without the packages is an error in one line that says how to get them', () => {
+  const args = ['-S', path.join(root, 'scripts/convert.py'), source, 'x.gguf']; // -S: without what was installed
+  const { status, stderr } = spawnSync(python, args, { encoding: 'utf8' });
+  assert.equal(status, 1);
+  assert.match(stderr, /^error: not_found: .* has no package gguf; make one that has it: python3 -m venv VENV .*\n$/);
+});
 
 test('bad usage ends with 2', { skip: absent }, () => {
   assert.equal(convert(source, 'x.gguf', '--type', 'q4_0').status, 2);
