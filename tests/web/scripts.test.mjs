@@ -19,7 +19,7 @@ import { fileURLToPath } from 'node:url';
 const kScripts = fileURLToPath(new URL('../../scripts', import.meta.url));
 /** What the scripts take from any system, apart from their prerequisites. */
 const kUtilities =
-  'bash sh cat chmod cut dirname flock gzip head ln ls mkdir mv nproc rm sed sha256sum shasum sort tail tar touch tr uname';
+  'bash sh cat chmod cp cut dirname flock gzip head ln ls mkdir mktemp mv nproc rm sed sha256sum shasum sort tail tar touch tr uname';
 
 /** @type {string} */
 let folder;
@@ -125,6 +125,20 @@ test('Python tools that could not be installed are tried again', () => {
     assert.deepEqual([status, stdout], [1, ''], stderr);
     assert.match(stderr, /error: the Python tools could not be installed into /);
   }
+});
+
+test('a private compiler that does not work is removed, so that the next run gets another', () => {
+  standIn('node', node('v24.1.0'));
+  // Where there is no apt that could bring Debian's, git brings an emsdk, which brings an em++ that fails.
+  standIn(
+    'git',
+    `mkdir -p "$6/upstream/emscripten" && printf '#!/bin/sh\\necho broken\\nexit 1\\n' >"$6/upstream/emscripten/emcc" &&
+cp "$6/upstream/emscripten/emcc" "$6/upstream/emscripten/em++" && printf '#!/bin/sh\\n' >"$6/emsdk" && chmod +x "$6/emsdk" "$6/upstream/emscripten/"*`,
+  );
+  const { status, stdout, stderr } = run(join(kScripts, 'toolchain'), '--env');
+  assert.deepEqual([status, stdout], [1, '']);
+  assert.match(stderr, /^broken\nerror: the compiler in .* does not work; it is removed, start again or set EMSDK/m);
+  assert.ok(!existsSync(join(folder, 'cache/toolchain/emsdk')));
 });
 
 /** What each script takes. */
