@@ -12,6 +12,7 @@ namespace {
 
 constexpr int64_t kMaxWidth = 1 << 20;
 constexpr int64_t kMostHeads = 4096;
+constexpr const char* kRopeFactor = "rope.scaling.factor";
 constexpr std::string_view kLongRope = "rope_factors_long.weight";
 
 // attention.head_count_kv: one number, or one for each layer, which is 0 where something else takes attention's place.
@@ -63,23 +64,27 @@ void read_shape(ConfigReader& in, Config& c) {
 }
 
 // YaRN, and the factor by which it raises q and k: 0.1·ln(factor) + 1, or less where yarn_log_multiplier takes part of it back.
-void read_yarn(ConfigReader& in, Config& c, double factor) {
+void read_yarn(ConfigReader& in, Config& c) {
+  const double factor = in.number(kRopeFactor);
+  c.rope.scale = 1.0 / factor;
   c.rope.set_yarn(in.count("rope.scaling.original_context_length", 1 << 26), in.number_or("rope.scaling.yarn_beta_fast", 32.0),
                   in.number_or("rope.scaling.yarn_beta_slow", 1.0));
   const double growth = factor > 1.0 ? 0.1 * log_f64(factor) : 0.0;
-  c.rope.magnitude = in.number_or("rope.scaling.attn_factor", 1.0) * (1.0 + growth) /
-                     (1.0 + in.number_or_none("rope.scaling.yarn_log_multiplier") * growth);
+  c.rope.magnitude = c.rope.magnitude * (1.0 + growth) / (1.0 + in.number_or_none("rope.scaling.yarn_log_multiplier") * growth);
 }
 
 void read_rope(ConfigReader& in, Config& c) {
   c.rope.dims = in.count_or("rope.dimension_count", c.head_dim, c.head_dim);
   c.rope.base = in.number_or("rope.freq_base", 10000.0);
   if (c.rope.dims % 2 != 0) in.refuse("rope over an odd number of values");
-  const std::string scaling = in.text_or("rope.scaling.type", "none");
-  if (scaling == "linear" || scaling == "yarn") {
-    const double factor = in.number("rope.scaling.factor");
-    c.rope.scale = 1.0 / factor;
-    if (scaling == "yarn") read_yarn(in, c, factor);
+  c.rope.magnitude = in.number_or("rope.scaling.attn_factor", 1.0);
+  // A file without a type means linear, by rope.scale_linear where it is from before 2023-09; no factor and 0 leave positions as they are.
+  const std::string scaling = in.text_or("rope.scaling.type", "linear");
+  if (scaling == "linear") {
+    const double factor = in.number_or_none(in.has(kRopeFactor) ? kRopeFactor : "rope.scale_linear");
+    if (factor > 0) c.rope.scale = 1.0 / factor;
+  } else if (scaling == "yarn") {
+    read_yarn(in, c);
   } else if (scaling != "none" && (scaling != "longrope" || in.file().find_tensor(kLongRope) == nullptr)) {
     in.refuse("rope scaling of type " + scaling);
   }

@@ -33,7 +33,10 @@ void read_gemma3(ConfigReader& in, Config& config) {
   config.qk_norm = QkNorm::kHead;
   config.window = in.count("attention.sliding_window", 1 << 26);
   config.window_pattern = in.window_pattern(config.layers, 6);
-  config.rope_local = {.dims = config.head_dim, .base = in.number_or("rope.freq_base_swa", 10000.0), .split_halves = true};
+  config.rope_local = {.dims = config.head_dim,
+                       .base = in.number_or("rope.freq_base_swa", 10000.0),
+                       .magnitude = in.number_or("rope.scaling.attn_factor", 1.0),
+                       .split_halves = true};
   config.logit_softcap = static_cast<float>(in.number_or_none("final_logit_softcapping"));
   if (in.has("attn_logit_softcapping")) in.refuse("soft caps on the attention of gemma3");
   if (config.layers == 62) scale_by_width(config);

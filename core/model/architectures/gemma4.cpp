@@ -39,6 +39,7 @@ void read_gemma4(ConfigReader& in, Config& config) {
   config.rope.split_halves = true;
   config.rope_local = {.dims = in.count_or("rope.dimension_count_swa", config.local_head_dim, config.local_head_dim),
                        .base = in.number_or("rope.freq_base_swa", 10000.0),
+                       .magnitude = in.number_or("rope.scaling.attn_factor", 1.0),
                        .divided = false,
                        .split_halves = true};
   if (config.rope_local.dims % 2 != 0) in.refuse("rope over an odd number of values");

@@ -6,7 +6,6 @@ namespace tessera {
 void read_phi3(ConfigReader& in, Config& config) {
   config.fused_projections = true;
   config.rope.split_halves = true;
-  config.rope.magnitude = in.number_or("rope.scaling.attn_factor", 1.0);
   if (in.file().find_tensor("rope_factors_long.weight") != nullptr) {
     config.original_context = in.count("rope.scaling.original_context_length", 1 << 26);
   }

@@ -210,6 +210,46 @@ TEST_CASE("YaRN's constants: ramp and magnitude") {
   CHECK(found.value().rope.magnitude == doctest::Approx(1.1386294));
 }
 
+TEST_CASE("linear scaling: by what a file without a type says, too, and under its old name") {
+  const auto scale = [](const std::vector<std::pair<std::string, MetadataValue>>& keys) {
+    const auto found = read_with("llama", keys);
+    REQUIRE(found);
+    return found.value().rope.scale;
+  };
+  const std::pair<std::string, MetadataValue> linear = {"rope.scaling.type", std::string("linear")},
+                                              none = {"rope.scaling.type", std::string("none")}, factor = {"rope.scaling.factor", 4.0},
+                                              old = {"rope.scale_linear", 8.0}, zero = {"rope.scaling.factor", 0.0};
+  CHECK(scale({}) == 1.0);
+  CHECK(scale({linear}) == 1.0);
+  CHECK(scale({linear, zero}) == 1.0);
+  CHECK(scale({linear, factor}) == 0.25);
+  CHECK(scale({factor}) == 0.25);
+  CHECK(scale({old}) == 0.125);
+  CHECK(scale({linear, old}) == 0.125);
+  CHECK(scale({factor, old}) == 0.25);
+  CHECK(scale({none, factor}) == 1.0);
+  check_refused(read_with("llama", {{"rope.scale_linear", -1.0}}), ErrorCode::kBadFile, "llama.rope.scale_linear");
+}
+
+TEST_CASE("rope.scaling.attn_factor: whatever the scaling, and in window layers that have a rope of their own") {
+  const std::pair<std::string, MetadataValue> given = {"rope.scaling.attn_factor", 0.8}, window = {"attention.sliding_window", uint64_t{4}};
+  for (const char* architecture : {"llama", "qwen2", "phi3"}) CHECK(read_with(architecture, {given}).value().rope.magnitude == 0.8);
+  for (const char* architecture : {"gemma3", "gemma4"}) {
+    const auto found = read_with(architecture, {given, window});
+    REQUIRE(found);
+    CHECK(found.value().rope.magnitude == 0.8);
+    CHECK(found.value().rope_local.magnitude == 0.8);
+  }
+  const auto yarn = read_with("gemma3", {given,
+                                         window,
+                                         {"rope.scaling.type", std::string("yarn")},
+                                         {"rope.scaling.factor", 4.0},
+                                         {"rope.scaling.original_context_length", uint64_t{4096}}});
+  REQUIRE(yarn);
+  CHECK(yarn.value().rope.magnitude == doctest::Approx(0.8 * 1.1386294));
+  CHECK(yarn.value().rope_local.magnitude == 0.8);
+}
+
 TEST_CASE("experts are chosen by probability, of equal ones the lower index") {
   const auto choose = [](std::vector<float> logits, bool renormalize, int used) {
     std::vector<int> chosen(used);
