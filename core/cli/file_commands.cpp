@@ -192,6 +192,10 @@ int split(const SplitOptions& options) {
     if (Result<void> unread = check_not_read((folder / path).string(), inputs); !unread) {
       return unread;
     }
+    // A folder that has a manifest is complete, so an older one goes before the first shard and its own comes after the last.
+    if (std::error_code kept; written == 0 && !std::filesystem::remove(manifest_path, kept) && kept) {
+      return Error{ErrorCode::kIo, "cannot remove the old " + manifest_path + ": " + kept.message(), "remove it by hand"};
+    }
     written += bytes.size();
     progress.update(written, total, human_bytes(written) + " of " + human_bytes(total));
     return write_file((folder / path).string(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, true);
@@ -200,7 +204,6 @@ int split(const SplitOptions& options) {
   if (!manifest) {
     return fail(manifest.error());
   }
-  // The manifest comes last: a folder that has one is complete.
   if (Result<void> done = write_file(manifest_path, manifest.value().dump(2) + "\n", true); !done) {
     return fail(done.error());
   }

@@ -1,7 +1,7 @@
 // Drives the command line as a user does, on the tiny models: outputs, exit codes, and one clear error for every kind of bad input.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -211,6 +211,16 @@ test('split makes shards that run as the original', { skip }, async () => {
     JSON.stringify({ ...manifest, shards: [{ path: '../x', offset: 0, bytes: 1 }] }),
   );
   await fails(['inspect', '-m', outside], 'bad_file', /below the manifest's folder/);
+});
+
+test('a split that fails in a folder with older shards leaves no manifest', { skip }, async () => {
+  const shards = path.join(folder, 'older');
+  const { shards: list } = await json(['split', '-m', tinyGemma, '--shard-size', '100k', shards]);
+  const last = path.join(shards, list[list.length - 1].path);
+  rmSync(last);
+  mkdirSync(last);
+  await fails(['split', '-m', tinyGemma, '--shard-size', '100k', shards], 'io', /cannot write/);
+  assert.ok(!existsSync(path.join(shards, 'manifest.json')));
 });
 
 test('no command writes over a file that it reads', { skip }, async () => {
