@@ -66,12 +66,17 @@ void print_positions(const LogitsReport& report) {
 }
 
 int logits(LogitsCommand& command) {
-  if (Result<void> usable = check_not_read(command.dump, files_read(command.model)); !usable) {
+  std::string list = command.tokens;
+  std::vector<std::string> inputs = files_read(command.model);
+  const bool in_file = list.starts_with('@');
+  if (in_file) {
+    inputs.push_back(list.substr(1));
+  }
+  if (Result<void> usable = check_not_read(command.dump, inputs); !usable) {
     return fail(usable.error());
   }
-  std::string list = command.tokens;
-  if (list.starts_with('@')) {
-    Result<std::string> text = read_text_file(list.substr(1));
+  if (in_file) {
+    Result<std::string> text = read_text_file(inputs.back());
     if (!text) {
       return fail(text.error());
     }

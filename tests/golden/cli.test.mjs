@@ -232,6 +232,9 @@ test('no command writes over a file that it reads', { skip }, async () => {
   for (const name of [model, text]) await fails([...imatrix, name], 'invalid_argument', /over .*read\./);
   const logits = ['logits', '-m', model, '--tokens', '1,2', '--lora', `${copied}:0.5`, '--dump'];
   for (const name of [model, copied]) await fails([...logits, name], 'invalid_argument', /over .*gguf/);
+  const ids = file('read-ids.txt', '1,2');
+  await fails(['logits', '-m', model, '--tokens', `@${ids}`, '--dump', ids], 'invalid_argument', /over .*read-ids\.txt/);
+  assert.equal(readFileSync(ids, 'utf8'), '1,2');
   const shards = path.join(folder, 'read-shards');
   const { shards: list } = await json(['split', '-m', tinyLlama, '--shard-size', '100k', shards]);
   const shard = path.join(shards, list[1].path);
