@@ -10,6 +10,21 @@
 
 namespace tessera::cli {
 
+namespace {
+
+/// The file that is written by writing to `path`: where a symbolic link leads, whether or not there is something yet. A link in a circle
+/// remains one.
+std::string target_of(std::filesystem::path path) {
+  constexpr int kMostLinks = 40;
+  std::error_code unknown;
+  for (int links = 0; links < kMostLinks && std::filesystem::is_symlink(path, unknown); ++links) {
+    path = path.parent_path() / std::filesystem::read_symlink(path, unknown);
+  }
+  return path.string();
+}
+
+}  // namespace
+
 Result<void> check_not_read(const std::string& path, const std::vector<std::string>& inputs) {
   for (const std::string& input : inputs) {
     std::error_code absent;
@@ -21,7 +36,8 @@ Result<void> check_not_read(const std::string& path, const std::vector<std::stri
   return {};
 }
 
-Result<void> check_output(const std::string& path, const std::vector<std::string>& inputs) {
+Result<void> check_output(const std::string& name, const std::vector<std::string>& inputs) {
+  const std::string path = target_of(name);
   const std::string part = path + ".part";
   for (const std::string& written : {path, part}) {
     if (Result<void> unread = check_not_read(written, inputs); !unread) {
@@ -29,7 +45,7 @@ Result<void> check_output(const std::string& path, const std::vector<std::string
     }
   }
   std::error_code unknown;
-  const std::filesystem::file_status status = std::filesystem::status(path, unknown);
+  const std::filesystem::file_status status = std::filesystem::symlink_status(path, unknown);
   if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
     return Error{ErrorCode::kInvalidArgument, path + " is not a regular file, it would not be written to but replaced",
                  "give the path of a file"};
@@ -40,6 +56,8 @@ Result<void> check_output(const std::string& path, const std::vector<std::string
   }
   return {};
 }
+
+OutputFile::OutputFile(const std::string& path) : path_(target_of(path)), part_(path_ + ".part") {}
 
 OutputFile::~OutputFile() {
   if (file_ == nullptr) {

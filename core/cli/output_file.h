@@ -16,12 +16,13 @@ Result<void> check_not_read(const std::string& path, const std::vector<std::stri
 
 /// Refuses before long work what OutputFile must not write: over one of `inputs`, in place of what is no regular file (a pipe, a device),
 /// or while there is a NAME.part, which may be another run's. kInvalidArgument.
-Result<void> check_output(const std::string& path, const std::vector<std::string>& inputs);
+Result<void> check_output(const std::string& name, const std::vector<std::string>& inputs);
 
 /// Writes to NAME.part; commit() gives it its name and replaces what was there. Without commit() the part is removed and NAME is untouched.
+/// NAME is what `path` names: of a symbolic link, where it leads.
 class OutputFile {
  public:
-  explicit OutputFile(std::string path) : path_(std::move(path)), part_(path_ + ".part") {}
+  explicit OutputFile(const std::string& path);
   ~OutputFile();
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;

@@ -1,7 +1,7 @@
 // Drives `tessera quantize` as a user does: the file runs, keeps its quality, appears whole or not at all; refusals are clear.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { copyFileSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -86,6 +86,22 @@ test('what is no regular file, and the part of another run, stay', { skip }, asy
   assert.ok(lstatSync(pipe).isFIFO() && lstatSync(directory).isDirectory() && !existsSync(fresh));
   assert.equal(readFileSync(`${fresh}.part`, 'utf8'), 'of another run');
   for (const name of [pipe, directory, `${fresh}.part`, text]) rmSync(name, { recursive: true });
+});
+
+test('a symbolic link stays one: what it leads to is written', { skip }, async () => {
+  const [link, behind, circle] = ['link.gguf', 'behind.gguf', 'circle.gguf'].map((name) => path.join(folder, name));
+  symlinkSync('behind.gguf', link); // leads nowhere yet
+  for (const type of ['Q8_0', 'F16']) {
+    const report = await json(['quantize', tinyLlama, link, type]);
+    assert.ok(lstatSync(link).isSymbolicLink());
+    assert.ok(lstatSync(behind).isFile());
+    assert.equal(readFileSync(behind).length, report.output_bytes);
+  }
+  const onto = await tessera(['quantize', behind, link, 'Q8_0']);
+  assert.match(onto.stderr, /^error: invalid_argument: .*written over .*behind\.gguf/);
+  symlinkSync('circle.gguf', circle);
+  assert.match((await tessera(['quantize', tinyLlama, circle, 'Q8_0'])).stderr, /circle\.gguf is not a regular file/);
+  for (const name of [link, behind, circle]) rmSync(name);
 });
 
 test('Ctrl-C stops it and leaves nothing', { skip: missing(smol) }, async () => {
