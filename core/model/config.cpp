@@ -1,7 +1,9 @@
 #include "core/model/config.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdio>
 
 #include "core/base/math.h"
 #include "core/model/architectures/architectures.h"
@@ -90,6 +92,44 @@ void read_rope(ConfigReader& in, Config& c) {
   }
 }
 
+// Keys by which other models are computed differently, and the values that change nothing: 0 is none to llama.cpp, which saves files with
+// all of them, a model's own or its defaults (50 and 30 for the soft caps).
+struct Consequence {
+  const char* key;
+  double usual, other;
+};
+constexpr Consequence kConsequences[] = {
+    {"attention.clamp_kqv", 0, 0},
+    {"attention.max_alibi_bias", 0, 0},
+    {"attn_logit_softcapping", 0, 50},
+    {"final_logit_softcapping", 0, 30},
+    {"embedding_scale", 1, 0},
+    {"residual_scale", 1, 0},
+    {"logit_scale", 1, 0},
+    {"expert_gating_func", 1, 0},
+    {"expert_weights_scale", 1, 0},
+    {"expert_group_count", 1, 0},
+};
+
+// A key that changes what is computed is never ignored: what the architecture has not read must say what is done anyway.
+void refuse_unread(ConfigReader& in, const Config& c) {
+  const auto refuse = [&](const std::string& key, double found, double usual) {
+    std::array<char, 64> numbers;
+    std::snprintf(numbers.data(), numbers.size(), " is %g, expected %g", found, usual);
+    in.refuse(c.architecture + "." + key + numbers.data() + " in the architecture " + c.architecture);
+  };
+  if (!in.flag_or("attention.causal", true)) in.refuse("attention that is not causal");
+  for (const auto& [key, usual, other] : kConsequences) {
+    if (!in.unread(key) || (c.experts.count == 0 && std::string_view(key).starts_with("expert_"))) continue;
+    const double found = in.number_or_none(key);
+    if (found != usual && found != other) refuse(key, found, usual);
+  }
+  // Some converters write the window that a checkpoint's config.json has and does not use: it is as long as the context.
+  const std::string window_key = "attention.sliding_window";
+  const int window = in.unread(window_key) ? in.count_or_none(window_key, 1 << 26) : 0;
+  if (window > 0 && window < c.trained_context) refuse(window_key, window, 0);
+}
+
 const Architecture* find_architecture(const std::string& name) {
   const auto found = std::ranges::find(kArchitectures, name, &Architecture::name);
   return found == std::end(kArchitectures) ? nullptr : found;
@@ -143,10 +183,11 @@ Result<Config> Config::from_gguf(const GgufFile& file) {
   read_rope(in, c);
   architecture->read(in, c);
   if (c.rope_local.dims == 0) c.rope_local = c.rope;
-  c.attention_scale = static_cast<float>(in.number_or("attention.scale", c.attention_scale));
+  if (const double scale = in.number_or_none("attention.scale"); scale > 0) c.attention_scale = static_cast<float>(scale);
   if (in.has("expert_count") && c.experts.count == 0 && in.count_or_none("expert_count", 4096) > 0) {
     in.refuse("a mixture of experts in the architecture " + c.architecture);
   }
+  refuse_unread(in, c);
   if (!c.conv_layers.empty() && c.conv_length == 0) in.refuse("layers without attention in the architecture " + c.architecture);
   if (!in.result()) return in.result().error();
   return c;

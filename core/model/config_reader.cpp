@@ -13,7 +13,7 @@ void ConfigReader::reject(const std::string& key, const std::string& found, cons
 
 int ConfigReader::count_from(const std::string& key, int64_t least, int64_t limit) {
   const auto harmless = static_cast<int>(least);
-  const auto found = file_.get_uint(prefix_ + key);
+  const auto found = file_.get_uint(name(key));
   if (!found) {
     keep(found.error());
     return harmless;
@@ -32,7 +32,7 @@ int ConfigReader::count_or_none(const std::string& key, int64_t limit) { return 
 
 std::vector<int> ConfigReader::counts(const std::string& key, int size, int64_t limit) {
   std::vector<int> found;
-  const auto numbers = file_.get_ints(prefix_ + key);
+  const auto numbers = file_.get_ints(name(key));
   if (!numbers) {
     keep(numbers.error());
   } else if (numbers.value()->size() != static_cast<size_t>(size)) {
@@ -49,7 +49,7 @@ std::vector<int> ConfigReader::counts(const std::string& key, int size, int64_t 
 }
 
 double ConfigReader::number_from(const std::string& key, bool zero_is_fine) {
-  const auto found = file_.get_float(prefix_ + key);
+  const auto found = file_.get_float(name(key));
   if (!found) {
     keep(found.error());
     return 1.0;
@@ -68,14 +68,21 @@ double ConfigReader::number_or_none(const std::string& key) { return has(key) ? 
 
 std::string ConfigReader::text_or(const std::string& key, std::string fallback) {
   if (!has(key)) return fallback;
-  const auto found = file_.get_string(prefix_ + key);
+  const auto found = file_.get_string(name(key));
+  if (!found) keep(found.error());
+  return found ? found.value() : fallback;
+}
+
+bool ConfigReader::flag_or(const std::string& key, bool fallback) {
+  if (!has(key)) return fallback;
+  const auto found = file_.get_bool(name(key));
   if (!found) keep(found.error());
   return found ? found.value() : fallback;
 }
 
 int ConfigReader::window_pattern(int layers, int fallback) {
   const std::string key = "attention.sliding_window_pattern";
-  const auto flags = file_.get_ints(prefix_ + key);
+  const auto flags = file_.get_ints(name(key));
   if (!flags) return count_or(key, 4096, fallback);
   const std::vector<int64_t>& local = *flags.value();
   const auto period = static_cast<int>(std::ranges::find(local, 0) - local.begin()) + 1;

@@ -38,7 +38,6 @@ void read_gemma3(ConfigReader& in, Config& config) {
                        .magnitude = in.number_or("rope.scaling.attn_factor", 1.0),
                        .split_halves = true};
   config.logit_softcap = static_cast<float>(in.number_or_none("final_logit_softcapping"));
-  if (in.has("attn_logit_softcapping")) in.refuse("soft caps on the attention of gemma3");
   if (config.layers == 62) scale_by_width(config);
 }
 

@@ -46,7 +46,6 @@ void read_gemma4(ConfigReader& in, Config& config) {
   if (in.file().find_tensor("rope_freqs.weight") == nullptr) {
     in.keep({ErrorCode::kNotFound, "tensor rope_freqs.weight is missing", "convert the model again with a newer converter"});
   }
-  if (in.has("attn_logit_softcapping")) in.refuse("soft caps on the attention of gemma4");
   config.per_layer_width = in.count_or_none("embedding_length_per_layer_input", kMaxRow / config.layers);
   read_shared_kv(in, config);
 }

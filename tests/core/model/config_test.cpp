@@ -250,6 +250,47 @@ TEST_CASE("rope.scaling.attn_factor: whatever the scaling, and in window layers 
   CHECK(yarn.value().rope_local.magnitude == 0.8);
 }
 
+TEST_CASE("keys that change what is computed are refused by name where the architecture does not read them") {
+  struct Key {
+    const char *architecture, *key;
+    double other;               ///< than what changes nothing
+    std::vector<double> usual;  ///< what changes nothing
+  };
+  const Key keys[] = {{"llama", "attention.clamp_kqv", 8, {0}},
+                      {"llama", "attention.max_alibi_bias", 8, {0}},
+                      {"llama", "attn_logit_softcapping", 30, {0, 50}},
+                      {"gemma3", "attn_logit_softcapping", 30, {0, 50}},
+                      {"gemma4", "attn_logit_softcapping", 30, {0, 50}},
+                      {"qwen3", "final_logit_softcapping", 50, {0, 30}},
+                      {"llama", "embedding_scale", 12, {0, 1}},
+                      {"mistral3", "residual_scale", 0.5, {0, 1}},
+                      {"qwen2", "logit_scale", 0.0625, {0, 1}},
+                      {"granitemoe", "expert_gating_func", 2, {0, 1}},
+                      {"qwen3moe", "expert_weights_scale", 2.5, {0, 1}},
+                      {"qwen2moe", "expert_group_count", 8, {0, 1}},
+                      {"qwen2", "attention.sliding_window", 255, {0, 256, 32768}}};
+  for (const Key& key : keys) {
+    CAPTURE(key.architecture);
+    CAPTURE(key.key);
+    const auto read = [&](double value) {
+      std::vector<std::pair<std::string, MetadataValue>> all = {{"expert_shared_feed_forward_length", uint64_t{32}}};
+      if (std::string(key.architecture).ends_with("moe"))
+        all.insert(all.end(), {{"expert_count", uint64_t{4}}, {"expert_used_count", uint64_t{2}}});
+      if (std::string(key.architecture).starts_with("gemma")) all.emplace_back("attention.sliding_window", uint64_t{4});
+      const bool count = std::string(key.key) == "attention.sliding_window";
+      all.emplace_back(key.key, count ? MetadataValue(static_cast<uint64_t>(value)) : MetadataValue(value));
+      return read_with(key.architecture, all);
+    };
+    check_refused(read(key.other), ErrorCode::kUnsupported, std::string(key.architecture) + "." + key.key + " is ");
+    for (const double value : key.usual) CHECK_MESSAGE(read(value), value);
+  }
+  check_refused(read_with("llama", {{"attention.causal", false}}), ErrorCode::kUnsupported, "attention that is not causal");
+  CHECK(read_with("llama", {{"attention.causal", true}}));
+  CHECK(read_with("llama", {{"expert_gating_func", uint64_t{2}}}));  // there are no experts
+  CHECK(read_with("granite", {{"residual_scale", 0.5}}));
+  CHECK(read_with("llama", {{"attention.scale", 0.0}}).value().attention_scale == 0.25f);
+}
+
 TEST_CASE("experts are chosen by probability, of equal ones the lower index") {
   const auto choose = [](std::vector<float> logits, bool renormalize, int used) {
     std::vector<int> chosen(used);
