@@ -186,11 +186,18 @@ Result<Json> read_json_file(const std::string& path) {
     too_deep |= depth > kMostDepth;
     return !too_deep;
   };
-  Json json = Json::parse(text.value(), shallow, false);
-  if (too_deep) {
-    return Error{ErrorCode::kBadFile, path + ": nested more than " + std::to_string(kMostDepth) + " deep", ""};
+  Json json;
+  std::string wrong;
+  try {
+    json = Json::parse(text.value(), shallow);
+  } catch (const Json::parse_error& error) {  // the only way to hear of the place
+    wrong = "not valid JSON at byte " + std::to_string(error.byte) + " of " + std::to_string(text.value().size());
   }
-  return json;
+  if (too_deep) {
+    wrong = "nested more than " + std::to_string(kMostDepth) + " deep";
+  }
+  return wrong.empty() ? Result<Json>(std::move(json))
+                       : Error{ErrorCode::kBadFile, path + ": " + wrong, "is it whole, and the right file?"};
 }
 
 Result<void> write_file(const std::string& path, std::string_view bytes, bool replace) {

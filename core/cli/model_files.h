@@ -25,8 +25,8 @@ Result<std::string> model_name(const std::string& path);
 /// The whole file as text. kNotFound, kIo.
 Result<std::string> read_text_file(const std::string& path);
 
-/// The JSON in a file; discarded if it is none. kBadFile when it is nested deeper than templates allow: who copies or prints such a value
-/// recurses as deep. kNotFound, kIo.
+/// The JSON in a file. kBadFile when it is none, or nested deeper than templates allow: who copies or prints such a value recurses as
+/// deep. kNotFound, kIo.
 Result<nlohmann::ordered_json> read_json_file(const std::string& path);
 
 /// Writes a file; with `replace` false an existing one is an error (kInvalidArgument). kIo.

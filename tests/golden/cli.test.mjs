@@ -281,6 +281,11 @@ test('bad files get one clear error', { skip }, async () => {
   await fails(['run', '-m', folder, '-p', 'x'], 'io', /regular file/);
   await fails(['run', '-m', path.join(folder, 'big-00001-of-00002.gguf'), '-p', 'x'], 'not_found', /00001-of-00002/);
   await fails(['inspect', '-m', file('x.json', '{}')], 'bad_file', /format/);
+  for (const [text, byte] of /** @type {[string, number][]} */ ([['{"messages": [}', 15], ['', 1], ['{"format": "tessera-sha', 24]])) {
+    const place = new RegExp(`broken\\.json: not valid JSON at byte ${byte} of ${text.length}$`, 'm');
+    await fails(['inspect', '-m', file('broken.json', text)], 'bad_file', place);
+    await fails(['render', '--template', file('x', ''), '--context', file('broken.json', text)], 'bad_file', place);
+  }
   const [open, close] = ['['.repeat(100_000), ']'.repeat(100_000)];
   for (const text of [open, `{"format":"tessera-shards","shards":${open}${close}}`]) {
     await fails(['inspect', '-m', file('deep.json', text)], 'bad_file', /deep\.json: nested more than 100 deep/);
