@@ -134,9 +134,10 @@ class Quantizer::TensorWriter {
       return {ErrorCode::kBadFile, "tensor " + tensor_.name + " holds a weight that is not a finite number",
               "the model is damaged; convert or download it again"};
     }
-    return {ErrorCode::kInvalidArgument,
-            "tensor " + tensor_.name + " holds a weight above 65504, which " + std::string(traits(format_).name) + " cannot store",
-            "write BF16 or F32"};
+    return {
+        ErrorCode::kInvalidArgument,
+        "tensor " + tensor_.name + " holds a weight above 65504: such weights become BF16 or F32, not " + std::string(traits(format_).name),
+        "write BF16 or F32"};
   }
 
   const GgufFile& file_;

@@ -278,6 +278,7 @@ TEST_CASE("file: refusals name what is wrong") {
   check_refused(quantise({with_nan}, options_for("Q4_0")), ErrorCode::kBadFile, "blk.0.attn_q.weight");
   const auto huge = small_model([](std::vector<float>& weights) { weights[1000] = 1e6f; });
   check_refused(quantise({huge}, options_for("F16")), ErrorCode::kInvalidArgument, "65504");
+  check_refused(quantise({huge}, options_for("Q8_0")), ErrorCode::kInvalidArgument, "such weights become BF16 or F32, not Q8_0");
   CHECK(quantise({huge}, options_for("BF16")).ok());
 }
 
