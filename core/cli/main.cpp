@@ -1,5 +1,7 @@
 // The command line's entry: parses `tessera COMMAND …` and turns every outcome into an exit code (0, 1 error, 2 bad usage).
 #include <cstdio>
+#include <string>
+#include <vector>
 
 #include "core/cli/commands.h"
 #include "core/cli/console.h"
@@ -11,7 +13,7 @@ constexpr const char* kVersion = "tessera 0.1.0";
 constexpr const char* kFooter =
     "Results go to stdout (with --json: exactly one JSON object), everything else to stderr.\n"
     "Exit codes: 0 done, 1 error (\"error: CODE: message\" on stderr), 2 bad usage.\n"
-    "Every command that takes a model takes -m, -t, -c, --kernels, --kv, --lora and --json; most of them matter only where a model runs.\n"
+    "Every command but quantize takes -m, -t, -c, --kernels, --kv, --lora and --json; most of them matter only where a model runs.\n"
     "`tessera COMMAND --help` explains a command.";
 
 }  // namespace
@@ -42,7 +44,10 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& wanted) {  // --help, --version
     return finish_output(app.exit(wanted));
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "usage: %s\nhint: run `tessera --help` or `tessera COMMAND --help`\n", error.what());
+    // CLI11 misses a command before it complains of a word that is none.
+    const std::vector<std::string> unknown = app.get_subcommands().empty() ? app.remaining() : std::vector<std::string>();
+    const std::string what = unknown.empty() ? error.what() : "expected a command, found \"" + unknown.front() + "\"";
+    std::fprintf(stderr, "usage: %s\nhint: run `tessera --help` or `tessera COMMAND --help`\n", what.c_str());
     return 2;
   }
   report_bus_errors();

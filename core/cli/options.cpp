@@ -47,7 +47,11 @@ Result<std::string> template_source(const std::string& name_or_file) {
     return known;
   }
   Result<std::string> file = read_text_file(name_or_file);
-  return file ? std::move(file) : std::move(known);
+  if (file) {
+    return file;
+  }
+  return Error{ErrorCode::kNotFound, "--chat-template: " + known.error().message + ", and as a file: " + file.error().message,
+               known.error().hint + ", or a Jinja file"};
 }
 
 // "FILE" or "FILE:SCALE" → the two; a colon with no number behind it belongs to the name.
@@ -152,8 +156,8 @@ void add_answer_options(CLI::App& command, AnswerOptions& options) {
   add_texts(command, "--stop", options.stop, "End the answer before this text; may be repeated")->type_name("TEXT");
   command.add_flag("--no-prompt-lookup", options.no_prompt_lookup,
                    "Do not guess tokens from what stood in the text before: slower where an answer quotes; the answer is the same");
-  command.add_option("--grammar", options.grammar, "Grammar for the answer (not supported yet: an error)")->type_name("FILE");
-  command.add_option("--json-schema", options.json_schema, "JSON schema for the answer (not supported yet: an error)")->type_name("FILE");
+  command.add_option("--grammar", options.grammar, "Grammar for the answer")->group("");  // no help for what is an error yet
+  command.add_option("--json-schema", options.json_schema, "JSON schema for the answer")->group("");
 }
 
 Result<EngineRequest> engine_request(const ModelOptions& options) {
@@ -288,20 +292,28 @@ Result<GenerateOptions> generate_options(const SamplingOptions& sampling, const 
 }
 
 Result<std::vector<int32_t>> parse_ids(std::string_view text) {
-  constexpr std::string_view kBetween = " \t\r\n,[]";
+  constexpr std::string_view kSpace = " \t\r\n";
+  const auto trimmed = [&](std::string_view part) {
+    part.remove_prefix(std::min(part.find_first_not_of(kSpace), part.size()));
+    return part.substr(0, part.find_last_not_of(kSpace) + 1);
+  };
+  text = trimmed(text);
+  if (text.starts_with('[') && text.ends_with(']')) {
+    text = trimmed(text.substr(1, text.size() - 2));
+  }
   std::vector<int32_t> ids;
-  for (size_t begin = text.find_first_not_of(kBetween); begin != std::string_view::npos; begin = text.find_first_not_of(kBetween, begin)) {
-    const std::string_view word = text.substr(begin, text.find_first_of(kBetween, begin) - begin);
+  for (bool more = !text.empty(); more;) {
+    const std::string_view word = text.substr(0, text.find_first_of(" \t\r\n,"));
     const std::optional<int32_t> id = parse_number<int32_t>(word);
     if (!id) {
       return Error{ErrorCode::kInvalidArgument,
                    "token " + std::to_string(ids.size()) + " is \"" + std::string(word) + "\", expected a number", "give ids like 1,2,3"};
     }
     ids.push_back(*id);
-    begin += word.size();
-    if (begin >= text.size()) {
-      break;
-    }
+    text = trimmed(text.substr(word.size()));
+    const bool comma = text.starts_with(',');  // behind it there must be a number
+    text = comma ? trimmed(text.substr(1)) : text;
+    more = comma || !text.empty();
   }
   return ids;
 }

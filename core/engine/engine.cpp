@@ -40,7 +40,7 @@ Result<const KernelTable*> choose_kernels(const std::string& name) {
 Result<int> choose_threads(int threads) {
   if (threads < 0 || threads > kMaxThreads) {
     return Error{ErrorCode::kInvalidArgument, "threads is " + std::to_string(threads) + ", expected 1 to " + std::to_string(kMaxThreads),
-                 "0 uses all processors"};
+                 "0 = as many as help"};
   }
   return threads > 0 ? threads : usual_threads();
 }

@@ -319,12 +319,17 @@ test('bad prompts and options get one clear error', { skip }, async () => {
   await fails([...run, '-p', ''], 'invalid_argument', /prompt is empty/);
   await fails([...run, '-p', 'long '.repeat(300)], 'context_full', /\b256\b/);
   await fails([...run, '-p', 'x', '-c', '9999'], 'invalid_argument', /9999.*256/);
-  await fails([...run, '-p', 'x', '-t', '100'], 'invalid_argument', /threads/);
+  await fails([...run, '-p', 'x', '-t', '100'], 'invalid_argument', /threads is 100[^]*0 = as many as help/);
   await fails([...run, '-p', 'x', '--kernels', 'abacus'], 'invalid_argument', /abacus.*scalar/);
   await fails([...run, '-p', 'x', '--top-p', '0'], 'invalid_argument', /top_p/);
   await fails([...run, '-p', 'x', '--logit-bias', 'a:b'], 'invalid_argument', /logit-bias/);
+  const template = [...run, '-p', 'x', '--chat-template', 'none/t.jinja'];
   await fails([...run, '-p', 'x', '--chat-template', 'nonsense'], 'not_found', /nonsense/);
+  await fails(template, 'not_found', /'none\/t\.jinja' is unknown.* cannot open none\/t\.jinja: [^]*chatml.* Jinja file/);
   await fails(['logits', '-m', tinyLlama, '--tokens', '1,x'], 'invalid_argument', /"x"/);
+  for (const list of ['1,,2', '1, ,2', ',2', '2,', '[1,2', '1]2']) {
+    await fails(['logits', '-m', tinyLlama, '--tokens', list], 'invalid_argument', /token \d is ".*", expected a number/);
+  }
   await fails(['logits', '-m', tinyLlama, '--tokens', '1,99999'], 'invalid_argument', /99999/);
   await fails(['logits', '-m', tinyLlama, '--tokens', ''], 'invalid_argument', /empty/);
   await fails(['tokenize', '-m', tinyLlama, '--decode'], 'invalid_argument', /99999/, '99999');
@@ -440,11 +445,13 @@ test('bad usage ends with exit code 2, help and version with 0', { skip }, async
     assert.equal(stdout, '');
     assert.match(stderr, /^usage: /);
   }
+  assert.match((await tessera(['dance'])).stderr, /^usage: expected a command, found "dance"$/m);
   assert.match((await tessera(['--version'])).stdout, /^tessera \d+\.\d+\.\d+\n$/);
   for (const command of ['chat', 'run', 'tokenize', 'render', 'logits', 'perplexity', 'bench', 'inspect', 'split', 'quantize', 'imatrix']) {
     const { code, stdout } = await tessera([command, '--help']);
     assert.equal(code, 0);
     assert.ok(stdout.length > 200, command);
+    assert.doesNotMatch(stdout, /--grammar|--json-schema/); // both are errors
   }
 });
 
