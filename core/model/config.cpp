@@ -157,8 +157,8 @@ void read_experts(ConfigReader& in, Config& config) {
   }
 }
 
-int Config::max_kv_width() const {
-  int widest = 0;
+int64_t Config::max_kv_width() const {
+  int64_t widest = 0;
   for (int layer = 0; layer < layers; ++layer) widest = std::max(widest, kv_width(layer));
   return widest;
 }

@@ -87,10 +87,11 @@ struct Config {
   int kv_heads_of(int layer) const { return layer_kv_heads.empty() ? kv_heads : layer_kv_heads[layer]; }
   int head_dim_of(int layer) const { return local_head_dim > 0 && is_local(layer) ? local_head_dim : head_dim; }
   int ffn_width_of(int layer) const { return layer_ffn_widths.empty() ? ffn_width : layer_ffn_widths[layer]; }
-  int q_width(int layer) const { return heads * head_dim_of(layer); }
-  int kv_width(int layer) const { return kv_heads_of(layer) * head_dim_of(layer); }
-  int max_q_width() const { return heads * head_dim; }
-  int max_kv_width() const;
+  // Of a header alone, which promises heads that no tensor has to hold, these are beyond an int.
+  int64_t q_width(int layer) const { return int64_t{heads} * head_dim_of(layer); }
+  int64_t kv_width(int layer) const { return int64_t{kv_heads_of(layer)} * head_dim_of(layer); }
+  int64_t max_q_width() const { return int64_t{heads} * head_dim; }
+  int64_t max_kv_width() const;
   /// Whose K and V a layer attends to: its own, or those of the last layer of its kind (window or global) that has any.
   int kv_layer(int layer) const;
 

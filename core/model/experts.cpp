@@ -191,7 +191,7 @@ uint64_t ExpertBuffers::bytes(const Config& config) {
 
 uint64_t ExpertBuffers::input_values(const Config& config) {
   const ExpertConfig& e = config.experts;
-  return static_cast<uint64_t>(kTokens) * std::max(e.used * std::max(config.width, e.width), e.shared_width);
+  return static_cast<uint64_t>(kTokens) * std::max<int64_t>(int64_t{e.used} * std::max(config.width, e.width), e.shared_width);
 }
 
 Result<ExpertBuffers> ExpertBuffers::create(const Config& config) {

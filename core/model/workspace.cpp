@@ -39,7 +39,7 @@ std::array<uint64_t, kBuffers> buffer_floats(const Config& c) {
 }
 
 uint64_t input_values(const Config& c) {
-  const uint64_t widest = std::max(c.width, c.max_q_width());
+  const uint64_t widest = std::max<int64_t>(c.width, c.max_q_width());
   return std::max(Workspace::kMaxBatch * widest, ExpertBuffers::input_values(c));
 }
 

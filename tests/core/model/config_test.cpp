@@ -250,6 +250,23 @@ TEST_CASE("rope.scaling.attn_factor: whatever the scaling, and in window layers 
   CHECK(yarn.value().rope_local.magnitude == 0.8);
 }
 
+TEST_CASE("widths that a header alone promises are not cut to an int") {
+  constexpr int64_t kHead = 1 << 20;
+  const auto found = read_with("llama", {{"attention.head_count", uint64_t{4096}},
+                                         {"attention.head_count_kv", uint64_t{2048}},
+                                         {"attention.key_length", uint64_t{kHead}},
+                                         {"embedding_length", uint64_t{kHead}},
+                                         {"expert_count", uint64_t{4096}},
+                                         {"expert_used_count", uint64_t{4096}}});
+  REQUIRE(found);
+  const Config& c = found.value();
+  CHECK(c.q_width(0) == 4096 * kHead);
+  CHECK(c.max_q_width() == 4096 * kHead);
+  CHECK(c.kv_width(0) == 2048 * kHead);
+  CHECK(c.max_kv_width() == 2048 * kHead);
+  CHECK(ExpertBuffers::input_values(c) == uint64_t{ExpertBuffers::kTokens} * 4096 * kHead);
+}
+
 TEST_CASE("keys that change what is computed are refused by name where the architecture does not read them") {
   struct Key {
     const char *architecture, *key;
