@@ -14,7 +14,7 @@ struct Avx2 : SeparateLoads<Avx2> {
   static constexpr int kSignedOffset = 0;
   static constexpr int kRows = 8;
   static constexpr int kAttentionRegisters = 12;
-  static constexpr int kKeyStreams = 4, kValueStreams = 2;
+  static constexpr int kKeyStreams = 1, kValueStreams = 1, kFetchAhead = 2048;
   using F32 = __m256;
   using I32 = __m256i;
   using Bytes = __m256i;

@@ -13,7 +13,7 @@ namespace {
 struct Avx512Vnni : SeparateLoads<Avx512Vnni> {
   static constexpr int kRows = 16;
   static constexpr int kAttentionRegisters = 24;
-  static constexpr int kKeyStreams = 4, kValueStreams = 2;
+  static constexpr int kKeyStreams = 4, kValueStreams = 2, kFetchAhead = 0;
   using F32 = __m512;
   using I32 = __m512i;
   using Bytes = __m512i;

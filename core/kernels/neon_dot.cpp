@@ -14,7 +14,7 @@ namespace {
 struct NeonDot : SeparateLoads<NeonDot> {
   static constexpr int kRows = 4;
   static constexpr int kAttentionRegisters = 24;
-  static constexpr int kKeyStreams = 1, kValueStreams = 1;
+  static constexpr int kKeyStreams = 1, kValueStreams = 1, kFetchAhead = 0;
   using F32 = float32x4_t;
   using I32 = int32x4_t;
   using Bytes = uint8x16_t;

@@ -6,6 +6,7 @@
 //   ValueDots        what KeyDots below are, for four codes of V in a lane; keep(F32[16 / lanes], Query*) makes what it keeps of 16
 //                    weights, rounded
 //   kKeyStreams, kValueStreams                           panels that are read side by side
+//   kFetchAhead                                          bytes from what is read to what is asked for early; 0: left to the hardware
 // Sums of codes are exact, so their order is free: what kernels.h writes down is the f32 part.
 #pragma once
 
@@ -43,6 +44,9 @@ struct QuantizedAttention {
   static constexpr int kPanelWeights = kAttentionPanel / Values::kLaneCodes * Values::kRowCodes;
   static constexpr int kSegmentWeights = kAttentionSegment / kAttentionPanel * kPanelWeights;
   static constexpr int kMostQueryCodes = kMaxQuantizedHeadDim / Keys::kLaneCodes * Keys::kRowCodes;
+
+  // Asks for a line of memory, which may lie behind the cache's end.
+  static void fetch(uintptr_t address) { __builtin_prefetch(reinterpret_cast<const void*>(address)); }
 
   static float quantize_words(const float* x, int64_t n, int max_code, int16_t* codes) {
     F32 largest = Isa::splat_f32(kLeastMagnitude);
@@ -85,7 +89,10 @@ struct QuantizedAttention {
 #pragma GCC unroll 4
       for (int v = 0; v < kWide; ++v) row[v] = Dots::load(streams[v / kOwn] + Dots::kLaneCodes * (v % kOwn) * kLanes);
 #pragma GCC unroll 4
-      for (auto& stream : streams) stream += Dots::kLaneCodes * kAttentionPanel;
+      for (auto& stream : streams) {
+        if constexpr (Isa::kFetchAhead > 0) fetch(reinterpret_cast<uintptr_t>(stream) + Isa::kFetchAhead);
+        stream += Dots::kLaneCodes * kAttentionPanel;
+      }
 #pragma GCC unroll 4
       for (int h = 0; h < kHeads; ++h) {
 #pragma GCC unroll 2

@@ -16,7 +16,7 @@ struct WasmLanes {
   static constexpr int kSignedOffset = 0;
   static constexpr int kRows = 4;
   static constexpr int kAttentionRegisters = 8;
-  static constexpr int kKeyStreams = 1, kValueStreams = 1;
+  static constexpr int kKeyStreams = 1, kValueStreams = 1, kFetchAhead = 0;
   using F32 = v128_t;
   using I32 = v128_t;
   using Bytes = v128_t;
