@@ -46,9 +46,9 @@ Value loop_attribute(const Value& object, std::string_view name) {
 }
 
 /// A method or attribute of the object itself; missing when there is none.
-Value own_attribute(const Value& object, std::string_view name) {
+Value own_attribute(Budget& budget, const Value& object, std::string_view name) {
   if (is_internal(name) || is_mutator(object, name)) {
-    return Value::undefined(join_text("access to attribute '", name, "' of '", type_name(object), "' object is unsafe."));
+    return make_undefined(budget, join_text("access to attribute '", shown(name), "' of '", type_name(object), "' object is unsafe."));
   }
   switch (object.kind()) {
     case Kind::kString: return method(find_string_method(name), object);
@@ -59,11 +59,12 @@ Value own_attribute(const Value& object, std::string_view name) {
       return type == SequenceType::kList || type == SequenceType::kTuple ? method(find_list_method(name), object) : Value();
     }
     case Kind::kNamespace: {
+      budget.charge_bytes(name.size());
       const Value* found = object.as_namespace().attributes.find(name);
       return found ? *found : Value();
     }
     case Kind::kLoop: return loop_attribute(object, name);
-    case Kind::kFunction: return name == "name" ? Value::string(object.as_function().name) : Value();
+    case Kind::kFunction: return name == "name" ? make_string(budget, object.as_function().name) : Value();
     default: return {};
   }
 }
@@ -71,7 +72,7 @@ Value own_attribute(const Value& object, std::string_view name) {
 /// The item at an index or key; missing when there is none.
 Value item(Budget& budget, const Value& object, const Value& index) {
   if (object.is(Kind::kDict)) {
-    const Value* found = object.as_dict().find(index);
+    const Value* found = object.as_dict().find(budget, index);
     return found ? *found : Value();
   }
   if (!index.is_integral()) return {};
@@ -101,8 +102,8 @@ std::string object_name(const Value& object) {
   return join_text(type_name(object), " object");
 }
 
-Value no_attribute(const Value& object, std::string_view name) {
-  return Value::undefined(join_text("'", object_name(object), "' has no attribute '", name, "'"));
+Value no_attribute(Budget& budget, const Value& object, std::string_view name) {
+  return make_undefined(budget, join_text("'", object_name(object), "' has no attribute '", shown(name), "'"));
 }
 
 /// Python's slice.indices: start, stop and step over `count` items. kTemplate for a bound that is no integer or a zero step.
@@ -155,20 +156,23 @@ Result<Value> slice_string(Budget& budget, const Value& object, const Value& sta
 
 Result<Value> attribute(Budget& budget, const Value& object, std::string_view name) {
   if (object.is_undefined()) return failure(object.undefined_reason());
-  Value found = own_attribute(object, name);
-  if (found.is_missing()) found = item(budget, object, Value::string(std::string(name)));
+  Value found = own_attribute(budget, object, name);
+  if (found.is_missing() && object.is(Kind::kDict)) {
+    budget.charge_bytes(name.size());
+    if (const Value* entry = object.as_dict().find(name)) found = *entry;
+  }
   if (budget.exhausted()) return budget.error();
-  return found.is_missing() ? no_attribute(object, name) : found;
+  return found.is_missing() ? no_attribute(budget, object, name) : found;
 }
 
 Result<Value> subscript(Budget& budget, const Value& object, const Value& index) {
   if (object.is_undefined()) return failure(object.undefined_reason());
   Value found = item(budget, object, index);
-  if (found.is_missing() && index.is_string()) found = own_attribute(object, index.text());
+  if (found.is_missing() && index.is_string()) found = own_attribute(budget, object, index.text());
   if (budget.exhausted()) return budget.error();
   if (!found.is_missing()) return found;
-  if (index.is_string()) return no_attribute(object, index.text());
-  return Value::undefined(join_text(object_name(object), " has no element ", to_repr(budget, index)));
+  if (index.is_string()) return no_attribute(budget, object, index.text());
+  return make_undefined(budget, join_text(object_name(object), " has no element ", shown(to_repr(budget, index))));
 }
 
 Result<Value> slice(Budget& budget, const Value& object, const Value& start, const Value& stop, const Value& step) {
@@ -187,10 +191,12 @@ Result<Value> slice(Budget& budget, const Value& object, const Value& start, con
                        object.as_sequence().type == SequenceType::kTuple ? SequenceType::kTuple : SequenceType::kList);
 }
 
-Result<int64_t> length_of(const Value& value) {
+Result<int64_t> length_of(Budget& budget, const Value& value) {
   switch (value.kind()) {
     case Kind::kUndefined: return int64_t{0};
-    case Kind::kString: return static_cast<int64_t>(count_code_points(value.text()));
+    case Kind::kString:
+      if (!budget.charge_bytes(value.text().size())) return budget.error();
+      return static_cast<int64_t>(count_code_points(value.text()));
     case Kind::kDict: return static_cast<int64_t>(value.as_dict().size());
     case Kind::kLoop: return static_cast<int64_t>(value.as_loop().items.size());
     case Kind::kSequence:

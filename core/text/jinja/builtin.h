@@ -31,6 +31,13 @@ struct Runtime {
 struct Arguments {
   std::vector<Value> positional;
   std::vector<std::pair<std::string, Value>> named;
+
+  /// What copying them costs.
+  uint64_t bytes() const {
+    uint64_t bytes = (positional.size() + named.size()) * sizeof(Value);
+    for (const auto& argument : named) bytes += argument.first.size();
+    return bytes;
+  }
 };
 
 /// One call of a built-in. With a fixed signature `arguments.positional` has one entry per parameter, missing where none was given,

@@ -25,7 +25,7 @@ bool equal_dicts(Budget& budget, const DictData& a, const DictData& b) {
   if (&a == &b) return true;
   if (a.size() != b.size()) return false;
   for (const auto& [key, item] : a.entries()) {
-    const Value* other = b.find(key);
+    const Value* other = b.find(budget, key);
     if (!other || !equals(budget, item, *other)) return false;
   }
   return true;
@@ -106,7 +106,7 @@ Result<bool> contains(Budget& budget, const Value& container, const Value& item)
       if (item.is(Kind::kDict) || (item.is(Kind::kSequence) && item.as_sequence().type == SequenceType::kList)) {
         return failure("unhashable type: '", type_name(item), "'");
       }
-      return container.as_dict().find(item) != nullptr;
+      return container.as_dict().find(budget, item) != nullptr;
     case Kind::kSequence: {
       Result<std::vector<Value>> items = iterate(budget, container);
       if (!items) return items.error();

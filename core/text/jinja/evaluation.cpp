@@ -20,12 +20,13 @@ Result<Value> Interpreter::evaluate_or_missing(const ExpressionPtr& expression) 
 
 Result<Value> Interpreter::look_up(NameId id) const {
   for (const Scope* scope = scope_.get(); scope; scope = scope->parent.get()) {
+    if (!charge_scope(*scope)) break;
     for (const auto& [name, value] : scope->variables) {
       if (name == id) return value;
     }
   }
   if (!globals_[id].is_missing()) return globals_[id];
-  return Value::undefined(join_text("'", tree_.names[id], "' is undefined"));
+  return make_undefined(runtime_.budget, join_text("'", shown(tree_.names[id]), "' is undefined"));
 }
 
 Result<Value> Interpreter::compute(const Literal& node, Offset) { return node.value; }
@@ -50,8 +51,8 @@ Result<Value> Interpreter::compute(const DictExpression& node, Offset at) {
     if (!key) return key;
     Result<Value> value = evaluate(*value_node);
     if (!value) return value;
-    if (!entries.set(*key, std::move(*value))) {
-      return located(key_node->offset, failure("unhashable type: '", type_name(*key), "'"));
+    if (!entries.set(runtime_.budget, *key, std::move(*value))) {
+      return at_position<Value>(key_node->offset, failure("unhashable type: '", type_name(*key), "'"));
     }
   }
   return at_position<Value>(at, make_dict(runtime_.budget, std::move(entries)));

@@ -349,6 +349,7 @@ class BraceFormatter {
       if (static_cast<size_t>(*index) < arguments_.positional.size()) return arguments_.positional[static_cast<size_t>(*index)];
       return failure("tuple index out of range");
     }
+    if (!runtime_.budget.charge(arguments_.named.size())) return runtime_.budget.error();
     for (const auto& [key, value] : arguments_.named) {
       if (key == name) return value;
     }
@@ -375,6 +376,7 @@ class BraceFormatter {
 }  // namespace
 
 Result<std::string> percent_format(Runtime& runtime, const std::string& pattern, const Value& values) {
+  if (!runtime.budget.charge_bytes(pattern.size())) return runtime.budget.error();
   return PercentFormatter(runtime, values).run(pattern);
 }
 

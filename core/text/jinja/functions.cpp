@@ -44,24 +44,23 @@ Result<Value> range(Call& call) {
 
 /// dict(mapping or pairs, name=value …), also the arguments of namespace().
 Result<DictData> make_entries(Call& call) {
+  Budget& budget = call.runtime.budget;
   DictData entries;
   if (call.arguments.positional.size() > 1) return failure("dict expected at most 1 argument, got ", call.arguments.positional.size());
   if (!call.arguments.positional.empty()) {
-    const Value& source = call[0];
-    Result<std::vector<Value>> items = iterate(call.runtime.budget, source);
+    if (call[0].is(Kind::kDict)) {
+      for (const auto& [key, value] : call[0].as_dict().entries()) entries.set(budget, key, value);
+    }
+    Result<std::vector<Value>> items = call[0].is(Kind::kDict) ? std::vector<Value>() : iterate(budget, call[0]);
     if (!items) return items.error();
     for (const Value& item : *items) {
-      if (source.is(Kind::kDict)) {
-        entries.set(item, *source.as_dict().find(item));
-        continue;
-      }
-      Result<std::vector<Value>> pair = iterate(call.runtime.budget, item);
+      Result<std::vector<Value>> pair = iterate(budget, item);
       if (!pair) return pair.error();
       if (pair->size() != 2) return failure("dictionary update sequence element has length ", pair->size(), "; 2 is required");
-      if (!entries.set((*pair)[0], (*pair)[1])) return failure("unhashable type: '", type_name((*pair)[0]), "'");
+      if (!entries.set(budget, (*pair)[0], (*pair)[1])) return failure("unhashable type: '", type_name((*pair)[0]), "'");
     }
   }
-  for (auto& [key, value] : call.arguments.named) entries.set(Value::string(key), value);
+  for (auto& [key, value] : call.arguments.named) entries.set(budget, Value::string(key), value);
   return entries;
 }
 
@@ -95,23 +94,23 @@ Value bound(const Builtin& builtin, const Value& self) {
 constexpr Builtin kJoin = {"joiner", "", [](Call& call) -> Result<Value> {
                              DictData& state = call.self.as_namespace().attributes;
                              Value answer = *state.find("next");
-                             state.set(Value::string("next"), *state.find("sep"));
+                             state.set("next", *state.find("sep"));
                              return answer;
                            }};
 
 Result<Value> joiner(Call& call) {
   const Value separator = call.given(0) ? call[0] : Value::string(", ");
   DictData state;
-  state.set(Value::string("next"), Value::string(""));
-  state.set(Value::string("sep"), separator);
+  state.set("next", Value::string(""));
+  state.set("sep", separator);
   return bound(kJoin, keep_namespace(call.runtime, std::move(state)));
 }
 
 /// Moves to an item by its place among all.
 void turn_to(DictData& state, size_t place) {
   const std::vector<Value>& items = state.find("items")->as_sequence().items;
-  state.set(Value::string("pos"), Value::integer(static_cast<int64_t>(place % items.size())));
-  state.set(Value::string("current"), items[place % items.size()]);
+  state.set("pos", Value::integer(static_cast<int64_t>(place % items.size())));
+  state.set("current", items[place % items.size()]);
 }
 
 constexpr Builtin kNext = {"next", "", [](Call& call) -> Result<Value> {
@@ -128,11 +127,11 @@ constexpr Builtin kReset = {"reset", "", [](Call& call) -> Result<Value> {
 Result<Value> cycler(Call& call) {
   if (call.arguments.positional.empty() || !call.arguments.named.empty()) return failure("at least one item has to be provided");
   DictData state;
-  state.set(Value::string("items"), call.list(call.arguments.positional, SequenceType::kTuple));
+  state.set("items", call.list(call.arguments.positional, SequenceType::kTuple));
+  if (call.runtime.budget.exhausted()) return call.runtime.budget.error();
   turn_to(state, 0);
   Value cycler = keep_namespace(call.runtime, std::move(state));
-  for (const Builtin* method : {&kNext, &kReset})
-    cycler.as_namespace().attributes.set(Value::string(std::string(method->name)), bound(*method, cycler));
+  for (const Builtin* method : {&kNext, &kReset}) cycler.as_namespace().attributes.set(method->name, bound(*method, cycler));
   return cycler;
 }
 
@@ -156,7 +155,7 @@ constexpr auto kFunctions = std::to_array<Builtin>({
 });
 
 Result<Value> dict_get(Call& call) {
-  const Value* found = call.self.as_dict().find(call[0]);
+  const Value* found = call.self.as_dict().find(call.runtime.budget, call[0]);
   if (found) return *found;
   return call.given(1) ? call[1] : Value::none();
 }

@@ -5,13 +5,14 @@
 
 namespace tessera::jinja {
 
-void Scope::set(NameId id, Value value) {
-  for (auto& [name, current] : variables) {
+void Interpreter::define(NameId id, Value value) {
+  if (!charge_scope(*scope_)) return;
+  for (auto& [name, current] : scope_->variables) {
     if (name != id) continue;
     current = std::move(value);
     return;
   }
-  variables.emplace_back(id, std::move(value));
+  scope_->variables.emplace_back(id, std::move(value));
 }
 
 Interpreter::~Interpreter() {
@@ -147,7 +148,7 @@ Result<Interpreter::Flow> Interpreter::run_loop(const ForStatement& node, const 
   bool completed = false;  // Jinja2 runs `else` unless one iteration came to its end, with neither break nor continue
   for (; loop->index < loop->items.size(); ++loop->index) {
     const Enter scope(*this);
-    scope_->set(kLoopName, Value::loop(loop));
+    define(kLoopName, Value::loop(loop));
     Result<void> assigned = assign(node.target, loop->items[loop->index]);
     flow = assigned ? run(node.body) : Result<Flow>(assigned.error());
     if (!flow || *flow == Flow::kBreak) break;
@@ -174,13 +175,13 @@ Result<void> Interpreter::assign(const Target& target, Value value) {
     return {};
   }
   if (target.attribute.empty()) {
-    scope_->set(target.id, std::move(value));
+    define(target.id, std::move(value));
     return {};
   }
   Result<Value> object = look_up(target.id);
   if (!object) return object.error();
   if (!object->is(Kind::kNamespace)) return located(target.offset, failure("cannot assign attribute on non-namespace object"));
-  object->as_namespace().attributes.set(Value::string(target.attribute), std::move(value));
+  object->as_namespace().attributes.set(runtime_.budget, Value::string(target.attribute), std::move(value));
   return {};
 }
 
@@ -226,8 +227,9 @@ Result<Interpreter::Flow> Interpreter::execute(const FilterBlockStatement& node,
 }
 
 Result<Interpreter::Flow> Interpreter::execute(const MacroStatement& node, Offset) {
-  scope_->set(node.id,
-              Value::function(std::make_shared<const FunctionData>(FunctionData{node.macro->name, nullptr, {}, node.macro.get(), scope_})));
+  runtime_.budget.charge_bytes(node.macro->name.size());
+  define(node.id,
+         Value::function(std::make_shared<const FunctionData>(FunctionData{node.macro->name, nullptr, {}, node.macro.get(), scope_})));
   return Flow::kNormal;
 }
 

@@ -16,8 +16,6 @@ namespace tessera::jinja {
 struct Scope {
   std::shared_ptr<Scope> parent;
   std::vector<std::pair<NameId, Value>> variables;
-
-  void set(NameId id, Value value);
 };
 
 /// Walks the tree. An error that leaves evaluate() or run() has its position already.
@@ -81,6 +79,10 @@ class Interpreter {
   Result<Value> compute(const TestExpression& node, Offset at);
   Result<bool> compare(Comparator comparator, const Value& left, const Value& right);
   Result<Value> look_up(NameId id) const;
+  /// Pays for looking through the names of a scope, of which few have many.
+  bool charge_scope(const Scope& scope) const { return runtime_.budget.charge(scope.variables.size() / 64); }
+  /// Sets a variable of the innermost scope.
+  void define(NameId id, Value value);
 
   // Calls.
   Result<Arguments> evaluate_arguments(const ArgumentExpressions& node, Offset at);

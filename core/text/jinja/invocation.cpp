@@ -33,6 +33,7 @@ Result<Arguments> Interpreter::evaluate_arguments(const ArgumentExpressions& nod
       out.named.emplace_back(key.text(), item);
     }
   }
+  if (!runtime_.budget.charge_bytes(out.bytes())) return located(at, runtime_.budget.error());
   return out;
 }
 
@@ -42,6 +43,7 @@ Result<Value> Interpreter::invoke(const Value& callee, Arguments arguments, Offs
   if (!callee.is(Kind::kFunction)) return located(at, failure("'", type_name(callee), "' object is not callable"));
   const FunctionData& function = callee.as_function();
   if (function.macro) return invoke_macro(function, std::move(arguments), at);
+  if (function.self.is_string()) runtime_.budget.charge_bytes(function.self.text().size());  // methods of str read all of it
   return at_position(at, call_builtin(*function.builtin, runtime_, function.self, std::move(arguments)));
 }
 
@@ -59,8 +61,9 @@ Result<Value> Interpreter::invoke_macro(const FunctionData& function, Arguments 
 namespace {
 
 /// Removes and returns a named argument; missing when it was not given.
-Value take_named(Arguments& arguments, std::string_view name) {
+Value take_named(Budget& budget, Arguments& arguments, std::string_view name) {
   Value value;
+  if (!budget.charge(arguments.named.size())) return value;
   for (size_t i = 0; i < arguments.named.size(); ++i) {
     if (arguments.named[i].first != name) continue;
     value = arguments.named[i].second;
@@ -77,16 +80,16 @@ Result<void> Interpreter::bind_parameters(const MacroDefinition& macro, Argument
   const size_t positional = std::min(arguments.positional.size(), macro.parameters.size());
   for (size_t i = 0; i < macro.parameters.size(); ++i) {
     const MacroParameter& parameter = macro.parameters[i];
-    scope_->set(parameter.id, i < positional ? arguments.positional[i] : take_named(arguments, parameter.name));
+    define(parameter.id, i < positional ? arguments.positional[i] : take_named(runtime_.budget, arguments, parameter.name));
   }
   if (macro.uses_caller) {
-    Value caller = take_named(arguments, "caller");
-    scope_->set(kCallerName, caller.is_missing() ? Value::undefined("No caller defined") : std::move(caller));
+    Value caller = take_named(runtime_.budget, arguments, "caller");
+    define(kCallerName, caller.is_missing() ? Value::undefined("No caller defined") : std::move(caller));
   }
   if (macro.uses_kwargs) {
     DictData entries;
-    for (auto& [name, value] : arguments.named) entries.set(Value::string(name), std::move(value));
-    scope_->set(kKwargsName, make_dict(runtime_.budget, std::move(entries)));
+    for (auto& [name, value] : arguments.named) entries.set(runtime_.budget, Value::string(name), std::move(value));
+    define(kKwargsName, make_dict(runtime_.budget, std::move(entries)));
   } else if (!arguments.named.empty()) {
     if (arguments.named.front().first == "caller") {
       return located(at, failure("macro '", macro.name,
@@ -97,17 +100,18 @@ Result<void> Interpreter::bind_parameters(const MacroDefinition& macro, Argument
   }
   if (macro.uses_varargs) {
     const auto first = arguments.positional.begin() + static_cast<std::ptrdiff_t>(positional);
-    scope_->set(kVarargsName, make_sequence(runtime_.budget, std::vector<Value>(first, arguments.positional.end()), SequenceType::kTuple));
+    define(kVarargsName, make_sequence(runtime_.budget, std::vector<Value>(first, arguments.positional.end()), SequenceType::kTuple));
   } else if (arguments.positional.size() > macro.parameters.size()) {
     return located(at, failure("macro '", macro.name, "' takes not more than ", macro.parameters.size(), " argument(s)"));
   }
   for (const MacroParameter& parameter : macro.parameters) {
     Result<Value> value = look_up(parameter.id);
     if (!value || !value->is_missing()) continue;
-    Result<Value> otherwise = parameter.otherwise ? evaluate(*parameter.otherwise)
-                                                  : Value::undefined(join_text("parameter '", parameter.name, "' was not provided"));
+    Result<Value> otherwise = parameter.otherwise
+                                  ? evaluate(*parameter.otherwise)
+                                  : make_undefined(runtime_.budget, join_text("parameter '", shown(parameter.name), "' was not provided"));
     if (!otherwise) return otherwise.error();
-    scope_->set(parameter.id, std::move(*otherwise));
+    define(parameter.id, std::move(*otherwise));
   }
   return {};
 }

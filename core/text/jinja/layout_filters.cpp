@@ -8,6 +8,7 @@ namespace {
 
 Result<Value> center(Call& call) {
   const Value text = call.self.is_string() ? call.self : call.text(soft_text(call.runtime, call.self));
+  call.runtime.budget.charge_bytes(text.text().size());
   return call_builtin(*find_string_method("center"), call.runtime, text, {{call.given(0) ? call[0] : Value::integer(80)}, {}});
 }
 

@@ -321,7 +321,8 @@ Error located_error(std::string_view source, Offset offset, Error error) {
   const size_t line = static_cast<size_t>(std::count(before.begin(), before.end(), '\n')) + 1;
   const size_t line_start = before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
   const size_t column = count_code_points(before.substr(line_start)) + 1;
-  error.message = join_text("chat template, line ", line, ", column ", column, ": ", error.message);
+  constexpr size_t kMostBytes = 1000;  // of what a template raises, or of a name in it
+  error.message = join_text("chat template, line ", line, ", column ", column, ": ", shown(error.message, kMostBytes));
   return error;
 }
 

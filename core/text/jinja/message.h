@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/base/result.h"
+#include "core/base/utf8.h"
 
 namespace tessera::jinja {
 
@@ -22,6 +23,12 @@ std::string join_text(const Parts&... parts) {
   std::string out;
   (append_part(out, parts), ...);
   return out;
+}
+
+/// The beginning of a text of the template, which may be megabytes long, for a message.
+inline std::string shown(std::string_view text, size_t most = 80) {
+  if (text.size() <= most) return std::string(text);
+  return std::string(text.substr(0, decidable_utf8_prefix(text.substr(0, most)))) + "\u2026";
 }
 
 /// A failure without a position yet; the interpreter adds it.

@@ -48,7 +48,7 @@ Result<Value> subscript(Budget& budget, const Value& object, const Value& index)
 /// `object[start:stop:step]`; missing or None bounds are open.
 Result<Value> slice(Budget& budget, const Value& object, const Value& start, const Value& stop, const Value& step);
 /// Python's len(). kTemplate for what has none.
-Result<int64_t> length_of(const Value& value);
+Result<int64_t> length_of(Budget& budget, const Value& value);
 
 /// `template % values` of str.
 Result<std::string> percent_format(Runtime& runtime, const std::string& pattern, const Value& values);

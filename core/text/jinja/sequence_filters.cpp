@@ -27,6 +27,7 @@ Result<Value> dotted(Budget& budget, const Value& item, const Value& path, const
     return done ? Result<Value>(value) : done.error();
   }
   const std::string_view text = path.text();
+  if (!budget.charge_bytes(text.size())) return budget.error();
   for (size_t at = 0; at <= text.size();) {
     const std::string_view part = text.substr(at, text.find('.', at) - at);
     at += part.size() + 1;
@@ -109,6 +110,7 @@ Result<Value> sort(Call& call) {
     std::vector<Value> paths;
     if (call.given(2) && call[2].is_string()) {  // "a,b" sorts by a, then by b
       const std::string_view text = call[2].text();
+      if (!call.runtime.budget.charge_text(text.size() * sizeof(Value))) return call.runtime.budget.error();
       for (size_t at = 0; at <= text.size(); at += paths.back().text().size() + 1)
         paths.push_back(Value::string(std::string(text.substr(at, text.find(',', at) - at))));
     } else {
@@ -136,7 +138,7 @@ Result<Value> unique(Call& call) {
   for (size_t i = 0; i < keys->size(); ++i) {
     const Value key = folded_key(call.runtime.budget, (*keys)[i], case_sensitive);
     const size_t before = seen.size();
-    if (!seen.set(key, Value::none())) return failure("unhashable type: '", type_name(key), "'");
+    if (!seen.set(call.runtime.budget, key, Value::none())) return failure("unhashable type: '", type_name(key), "'");
     if (seen.size() > before) kept.push_back((*items)[i]);
   }
   return call.list(std::move(kept), SequenceType::kGenerator);
@@ -197,7 +199,7 @@ Result<Value> map(Call& call) {
         filter ? call_builtin(*filter, call.runtime, item, arguments) : dotted(call.runtime.budget, item, path, otherwise);
     if (!mapped) return mapped;
     item = std::move(*mapped);
-    if (!call.runtime.budget.charge(1)) return call.runtime.budget.error();
+    if (!call.runtime.budget.charge_bytes(arguments.bytes())) return call.runtime.budget.error();
   }
   return call.list(std::move(*items), SequenceType::kGenerator);
 }
@@ -226,7 +228,7 @@ Result<Value> choose(Call& call, bool wanted, bool by_attribute) {
     if (subject && test) subject = call_builtin(*test, call.runtime, *subject, arguments);
     if (!subject) return subject;
     if (subject->truthy() == wanted) kept.push_back(std::move(item));
-    if (!call.runtime.budget.charge(1)) return call.runtime.budget.error();
+    if (!call.runtime.budget.charge_bytes(arguments.bytes())) return call.runtime.budget.error();
   }
   return call.list(std::move(kept), SequenceType::kGenerator);
 }

@@ -11,7 +11,7 @@
 namespace tessera::jinja {
 
 Value folded_key(Budget& budget, const Value& key, bool case_sensitive) {
-  if (case_sensitive || !key.is_string()) return key;
+  if (case_sensitive || !key.is_string() || budget.exhausted()) return key;
   return make_string(budget, to_lower(key.text()));
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "core/text/jinja/operators.h"
 #include "core/text/jinja/unicode.h"
@@ -133,9 +134,10 @@ Result<std::string_view> window(const Call& call, size_t first) {
 Result<Value> affix(Call& call, bool at_end) {
   Result<std::string_view> text = window(call, 1);
   if (!text) return text.error();
-  std::vector<Value> candidates = {call[0]};
+  std::span<const Value> candidates(&call[0], 1);
   if (call[0].is(Kind::kSequence) && call[0].as_sequence().type == SequenceType::kTuple) candidates = call[0].as_sequence().items;
   for (const Value& candidate : candidates) {
+    if (!call.runtime.budget.charge_bytes(candidate.is_string() ? candidate.text().size() : 0)) return call.runtime.budget.error();
     if (!candidate.is_string()) {
       return failure(std::string(at_end ? "endswith" : "startswith"), " first arg must be str or a tuple of str, not ",
                      type_name(candidate));

@@ -101,7 +101,7 @@ Result<Value> format(Call& call) {
     values = call.list(call.arguments.positional, SequenceType::kTuple);
   } else {
     DictData entries;
-    for (auto& [key, value] : call.arguments.named) entries.set(Value::string(key), value);
+    for (auto& [key, value] : call.arguments.named) entries.set(call.runtime.budget, Value::string(key), value);
     values = make_dict(call.runtime.budget, std::move(entries));
   }
   if (call.runtime.budget.exhausted()) return call.runtime.budget.error();
@@ -119,7 +119,7 @@ Result<Value> truncate(Call& call) {
   const auto end_length = static_cast<int64_t>(count_code_points(end));
   if (*length < end_length) return failure("expected length >= ", end_length, ", got ", *length);
   if (*leeway < 0) return failure("expected leeway >= 0, got ", *leeway);
-  Result<int64_t> found = length_of(call.self);
+  Result<int64_t> found = length_of(call.runtime.budget, call.self);
   if (!found) return found.error();
   if (*found - *length <= *leeway) return call.self;
   if (!call.self.is_string()) return failure("can only concatenate str to str, not to ", type_name(call.self));

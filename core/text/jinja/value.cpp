@@ -11,8 +11,9 @@
 namespace tessera::jinja {
 namespace {
 
-/// Equal keys give equal text. Empty for a key that is not hashable.
-std::string canonical_key(const Value& key) {
+/// Equal keys give equal text. Empty for a key that is not hashable, or not paid for.
+std::string canonical_key(Budget& budget, const Value& key) {
+  if (!budget.charge_bytes(key.is_string() ? key.text().size() : 0)) return {};
   switch (key.kind()) {
     case Kind::kString: return join_text("s", key.text());
     case Kind::kUndefined: return "u";
@@ -28,7 +29,7 @@ std::string canonical_key(const Value& key) {
       if (key.as_sequence().type != SequenceType::kTuple || key.as_sequence().depth > 2) return {};
       std::string text = "t";
       for (const Value& item : key.as_sequence().items) {
-        const std::string part = canonical_key(item);
+        const std::string part = canonical_key(budget, item);
         if (part.empty()) return {};
         text += join_text(part.size(), ":", part);
       }
@@ -61,18 +62,23 @@ bool Value::truthy() const {
 }
 
 const Value* DictData::find(std::string_view key) const {
-  const auto found = index_.find(join_text("s", key));
+  const auto found = index_.find(canonical(key));
   return found == index_.end() ? nullptr : &entries_[found->second].second;
 }
 
-const Value* DictData::find(const Value& key) const {
-  const auto found = index_.find(canonical_key(key));
+const Value* DictData::find(Budget& budget, const Value& key) const {
+  const auto found = index_.find(canonical_key(budget, key));
   return found == index_.end() ? nullptr : &entries_[found->second].second;
 }
 
-bool DictData::set(const Value& key, Value value) {
-  std::string canonical = canonical_key(key);
+bool DictData::set(Budget& budget, const Value& key, Value value) {
+  std::string canonical = canonical_key(budget, key);
   if (canonical.empty()) return false;
+  put(std::move(canonical), key, std::move(value));
+  return true;
+}
+
+void DictData::put(std::string canonical, const Value& key, Value value) {
   depth_ = std::max(depth_, depth_of(value) + 1);
   const auto [place, is_new] = index_.emplace(std::move(canonical), entries_.size());
   if (is_new) {
@@ -80,7 +86,6 @@ bool DictData::set(const Value& key, Value value) {
   } else {
     entries_[place->second].second = std::move(value);
   }
-  return true;
 }
 
 std::vector<DictData::Entry> DictData::release() {
@@ -99,27 +104,35 @@ int depth_of(const Value& value) {
 Value make_sequence(Budget& budget, std::vector<Value> items, SequenceType type) {
   int depth = 0;
   for (const Value& item : items) depth = std::max(depth, depth_of(item));
-  if (!budget.charge_bytes(sizeof(SequenceData) + items.size() * sizeof(Value))) return {};
+  budget.charge_bytes(sizeof(SequenceData) + items.size() * sizeof(Value));
   if (depth >= budget.limits().value_depth) {
     budget.exhaust(join_text("lists and dicts nested more than ", budget.limits().value_depth, " deep"));
-    return {};
+  }
+  if (budget.exhausted()) {
+    items.clear();
+    depth = 0;
   }
   return Value::sequence(std::make_shared<SequenceData>(SequenceData{std::move(items), type, depth + 1, 0, {}}));
 }
 
 Value make_dict(Budget& budget, DictData entries) {
   constexpr size_t kEntryBytes = 160;  // the pair, and the key's node in the index
-  if (!budget.charge_bytes(sizeof(DictData) + entries.size() * kEntryBytes)) return {};
+  budget.charge_bytes(sizeof(DictData) + entries.size() * kEntryBytes);
   if (entries.depth() > budget.limits().value_depth) {
     budget.exhaust(join_text("lists and dicts nested more than ", budget.limits().value_depth, " deep"));
-    return {};
   }
+  if (budget.exhausted()) entries = {};
   return Value::dict(std::make_shared<const DictData>(std::move(entries)));
 }
 
 Value make_string(Budget& budget, std::string text, bool markup) {
-  if (!budget.charge_text(sizeof(StringData) + text.size())) return {};
+  if (!budget.charge_text(sizeof(StringData) + text.size())) text.clear();
   return Value::string(std::move(text), markup);
+}
+
+Value make_undefined(Budget& budget, std::string reason) {
+  budget.charge_bytes(reason.size());
+  return Value::undefined(std::move(reason));
 }
 
 Result<std::vector<Value>> iterate(Budget& budget, const Value& value) {
@@ -200,7 +213,7 @@ Value convert_json(Budget& budget, const nlohmann::ordered_json& json, const Tex
     }
     case nlohmann::ordered_json::value_t::object: {
       DictData entries;
-      for (const auto& [key, item] : json.items()) entries.set(text(key), convert_json(budget, item, change, depth + 1));
+      for (const auto& [key, item] : json.items()) entries.set(budget, text(key), convert_json(budget, item, change, depth + 1));
       return make_dict(budget, std::move(entries));
     }
     default: return Value::none();

@@ -110,15 +110,18 @@ class DictData {
   const std::vector<Entry>& entries() const { return entries_; }
   size_t size() const { return entries_.size(); }
   int depth() const { return depth_; }
-  /// Null when absent.
+  /// Null when absent. Only the look-up of a value pays for reading the key.
   const Value* find(std::string_view key) const;
-  const Value* find(const Value& key) const;
-  /// Adds or replaces. False when the key is not hashable (a list, a dict).
-  bool set(const Value& key, Value value);
+  const Value* find(Budget& budget, const Value& key) const;
+  /// Adds or replaces. False when the key is not hashable (a list, a dict) or not paid for.
+  bool set(Budget& budget, const Value& key, Value value);
+  void set(std::string_view key, Value value) { put(canonical(key), Value::string(std::string(key)), std::move(value)); }
   /// Forgets everything and returns it, so that a cycle through a namespace can be cut.
   std::vector<Entry> release();
 
  private:
+  static std::string canonical(std::string_view key) { return join_text("s", key); }
+  void put(std::string canonical, const Value& key, Value value);
   std::vector<Entry> entries_;
   std::unordered_map<std::string, size_t> index_;  ///< canonical key → entry
   int depth_ = 1;
@@ -131,11 +134,14 @@ struct NamespaceData {
 /// Containers below and including this value; 0 for a value that is none.
 int depth_of(const Value& value);
 
+// What is made when the budget is exhausted is empty.
 /// Makes a list (or relative) and pays for it; the budget is exhausted when it nests too deeply.
 Value make_sequence(Budget& budget, std::vector<Value> items, SequenceType type = SequenceType::kList);
 Value make_dict(Budget& budget, DictData entries);
 /// Makes a text and pays for it.
 Value make_string(Budget& budget, std::string text, bool markup = false);
+/// Makes an undefined value and pays for its reason.
+Value make_undefined(Budget& budget, std::string reason);
 
 /// The items `for` walks over: of a sequence, the keys of a dict, the characters of a str, none of undefined. A generator is used up.
 /// kTemplate for what is not iterable.

@@ -21,8 +21,7 @@ Result<Value> default_value(Call& call) {
 }
 
 Result<Value> length(Call& call) {
-  if (call.self.is_string()) call.runtime.budget.charge_bytes(call.self.text().size());
-  Result<int64_t> count = length_of(call.self);
+  Result<int64_t> count = length_of(call.runtime.budget, call.self);
   if (!count) return count.error();
   return Value::integer(*count);
 }
@@ -44,6 +43,7 @@ Result<Value> to_integer(Call& call) {
   std::optional<double> real;
   if (call.self.is(Kind::kFloat)) real = call.self.as_real();
   if (call.self.is_string()) {
+    if (!call.runtime.budget.charge_bytes(call.self.text().size())) return call.runtime.budget.error();
     if (const auto integer = parse_integer(call.self.text(), static_cast<int>(*base))) return Value::integer(*integer);
     real = parse_real(call.self.text());
   }
@@ -55,6 +55,7 @@ Result<Value> to_real(Call& call) {
   if (call.self.is_undefined()) return failure(call.self.undefined_reason());
   if (call.self.is_number()) return Value::real(call.self.as_real());
   if (call.self.is_string()) {
+    if (!call.runtime.budget.charge_bytes(call.self.text().size())) return call.runtime.budget.error();
     if (const auto real = parse_real(call.self.text())) return Value::real(*real);
   }
   return call.given(0) ? call[0] : Value::real(0);
@@ -112,7 +113,7 @@ Result<Value> get_attribute(Call& call) {
   if (!call[0].is_string()) return failure("attribute name must be string, not '", type_name(call[0]), "'");
   // The filter looks at attributes only, never at items; the values of a template have none that it may read but methods.
   if (call.self.is(Kind::kDict) && !find_dict_method(call[0].text())) {
-    return Value::undefined(join_text("'dict object' has no attribute '", call[0].text(), "'"));
+    return make_undefined(call.runtime.budget, join_text("'dict object' has no attribute '", shown(call[0].text()), "'"));
   }
   return attribute(call.runtime.budget, call.self, call[0].text());
 }

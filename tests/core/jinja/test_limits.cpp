@@ -13,8 +13,8 @@ using tessera::jinja::Limits;
 using tessera::jinja::Template;
 using Json = nlohmann::ordered_json;
 
-std::string message_of(const std::string& source, const Json& variables = Json::object()) {
-  Result<Template> parsed = Template::parse(source);
+std::string message_of(const std::string& source, const Json& variables = Json::object(), const Limits& limits = {}) {
+  Result<Template> parsed = Template::parse(source, limits);
   if (!parsed) return parsed.error().message;
   Result<std::string> text = parsed->render(variables);
   return text ? "no error, " + std::to_string(text->size()) + " bytes" : text.error().message;
@@ -54,6 +54,90 @@ TEST_CASE("hostile templates reach a limit") {
     const std::string message = message_of(source);
     CHECK_MESSAGE(is_limit(message), message);
   }
+}
+
+TEST_CASE("work that makes nothing is counted too") {
+  Limits limits;
+  limits.steps = 500'000;  // so that it is soon over
+  for (const std::string use : {"{{ {'x': 1}[k] }}",
+                                "{{ {k: 1}|length }}",
+                                "{{ k in {'x': 1} }}",
+                                "{{ {}.get(k) }}",
+                                "{{ k.isdigit() }}",
+                                "{{ k.isalpha() }}",
+                                "{{ k.isascii() }}",
+                                "{{ k.isupper() }}",
+                                "{{ k.ljust(1) }}",
+                                "{{ k.zfill(1) }}",
+                                "{{ k|center(1) }}",
+                                "{{ k.startswith(('b', k)) }}",
+                                "{{ k|truncate(999999) }}",
+                                "{{ k|int }}",
+                                "{{ k|float }}",
+                                "{{ k % {} }}",
+                                "{{ dict(**{k: 1})|length }}",
+                                "{{ [[]]|map('map', **d)|list }}",
+                                "{{ [1]|map(attribute=k)|list }}",
+                                "{{ ([k] * 90)|unique|list }}"}) {
+    INFO(use);
+    const std::string message =
+        message_of("{% set k = '1' * 999999 %}{% set d = {k: 1} %}{% for i in range(12) %}" + use + "{% endfor %}", {}, limits);
+    CHECK_MESSAGE(is_limit(message), message.substr(0, 200));
+  }
+  std::string names, parameters = "a";
+  Json numbers, many;
+  for (int i = 0; i < 2000; ++i) {
+    const std::string name = "v" + std::to_string(i);
+    names += "{% set " + name + " = 1 %}";
+    parameters += ", " + name;
+    numbers.push_back(i);
+    many["k" + std::to_string(i)] = i;
+  }
+  for (const std::string& source :
+       {names + "{% for i in range(90000) %}{{ v1999 }}{% endfor %}", "{% for i in range(40) %}" + names + "{% endfor %}",
+        "{% macro m(" + parameters + ") %}{{ kwargs|length }}{% endmacro %}{{ m(**many) }}",
+
+        std::string("{{ ([[]] * 9000)|map('map', *numbers)|list|length }}"),
+        std::string("{{ ([[]] * 9000)|map('select', *numbers)|list|length }}"),
+        std::string("{{ ('{k1999}' * 9000).format(**many)|length }}")}) {
+    INFO(source.substr(0, 80));
+    const std::string message = message_of(source, {{"numbers", numbers}, {"many", many}}, limits);
+    CHECK_MESSAGE(is_limit(message), message.substr(0, 200));
+  }
+}
+
+TEST_CASE("a rendering may run out at any step") {
+  Result<Template> whole = Template::parse("x");
+  REQUIRE(whole.ok());
+  const std::string source =
+      "{% set c = cycler('a', *range(99)) %}{{ c.next() }}{% set j = joiner() %}{{ j() }}{{ j() }}{{ 'abc'.startswith('b', 1) }}"
+      "{{ [{'a': 1}]|groupby('a') }}{{ 1|center(9) }}{{ 'abc'[::-1]|reverse }}{% for a, b in dict(x=1)|dictsort %}{{ a ~ b }}{% endfor %}"
+      "{{ ['b', 'A']|sort|join(', ') }}{{ [1, 2, 3]|batch(2)|map('list')|list|tojson }}{{ '%(a)s' % {'a': 1} }}{{ '{}'.format(1) }}"
+      "{% macro m(a, b=2) %}{{ a ~ b ~ varargs ~ kwargs }}{% endmacro %}{{ m(1, 2, 3, d=4) }}{{ namespace(a=1) }}{{ {'a': 1}|urlencode }}";
+  Limits limits;
+  bool done = false;
+  for (limits.steps = 1; !done && limits.steps < 3000; ++limits.steps) {
+    Result<Template> parsed = Template::parse(source, limits);
+    REQUIRE(parsed.ok());
+    Result<std::string> text = parsed->render(Json::object());
+    done = text.ok();
+    if (!done) CHECK(is_limit(text.error().message));
+  }
+  CHECK(done);
+}
+
+TEST_CASE("messages show the beginning of long texts") {
+  const std::string most = repeated("A", 80) + "\u2026";
+  const auto ending = [](const std::string& source) {
+    const std::string message = message_of(source);
+    return message.substr(std::min(message.find(": ") + 2, message.size()));
+  };
+  CHECK(ending("{{ {}['A' * 200].b }}") == "'dict object' has no attribute '" + most + "'");
+  CHECK(ending("{{ ({}|attr('A' * 200)).b }}") == "'dict object' has no attribute '" + most + "'");
+  CHECK(ending("{{ {}['__' ~ 'A' * 200 ~ '__'].b }}") == "access to attribute '__" + most.substr(2) + "' of 'dict' object is unsafe.");
+  CHECK(ending("{{ " + repeated("A", 200) + ".b }}") == "'" + most + "' is undefined");
+  CHECK(ending("{{ raise_exception('\u00e9' * 900) }}").size() < 1010);
+  CHECK(ending("{% " + repeated("A", 9000) + " %}").size() < 1010);
 }
 
 TEST_CASE("an integer that does not fit is refused, not rounded") {
