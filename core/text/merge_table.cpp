@@ -14,6 +14,9 @@ constexpr size_t kMostMerges = 1 << 24;
 /// Bits of present_ for each slot of the table, a power of two. At most a fifth of the pairs that are in no merge is looked up in vain.
 constexpr size_t kPresentBits = 4;
 
+/// Slots that may be taken between a pair's own and its place: the vocabularies of Llama 3, Qwen 2 and SmolLM2 have at most 135.
+constexpr size_t kLongestRun = 4000;
+
 constexpr std::string_view kKey = "tokenizer.ggml.merges";
 
 }  // namespace
@@ -45,7 +48,12 @@ Result<MergeTable> MergeTable::read(const GgufFile& file, const Vocab& vocab) {
     joined.assign(left).append(right);
     // One after the other: each may be new, and takes the next number then.
     const int32_t left_id = symbol(left), right_id = symbol(right), joined_id = symbol(joined);
-    merges.insert(left_id, right_id, static_cast<int32_t>(rank), joined_id);
+    if (!merges.insert(left_id, right_id, static_cast<int32_t>(rank), joined_id)) {
+      return Error{ErrorCode::kBadFile,
+                   std::string(kKey) + "[" + std::to_string(rank) + "] is \"" + lines[rank] + "\", one of more than " +
+                       std::to_string(kLongestRun) + " pairs that collide in the table of merges",
+                   "This list was made to be slow to read; take the model from a source you trust."};
+    }
   }
   return merges;
 }
@@ -72,16 +80,18 @@ uint64_t MergeTable::hash(int32_t left, int32_t right) {
 /// The slot of the pair, or the free one where it belongs.
 size_t MergeTable::slot_of(uint64_t hash, int32_t left, int32_t right) const {
   const size_t mask = entries_.size() - 1;
-  size_t slot = static_cast<size_t>(hash >> 32) & mask;
+  size_t slot = first_slot(hash);
   while (entries_[slot].left >= 0 && (entries_[slot].left != left || entries_[slot].right != right)) slot = (slot + 1) & mask;
   return slot;
 }
 
-void MergeTable::insert(int32_t left, int32_t right, int32_t rank, int32_t result) {
+bool MergeTable::insert(int32_t left, int32_t right, int32_t rank, int32_t result) {
   const uint64_t hashed = hash(left, right);
-  Entry& entry = entries_[slot_of(hashed, left, right)];
+  const size_t slot = slot_of(hashed, left, right);
+  Entry& entry = entries_[slot];
   if (entry.left < 0) entry = {left, right, rank, result};
   present_[static_cast<size_t>(hashed >> present_shift_)] = true;
+  return ((slot - first_slot(hashed)) & (entries_.size() - 1)) <= kLongestRun;
 }
 
 std::optional<MergeResult> MergeTable::find(int32_t left, int32_t right) const {

@@ -32,8 +32,10 @@ class MergeTable {
   static size_t slots(size_t merges);
   explicit MergeTable(size_t merges);
   /// Of several merges of one pair the first, which has the best rank, counts.
-  void insert(int32_t left, int32_t right, int32_t rank, int32_t result);
+  /// False where too many slots are taken between the pair's own and its place, as only a list made to collide has them.
+  bool insert(int32_t left, int32_t right, int32_t rank, int32_t result);
   static uint64_t hash(int32_t left, int32_t right);
+  size_t first_slot(uint64_t hash) const { return static_cast<size_t>(hash >> 32) & (entries_.size() - 1); }
   size_t slot_of(uint64_t hash, int32_t left, int32_t right) const;
   std::vector<Entry> entries_;
   /// By the first bits of a hash, whether a merge has it. Most pairs are in no merge, and unlike the entries this fits the processor's

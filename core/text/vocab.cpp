@@ -116,6 +116,14 @@ Result<void> Vocab::read_kinds(const GgufFile& file) {
     const int64_t kind = (**kinds)[i];
     if (kind < 1 || kind > 6) return bad_key(std::string(kKey) + "[" + std::to_string(i) + "]", std::to_string(kind), "1 to 6");
     kinds_[i] = static_cast<TokenKind>(kind);
+    // Looking for such a token takes its length at each place of a text.
+    constexpr size_t kLongest = 1000;
+    const bool is_sought = is_special(static_cast<int32_t>(i)) || kinds_[i] == TokenKind::kUserDefined;
+    if (is_sought && pieces_[i].size() > kLongest) {
+      return bad_key("tokenizer.ggml.tokens[" + std::to_string(i) + "]",
+                     "a control or user-defined token of " + std::to_string(pieces_[i].size()) + " bytes",
+                     "at most " + std::to_string(kLongest));
+    }
   }
   return {};
 }

@@ -114,6 +114,35 @@ TEST_CASE("a damaged vocabulary gives one error that names the key") {
   CHECK(failure(with([&](VocabFile& f) { f.text("tokenizer.ggml.add_space_prefix", "yes"); }), "add_space_prefix") == ErrorCode::kBadFile);
 }
 
+TEST_CASE("a token to look for in texts is no longer than 1000 bytes") {
+  const auto with = [](size_t bytes, int64_t kind) {
+    return sentencepiece_file({"a"}, false)
+        .texts("tokenizer.ggml.tokens", {"<unk>", "<s>", "</s>", "<|end|>", std::string(bytes, 'a')})
+        .ints("tokenizer.ggml.token_type", {2, 3, 3, 3, kind});
+  };
+  for (const int64_t kind : {2, 3, 4}) {
+    CHECK(failure(with(1001, kind), "tokenizer.ggml.tokens[4] is a control or user-defined token of 1001 bytes") == ErrorCode::kBadFile);
+    CHECK(read(with(1000, kind)).piece(4).size() == 1000);
+  }
+  CHECK(read(with(1001, 1)).piece(4).size() == 1001);
+}
+
+TEST_CASE("merges made to collide in the table are refused") {
+  std::vector<std::string> tokens, merges;
+  for (int id = 0; id < 1000; ++id) tokens.push_back("t" + std::to_string(id));
+  for (uint64_t left = 0; left < 1000; ++left) {
+    for (uint64_t right = 0; right < 1000 && merges.size() < 6000; ++right) {
+      const uint64_t slot = ((left << 32 | right) * 0x9e3779b97f4a7c15ull) >> 32 & 8191;  // the table's hash
+      if (slot < 64) merges.push_back(tokens[left] + " " + tokens[right]);
+    }
+  }
+  REQUIRE(merges.size() == 6000);
+  const VocabFile file = byte_pair_file({}).texts("tokenizer.ggml.tokens", tokens).without("tokenizer.ggml.token_type");
+  CHECK(failure(VocabFile(file).texts("tokenizer.ggml.merges", merges), "more than 4000 pairs that collide") == ErrorCode::kBadFile);
+  merges.resize(3000);
+  CHECK(Tokenizer::from_gguf(VocabFile(file).texts("tokenizer.ggml.merges", merges).open()).ok());
+}
+
 TEST_CASE("a damaged byte-level vocabulary gives one error that names the key") {
   CHECK(failure(byte_pair_file({}, "kimi-k2"), "\"kimi-k2\"") == ErrorCode::kUnsupported);
   CHECK(failure(byte_pair_file({}).without("tokenizer.ggml.pre"), "tokenizer.ggml.pre") == ErrorCode::kNotFound);
