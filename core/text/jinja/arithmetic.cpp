@@ -15,7 +15,6 @@ Error unsupported(BinaryOperator op, const Value& left, const Value& right) {
                  type_name(right), "'");
 }
 
-Error overflow() { return failure("an integer does not fit 64 bits"); }
 Error division_by_zero() { return failure("division by zero"); }
 
 Result<Value> integer_power(int64_t base, int64_t exponent) {
@@ -25,9 +24,9 @@ Result<Value> integer_power(int64_t base, int64_t exponent) {
   }
   int64_t result = 1;
   while (exponent > 0) {
-    if ((exponent & 1) && __builtin_mul_overflow(result, base, &result)) return overflow();
+    if ((exponent & 1) && __builtin_mul_overflow(result, base, &result)) return integer_overflow();
     exponent >>= 1;
-    if (exponent > 0 && __builtin_mul_overflow(base, base, &base)) return overflow();
+    if (exponent > 0 && __builtin_mul_overflow(base, base, &base)) return integer_overflow();
   }
   return Value::integer(result);
 }
@@ -35,9 +34,11 @@ Result<Value> integer_power(int64_t base, int64_t exponent) {
 Result<Value> integer_arithmetic(BinaryOperator op, int64_t a, int64_t b) {
   int64_t result = 0;
   switch (op) {
-    case BinaryOperator::kAdd: return __builtin_add_overflow(a, b, &result) ? Result<Value>(overflow()) : Value::integer(result);
-    case BinaryOperator::kSubtract: return __builtin_sub_overflow(a, b, &result) ? Result<Value>(overflow()) : Value::integer(result);
-    case BinaryOperator::kMultiply: return __builtin_mul_overflow(a, b, &result) ? Result<Value>(overflow()) : Value::integer(result);
+    case BinaryOperator::kAdd: return __builtin_add_overflow(a, b, &result) ? Result<Value>(integer_overflow()) : Value::integer(result);
+    case BinaryOperator::kSubtract:
+      return __builtin_sub_overflow(a, b, &result) ? Result<Value>(integer_overflow()) : Value::integer(result);
+    case BinaryOperator::kMultiply:
+      return __builtin_mul_overflow(a, b, &result) ? Result<Value>(integer_overflow()) : Value::integer(result);
     case BinaryOperator::kDivide:
       if (b == 0) return division_by_zero();
       return Value::real(static_cast<double>(a) / static_cast<double>(b));
@@ -117,6 +118,8 @@ bool is_repeatable(const Value& value) {
 }
 
 }  // namespace
+
+Error integer_overflow() { return failure("an integer does not fit 64 bits"); }
 
 Result<Value> binary(Runtime& runtime, BinaryOperator op, const Value& left, const Value& right) {
   if (op == BinaryOperator::kModulo && left.is_string()) {

@@ -39,6 +39,8 @@ Result<bool> contains(Budget& budget, const Value& container, const Value& item)
 enum class BinaryOperator : uint8_t { kAdd, kSubtract, kMultiply, kDivide, kFloorDivide, kModulo, kPower };
 Result<Value> binary(Runtime& runtime, BinaryOperator op, const Value& left, const Value& right);
 Result<Value> negate(const Value& value);
+/// The failure of an integer beyond 64 bits.
+Error integer_overflow();
 Result<Value> plus(const Value& value);
 
 /// `object.name`: a method or attribute, else the item; undefined when there is neither.

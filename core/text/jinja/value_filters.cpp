@@ -47,7 +47,8 @@ Result<Value> to_integer(Call& call) {
     if (const auto integer = parse_integer(call.self.text(), static_cast<int>(*base))) return Value::integer(*integer);
     real = parse_real(call.self.text());
   }
-  if (!real || !(std::abs(*real) < 9.2e18)) return otherwise;
+  if (!real || !std::isfinite(*real)) return otherwise;
+  if (!(*real >= -0x1p63 && *real < 0x1p63)) return integer_overflow();
   return Value::integer(static_cast<int64_t>(*real));
 }
 
@@ -59,6 +60,19 @@ Result<Value> to_real(Call& call) {
     if (const auto real = parse_real(call.self.text())) return Value::real(*real);
   }
   return call.given(0) ? call[0] : Value::real(0);
+}
+
+/// Rounds half to even, to a multiple of 10^zeros.
+Result<Value> round_integer(int64_t value, int64_t zeros) {
+  if (zeros > 19) return Value::integer(0);  // the multiple's half is beyond every integer
+  uint64_t unit = 1;
+  for (int64_t i = 0; i < zeros; ++i) unit *= 10;
+  const uint64_t magnitude = value < 0 ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
+  const uint64_t rest = magnitude % unit;
+  const bool up = rest > unit - rest || (rest == unit - rest && magnitude / unit % 2 == 1);
+  const uint64_t rounded = magnitude - rest + (up ? unit : 0);
+  if (rounded > INT64_MAX) return integer_overflow();
+  return Value::integer(value < 0 ? -static_cast<int64_t>(rounded) : static_cast<int64_t>(rounded));
 }
 
 /// Python's round: half to even on the exact decimal value, which is what printf does too.
@@ -76,11 +90,12 @@ Result<Value> round(Call& call) {
     return Value::real((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / scale);
   }
   if (method != "common") return failure("method must be common, ceil or floor");
-  if (call.self.is_integral() && *precision >= 0) return Value::integer(call.self.as_integer());
+  if (call.self.is_integral()) {
+    return *precision < 0 ? round_integer(call.self.as_integer(), -*precision) : Value::integer(call.self.as_integer());
+  }
   if (*precision < 0) {
     const double scale = std::pow(10.0, static_cast<double>(-*precision));
-    const double rounded = std::nearbyint(call.self.as_real() / scale) * scale;
-    return call.self.is_integral() ? Value::integer(static_cast<int64_t>(rounded)) : Value::real(rounded);
+    return Value::real(std::nearbyint(call.self.as_real() / scale) * scale);
   }
   char buffer[700];
   const int written = std::snprintf(buffer, sizeof(buffer), "%.*f", static_cast<int>(*precision), call.self.as_real());

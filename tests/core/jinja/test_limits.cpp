@@ -143,6 +143,12 @@ TEST_CASE("messages show the beginning of long texts") {
 TEST_CASE("an integer that does not fit is refused, not rounded") {
   CHECK(message_of("{{ n }}", {{"n", uint64_t{INT64_MAX}}}) == "no error, 19 bytes");
   CHECK(message_of("{{ n }}", {{"n", uint64_t{INT64_MAX} + 1}}).find("limit reached: an integer beyond 2^63 - 1") != std::string::npos);
+  for (const std::string use : {"9223372036854775807|round(-1)", "9223372036854775807|round(-19)", "1e19|int", "(-1e19)|int",
+                                "9223372036854775808.0|int", "'99999999999999999999'|int"}) {
+    INFO(use);
+    CHECK(message_of("{{ " + use + " }}").ends_with(": an integer does not fit 64 bits"));
+  }
+  CHECK(message_of("{{ (-9223372036854775808.0)|int }}") == "no error, 20 bytes");
 }
 
 TEST_CASE("deep sources are refused") {
