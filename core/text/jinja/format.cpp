@@ -35,7 +35,7 @@ Result<int64_t> read_number(std::string_view& text, int64_t limit) {
 }
 
 std::string with_groups(std::string digits) {
-  const size_t whole = std::min(digits.find('.'), digits.size());
+  const size_t whole = std::min(digits.find_first_not_of("0123456789"), digits.size());
   for (size_t at = whole; at > 3; at -= 3) digits.insert(at - 3, 1, ',');
   return digits;
 }
@@ -94,6 +94,7 @@ std::string format_real(const FormatSpec& spec, double value) {
     char buffer[700];
     const int length = std::snprintf(buffer, sizeof(buffer), pattern.c_str(), precision, magnitude);
     body.assign(buffer, static_cast<size_t>(std::max(length, 0)));
+    if (spec.type == 0 && body.find_first_of(".e") == std::string::npos) body += ".0";  // still seen to be no integer
   }
   if (spec.grouped) body = with_groups(std::move(body));
   if (percent) body += '%';

@@ -48,6 +48,7 @@ Result<DictData> make_entries(Call& call) {
   DictData entries;
   if (call.arguments.positional.size() > 1) return failure("dict expected at most 1 argument, got ", call.arguments.positional.size());
   if (!call.arguments.positional.empty()) {
+    if (call[0].is_undefined()) return failure(call[0].undefined_reason());
     if (call[0].is(Kind::kDict)) {
       for (const auto& [key, value] : call[0].as_dict().entries()) entries.set(budget, key, value);
     }

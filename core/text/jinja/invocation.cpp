@@ -82,7 +82,8 @@ Result<void> Interpreter::bind_parameters(const MacroDefinition& macro, Argument
     const MacroParameter& parameter = macro.parameters[i];
     define(parameter.id, i < positional ? arguments.positional[i] : take_named(runtime_.budget, arguments, parameter.name));
   }
-  if (macro.uses_caller) {
+  const bool has_own = std::any_of(macro.parameters.begin(), macro.parameters.end(), [](const auto& p) { return p.id == kCallerName; });
+  if (macro.uses_caller && !has_own) {
     Value caller = take_named(runtime_.budget, arguments, "caller");
     define(kCallerName, caller.is_missing() ? Value::undefined("No caller defined") : std::move(caller));
   }

@@ -128,7 +128,7 @@ std::string json_quoted(std::string_view text, bool ensure_ascii) {
     if (known != std::string_view::npos) {
       out += '\\';
       out += kLetters[known];
-    } else if (c.value < 0x20 || (ensure_ascii && c.value > 0x7E && c.value < 0x10000 && c.value != 0x7F)) {
+    } else if (c.value < 0x20 || (ensure_ascii && c.value > 0x7E && c.value < 0x10000)) {
       append_unicode_escape(out, c.value);
     } else if (ensure_ascii && c.value >= 0x10000) {
       append_unicode_escape(out, 0xD800 + ((c.value - 0x10000) >> 10u));

@@ -282,12 +282,17 @@ class StatementParser {
   }
 
   bool print_tag(Body& out, Offset offset) {
-    ExpressionPtr value = expressions_.tuple(true);
-    return value && end_of_tag() && add(out, offset, PrintStatement{std::move(value)});
+    do {
+      ExpressionPtr value = expressions_.expression();
+      if (!value) return false;
+      add(out, offset, PrintStatement{std::move(value)});
+    } while (stream_.take_operator(","));
+    return end_of_tag();
   }
 
   bool group_tag(Body& out, Offset offset, bool is_block) {
     if (is_block && !stream_.expect(TokenKind::kName, "the name of the block")) return false;
+    if (is_block) stream_.take_name("scoped");  // every block is
     if (!end_of_tag()) return false;
     const std::string_view end = is_block ? "endblock" : "endgeneration";
     GroupStatement node{is_block ? strict_body({end}) : body({end}), is_block};

@@ -162,10 +162,11 @@ Result<Value> find(Call& call, bool from_right, bool must_exist) {
 Result<Value> count(Call& call) {
   Result<std::string_view> needle = text_argument(call, 0);
   if (!needle) return needle.error();
-  std::string_view text = call.self.text();
-  if (!call.runtime.budget.charge_search(text.size(), needle->size())) return call.runtime.budget.error();
-  if (needle->empty()) return Value::integer(static_cast<int64_t>(count_code_points(text)) + 1);
-  return Value::integer(static_cast<int64_t>(split_separator(text, *needle, UINT64_MAX, false).size()) - 1);
+  Result<std::string_view> text = window(call, 1);
+  if (!text) return text.error();
+  if (!call.runtime.budget.charge_search(text->size(), needle->size())) return call.runtime.budget.error();
+  if (needle->empty()) return Value::integer(static_cast<int64_t>(count_code_points(*text)) + 1);
+  return Value::integer(static_cast<int64_t>(split_separator(*text, *needle, UINT64_MAX, false).size()) - 1);
 }
 
 Result<Value> replace(Call& call) {
@@ -309,7 +310,7 @@ constexpr auto kStringMethods = std::to_array<Builtin>({
     {"rfind", "sub start? end?", [](Call& call) { return find(call, true, false); }},
     {"index", "sub start? end?", [](Call& call) { return find(call, false, true); }},
     {"rindex", "sub start? end?", [](Call& call) { return find(call, true, true); }},
-    {"count", "sub", count},
+    {"count", "sub start? end?", count},
     {"replace", "old new count?", replace},
     {"join", "iterable", join},
     {"format", "*", format},
