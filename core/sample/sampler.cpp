@@ -47,10 +47,12 @@ bool keep_mass(std::vector<Sampler::Candidate>& candidates, double target, Order
   return false;
 }
 
-Error out_of_range(const char* option, double value, const char* expected) {
-  return {ErrorCode::kInvalidArgument, std::string(option) + " is " + std::to_string(value) + ", expected " + expected,
+Error out_of_range(const char* option, const std::string& value, const char* expected) {
+  return {ErrorCode::kInvalidArgument, std::string(option) + " is " + value + ", expected " + expected,
           std::string("choose a value of ") + option + " inside that range"};
 }
+
+Error out_of_range(const char* option, double value, const char* expected) { return out_of_range(option, std::to_string(value), expected); }
 
 bool within(float value, float low, float high) { return value >= low && value <= high; }  // false for NaN
 
@@ -61,7 +63,7 @@ Result<void> SamplerOptions::validate(int vocab_size) const {
     return out_of_range("temperature", temperature, "a finite number >= 0");
   }
   if (top_k < 0) {
-    return out_of_range("top_k", top_k, "0 (off) or more");
+    return out_of_range("top_k", std::to_string(top_k), "0 (off) or more");
   }
   if (!within(top_p, std::numeric_limits<float>::min(), 1.0f)) {
     return out_of_range("top_p", top_p, "more than 0 and at most 1");
@@ -82,11 +84,11 @@ Result<void> SamplerOptions::validate(int vocab_size) const {
     return out_of_range("presence_penalty", presence_penalty, "-2 to 2");
   }
   if (penalty_window < 0) {
-    return out_of_range("penalty_window", penalty_window, "0 (none) or more");
+    return out_of_range("penalty_window", std::to_string(penalty_window), "0 (none) or more");
   }
   for (const auto& [id, bias] : logit_bias) {
     if (id < 0 || id >= vocab_size) {
-      return out_of_range("logit_bias token id", id, ("0 to " + std::to_string(vocab_size - 1)).c_str());
+      return out_of_range("logit_bias token id", std::to_string(id), ("0 to " + std::to_string(vocab_size - 1)).c_str());
     }
     if (!std::isfinite(bias)) {
       return out_of_range("logit_bias", bias, "a finite number");

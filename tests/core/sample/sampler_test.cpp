@@ -248,7 +248,7 @@ TEST_CASE("validate names the option") {
   CHECK(message([](SamplerOptions& o) { o.temperature = -1; }).find("temperature is -1") == 0);
   CHECK(message([](SamplerOptions& o) { o.temperature = kNan; }).find("temperature is nan") == 0);
   CHECK(message([](SamplerOptions& o) { o.temperature = kInf; }).find("temperature is inf") == 0);
-  CHECK(message([](SamplerOptions& o) { o.top_k = -1; }).find("top_k ") == 0);
+  CHECK(message([](SamplerOptions& o) { o.top_k = -1; }) == "top_k is -1, expected 0 (off) or more");
   CHECK(message([](SamplerOptions& o) { o.top_p = 0; }).find("top_p ") == 0);
   CHECK(message([](SamplerOptions& o) { o.top_p = 1.5f; }).find("top_p ") == 0);
   CHECK(message([](SamplerOptions& o) { o.min_p = 1.5f; }).find("min_p ") == 0);
@@ -256,8 +256,8 @@ TEST_CASE("validate names the option") {
   CHECK(message([](SamplerOptions& o) { o.repeat_penalty = 0; }).find("repeat_penalty ") == 0);
   CHECK(message([](SamplerOptions& o) { o.frequency_penalty = 3; }).find("frequency_penalty ") == 0);
   CHECK(message([](SamplerOptions& o) { o.presence_penalty = -3; }).find("presence_penalty ") == 0);
-  CHECK(message([](SamplerOptions& o) { o.penalty_window = -1; }).find("penalty_window ") == 0);
-  CHECK(message([](SamplerOptions& o) { o.logit_bias = {{100, 1.0f}}; }).find("logit_bias token id ") == 0);
+  CHECK(message([](SamplerOptions& o) { o.penalty_window = -1; }) == "penalty_window is -1, expected 0 (none) or more");
+  CHECK(message([](SamplerOptions& o) { o.logit_bias = {{100, 1.0f}}; }) == "logit_bias token id is 100, expected 0 to 99");
   CHECK(message([](SamplerOptions& o) { o.logit_bias = {{5, kNan}}; }).find("logit_bias is ") == 0);
 }
 
