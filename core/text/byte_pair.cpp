@@ -40,7 +40,11 @@ std::string spell(std::string_view bytes) {
 
 Result<std::unique_ptr<Tokenizer>> BytePairTokenizer::make(const GgufFile& file, Vocab vocab) {
   Result<std::string> name = file.get_string("tokenizer.ggml.pre");
-  if (!name) return name.error();
+  if (!name) {
+    return Error{name.error().code, name.error().message,
+                 "It says how text is cut into words; files converted before May 2024 lack it. Download or convert the model again, or set "
+                 "the key (gguf_new_metadata.py --pre-tokenizer)."};
+  }
   const PreTokenizerRules* pre = find_pre_tokenizer(*name);
   if (pre == nullptr) {
     return Error{ErrorCode::kUnsupported, "tokenizer.ggml.pre is \"" + *name + "\", which this build does not know",

@@ -89,6 +89,12 @@ constexpr Stage kDeepSeek3[] = {{.find = find_run, .word = kNumber, .limit = 3},
                                  .ascii_signs = true}};
 constexpr Stage kFalcon[] = {
     {.find = find_run, .word = kPunctuation, .ascii_signs = true}, kGpt2Words, kNumbers, {.find = find_digit_triple}};
+// llama.cpp's own, for a file whose converter knew none: Falcon's without the grave accent.
+constexpr CodeRange kGraveAccent[] = {{0x60, 0x60}};
+constexpr Stage kDefault[] = {{.find = find_run, .word = kPunctuation, .ranges = kGraveAccent, .ascii_signs = true},
+                              kGpt2Words,
+                              kNumbers,
+                              {.find = find_digit_triple}};
 constexpr Stage kBloom[] = {kBloomWords};
 constexpr Stage kViking[] = {kBloomWords, kEachNumber};
 
@@ -109,6 +115,7 @@ constexpr PreTokenizerRules kRules[] = {
     {.names = "deepseek-coder", .stages = kDeepSeekCoder},
     {.names = "deepseek-v3 hunyuan-dense joyai-llm", .stages = kDeepSeek3},
     {.names = "falcon", .stages = kFalcon},
+    {.names = "default", .stages = kDefault},
     {.names = "bloom poro-chat gpt3-finnish", .stages = kBloom},
     {.names = "viking", .stages = kViking},
 };

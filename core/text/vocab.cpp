@@ -43,18 +43,14 @@ Error bad_key(std::string_view key, std::string_view found, std::string_view exp
                "The vocabulary of this file is damaged; download or convert it again."};
 }
 
-/// An optional id with a role. Absent → nullopt; outside the vocabulary → kBadFile.
+/// An optional id with a role. Absent, or the -1 that some converters write → nullopt; else outside the vocabulary → kBadFile.
 Result<std::optional<int32_t>> read_role(const GgufFile& file, std::string_view key, int32_t size) {
   if (!file.find(key)) return std::optional<int32_t>();
   Result<uint64_t> value = file.get_uint(key);
   if (!value) return value.error();
+  if (*value == UINT32_MAX) return std::optional<int32_t>();
   if (*value >= static_cast<uint64_t>(size)) return bad_key(key, std::to_string(*value), "an id below " + std::to_string(size));
   return std::optional<int32_t>(static_cast<int32_t>(*value));
-}
-
-Result<bool> read_flag(const GgufFile& file, std::string_view key, bool absent) {
-  if (!file.find(key)) return absent;
-  return file.get_bool(key);
 }
 
 /// SentencePiece models begin with BOS by default, byte-level ones only where their pre-tokeniser's family does.
@@ -114,8 +110,8 @@ Result<void> Vocab::read_kinds(const GgufFile& file) {
   }
   for (size_t i = 0; i < pieces_.size(); ++i) {
     const int64_t kind = (**kinds)[i];
-    if (kind < 1 || kind > 6) return bad_key(std::string(kKey) + "[" + std::to_string(i) + "]", std::to_string(kind), "1 to 6");
-    kinds_[i] = static_cast<TokenKind>(kind);
+    if (kind < 0 || kind > 6) return bad_key(std::string(kKey) + "[" + std::to_string(i) + "]", std::to_string(kind), "0 to 6");
+    kinds_[i] = kind == 0 ? TokenKind::kNormal : static_cast<TokenKind>(kind);  // 0: undefined
     // Looking for such a token takes its length at each place of a text.
     constexpr size_t kLongest = 1000;
     const bool is_sought = is_special(static_cast<int32_t>(i)) || kinds_[i] == TokenKind::kUserDefined;
@@ -140,12 +136,10 @@ Result<void> Vocab::read_roles(const GgufFile& file) {
     if (!id) return id.error();
     *target = *id;
   }
-  Result<bool> add_bos = read_flag(file, "tokenizer.ggml.add_bos_token", adds_bos_by_default(file));
+  constexpr std::string_view kAddBos = "tokenizer.ggml.add_bos_token";
+  Result<bool> add_bos = file.find(kAddBos) ? file.get_bool(kAddBos) : adds_bos_by_default(file);
   if (!add_bos) return add_bos.error();
-  Result<bool> add_eos = read_flag(file, "tokenizer.ggml.add_eos_token", false);
-  if (!add_eos) return add_eos.error();
   add_bos_ = *add_bos && bos_;
-  add_eos_ = *add_eos && eos_;
 
   for (const std::string_view marker : kFrameMarkers) {
     if (const std::optional<int32_t> id = find(marker)) frame_ids_.push_back(*id);

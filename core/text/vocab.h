@@ -37,8 +37,7 @@ class Vocab {
   std::optional<int32_t> bos() const { return bos_; }
   std::optional<int32_t> eos() const { return eos_; }
   std::optional<int32_t> unknown() const { return unknown_; }
-  bool add_bos() const { return add_bos_; }  ///< raw prompts of this model begin with bos()
-  bool add_eos() const { return add_eos_; }
+  bool add_bos() const { return add_bos_; }  ///< raw prompts begin with bos(); none ends with eos(): it is to be continued
 
   /// True for every token after which an answer is over: eos, eot, eom and the known end markers of chat families
   /// ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>", …) where they are control or
@@ -64,7 +63,6 @@ class Vocab {
   std::vector<int32_t> frame_ids_;  ///< frames_message(); empty in other vocabularies
   std::optional<int32_t> bos_, eos_, unknown_;
   bool add_bos_ = false;
-  bool add_eos_ = false;
 };
 
 }  // namespace tessera

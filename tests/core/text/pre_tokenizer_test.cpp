@@ -23,9 +23,9 @@ Words split(std::string_view name, std::string_view text) {
   return words;
 }
 
-constexpr std::string_view kNames[] = {"gpt-2",          "smollm",      "llama-bpe", "dbrx",   "qwen2",
-                                       "qwen35",         "seed-coder",  "tekken",    "gpt-4o", "deepseek-llm",
-                                       "deepseek-coder", "deepseek-v3", "falcon",    "bloom",  "viking"};
+constexpr std::string_view kNames[] = {"gpt-2",      "smollm", "llama-bpe", "dbrx",         "qwen2",          "qwen35",
+                                       "seed-coder", "tekken", "gpt-4o",    "deepseek-llm", "deepseek-coder", "deepseek-v3",
+                                       "falcon",     "bloom",  "viking",    "default"};
 
 }  // namespace
 
@@ -59,6 +59,14 @@ TEST_CASE("words of qwen2") {
   CHECK(split("qwen2", "2024 was'S") == Words{"2", "0", "2", "4", " was", "'S"});
   CHECK(split("qwen2", "if (x):\n    return") == Words{"if", " (", "x", "):\n", "   ", " return"});
   CHECK(split("qwen2", "a  \n") == Words{"a", "  \n"});
+}
+
+TEST_CASE("words of the default") {
+  CHECK(split("default", "Hello, world's a+b==c ~|x| $5") ==
+        Words{"Hello", ",", " world", "'", "s", " a", "+", "b", "==", "c", " ", "~|", "x", "|", " ", "$", "5"});
+  CHECK(split("default", "a `code` b") == Words{"a", " `", "code", "`", " b"});
+  CHECK(split("default", "12345 67 x  y\n\tz") == Words{"123", "45", " ", "67", " x", " ", " y", "\n", "\t", "z"});
+  CHECK(split("default", "(`a`+1)^2 \xe2\x80\xa6") == Words{"(", "`", "a", "`", "+", "1", ")^", "2", " ", "\xe2\x80\xa6"});
 }
 
 TEST_CASE("words of deepseek-llm") {
@@ -115,7 +123,7 @@ TEST_CASE("character classes at the edges of the tables") {
 }
 
 TEST_CASE("an unknown pre-tokeniser is not found") {
-  for (const char* name : {"", " ", "gpt", "gpt-22", "gpt-2 phi-2", "default", "kimi-k2"}) CHECK(find_pre_tokenizer(name) == nullptr);
+  for (const char* name : {"", " ", "gpt", "gpt-22", "gpt-2 phi-2", "kimi-k2"}) CHECK(find_pre_tokenizer(name) == nullptr);
   CHECK(find_pre_tokenizer("llama4") == find_pre_tokenizer("gpt-4o"));
   CHECK(known_pre_tokenizers().find("granite-docling") != std::string::npos);
 }

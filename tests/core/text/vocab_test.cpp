@@ -54,6 +54,16 @@ TEST_CASE("BOS goes in front where the file or the family says so") {
   CHECK_FALSE(read(byte_pair_file({}, "llama-bpe")).add_bos());  // there is no such token
 }
 
+TEST_CASE("roles that are -1 and kinds that are 0 say nothing") {
+  const Vocab vocab = read(sentencepiece_file({"a"}, false)
+                               .id("tokenizer.ggml.eos_token_id", 0xffffffff)
+                               .id("tokenizer.ggml.eot_token_id", 0xffffffff)
+                               .ints("tokenizer.ggml.token_type", {2, 3, 3, 3, 0}));
+  CHECK_FALSE(vocab.eos().has_value());
+  CHECK(vocab.is_end_of_generation(3));
+  CHECK(vocab.kind(4) == TokenKind::kNormal);
+}
+
 TEST_CASE("every end of turn ends the generation") {
   const Vocab vocab = read(byte_pair_file({"a b"}).id("tokenizer.ggml.eot_token_id", 5));
   CHECK(vocab.is_end_of_generation(0));  // eos
@@ -107,7 +117,7 @@ TEST_CASE("a damaged vocabulary gives one error that names the key") {
   CHECK(failure(with([&](VocabFile& f) { f.ints(kinds, {1, 1, -1, 1, 1}); }), "token_type[2]") == ErrorCode::kBadFile);
   CHECK(failure(with([&](VocabFile& f) { f.floats(scores, {1}); }), scores) == ErrorCode::kBadFile);
   CHECK(failure(with([&](VocabFile& f) { f.id(eos, 5); }), eos) == ErrorCode::kBadFile);
-  CHECK(failure(with([&](VocabFile& f) { f.id(eos, 0xffffffff); }), eos) == ErrorCode::kBadFile);
+  CHECK(failure(with([&](VocabFile& f) { f.id(eos, 0xfffffffe); }), eos) == ErrorCode::kBadFile);
   CHECK(failure(with([&](VocabFile& f) { f.text(eos, "2"); }), eos) == ErrorCode::kBadFile);
   CHECK(failure(with([&](VocabFile& f) { f.without("tokenizer.ggml.model"); }), "tokenizer.ggml.model") == ErrorCode::kNotFound);
   CHECK(failure(with([&](VocabFile& f) { f.text("tokenizer.ggml.model", "bert"); }), "\"bert\"") == ErrorCode::kUnsupported);
@@ -145,7 +155,9 @@ TEST_CASE("merges made to collide in the table are refused") {
 
 TEST_CASE("a damaged byte-level vocabulary gives one error that names the key") {
   CHECK(failure(byte_pair_file({}, "kimi-k2"), "\"kimi-k2\"") == ErrorCode::kUnsupported);
-  CHECK(failure(byte_pair_file({}).without("tokenizer.ggml.pre"), "tokenizer.ggml.pre") == ErrorCode::kNotFound);
+  const VocabFile old = byte_pair_file({}).without("tokenizer.ggml.pre");
+  CHECK(failure(old, "tokenizer.ggml.pre") == ErrorCode::kNotFound);
+  CHECK(Tokenizer::from_gguf(old.open()).error().hint.find("files converted before May 2024 lack it") != std::string::npos);
   CHECK(failure(byte_pair_file({}).without("tokenizer.ggml.merges"), "tokenizer.ggml.merges") == ErrorCode::kNotFound);
   for (const char* merge : {"", "ab", "a ", " a"}) {
     CHECK(failure(byte_pair_file({}).texts("tokenizer.ggml.merges", {"a b", merge}), "merges[1]") == ErrorCode::kBadFile);
