@@ -74,6 +74,10 @@ int tokenize(const TokenizeOptions& options) {
   if (!input) {
     return fail(input.error());
   }
+  if (options.bos && text.value()->tokenize("", false, true).empty()) {
+    return fail(Error{ErrorCode::kInvalidArgument, "--bos: this vocabulary has no begin token (tokenizer.ggml.bos_token_id is absent)",
+                      "leave --bos out"});
+  }
   const std::vector<int32_t> ids = text.value()->tokenize(input.value(), options.special, options.bos);
   if (options.model.json) {
     return print_json({{"ids", ids}});

@@ -333,6 +333,8 @@ test('bad prompts and options get one clear error', { skip }, async () => {
   await fails(['logits', '-m', tinyLlama, '--tokens', '1,99999'], 'invalid_argument', /99999/);
   await fails(['logits', '-m', tinyLlama, '--tokens', ''], 'invalid_argument', /empty/);
   await fails(['tokenize', '-m', tinyLlama, '--decode'], 'invalid_argument', /99999/, '99999');
+  const noBos = file('no-bos.gguf', Buffer.from(readFileSync(tinyLlama, 'latin1').replace('bos_token_id', 'bos_token_no'), 'latin1'));
+  await fails(['tokenize', '-m', noBos, '--bos'], 'invalid_argument', /--bos: this vocabulary has no begin token/, 'x');
 });
 
 test('what is not supported yet is an error, never ignored', { skip }, async () => {

@@ -20,6 +20,9 @@ Result<Template> Template::parse(std::string_view source, const Limits& limits) 
 }
 
 Result<std::string> Template::render(const nlohmann::ordered_json& variables, std::string_view now, const TextChange* written) const {
+  if (!now.empty()) {  // also where the template does not ask for the time
+    if (const Result<std::string> checked = format_time(now, ""); !checked) return checked.error();
+  }
   Runtime runtime{Budget(limits_), now.empty() ? local_time_now() : std::string(now), {}, written};
   return Interpreter(*tree_, runtime).render(variables);
 }

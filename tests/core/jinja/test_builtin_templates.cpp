@@ -68,4 +68,5 @@ TEST_CASE("strftime_now sees the given time, or the clock") {
   CHECK(parsed->render(Json::object()).value().starts_with("20"));
   CHECK_FALSE(parsed->render(Json::object(), "yesterday").ok());
   CHECK_FALSE(parsed->render(Json::object(), "2023-02-29T00:00:00").ok());
+  CHECK_FALSE(ChatTemplate::parse("no time")->render(Json::object(), "2026-13-01T00:00:00").ok());
 }
