@@ -252,19 +252,25 @@ export async function ask(page, text) {
 }
 
 /**
- * The conversation that was saved last.
+ * All conversations that are stored, what was saved last first.
  * @param {Page} page
- * @returns {Promise<any>}
+ * @returns {Promise<any[]>}
  */
-export function savedConversation(page) {
+export function savedConversations(page) {
   return page.evaluate(async () => {
     const opened = indexedDB.open('tessera-chats', 1);
     await new Promise((resolve) => (opened.onsuccess = resolve));
     const all = opened.result.transaction('conversations').objectStore('conversations').getAll();
     await new Promise((resolve) => (all.onsuccess = resolve));
     opened.result.close();
-    return all.result.sort((a, b) => b.updated - a.updated)[0];
+    return all.result.sort((a, b) => b.updated - a.updated);
   });
+}
+
+/** The conversation that was saved last. @param {Page} page */
+export async function savedConversation(page) {
+  const [last] = await savedConversations(page);
+  return last;
 }
 
 /**

@@ -14,6 +14,8 @@ import {
   openSite,
   readManifest,
   savedConversation,
+  savedConversations,
+  sendMessage,
   skipReason,
   startButton,
   startModel,
@@ -23,6 +25,7 @@ import {
 const kOptions = { skip: skipReason(), timeout: 200_000 };
 const kPictures = `${kBuild}screenshots/`;
 const kSettings = { temperature: 0, max_tokens: 32 };
+const kLong = { temperature: 0, max_tokens: 3000 };
 
 /**
  * @param {import('puppeteer-core').Page} page
@@ -54,6 +57,45 @@ async function shoot(page, name) {
   await mkdir(kPictures, { recursive: true });
   await page.bringToFront(); // the others are not drawn
   await page.screenshot({ path: `${kPictures}tabs-${name}.png` });
+}
+
+const kStory = 'Write a very long story about a lighthouse keeper, with many chapters.';
+
+/** @param {import('puppeteer-core').Page} page */
+function answerOf(page) {
+  return page.$eval('.message-answer:last-of-type .prose', (node) => node.textContent ?? '');
+}
+
+/**
+ * Waits until the answer being written is longer than this.
+ * @param {import('puppeteer-core').Page} page
+ * @param {number} length
+ */
+async function grown(page, length) {
+  await page.bringToFront(); // the others are not drawn
+  await page.waitForFunction(
+    (least) => (document.querySelector('.message-answer:last-of-type .prose')?.textContent ?? '').length > least,
+    {},
+    length,
+  );
+}
+
+/** @param {{messages: {role: string, content: string}[]}} conversation */
+function questionsOf({ messages }) {
+  return messages.filter(({ role }) => role === 'user').map(({ content }) => content);
+}
+
+/**
+ * Another tab, whose answers are short.
+ * @param {{browser: import('puppeteer-core').Browser, site: {url: string}}} opened
+ */
+async function openSecond({ browser, site }) {
+  const page = await browser.newPage();
+  await page.goto(site.url);
+  await page.evaluate((settings) => localStorage.setItem('tessera.settings', settings), JSON.stringify(kSettings));
+  await page.reload();
+  await startButton(page);
+  return page;
 }
 
 /**
@@ -107,13 +149,66 @@ for (const name of /** @type {const} */ (['chrome', 'firefox'])) {
     await ask(second, 'Two');
     await takeOver(first);
     await ask(first, 'Three');
-    const { messages } = await savedConversation(first);
-    const questions = messages.filter((/** @type {any} */ message) => message.role === 'user');
-    assert.deepEqual(
-      questions.map((/** @type {any} */ message) => message.content),
-      ['One', 'Two', 'Three'],
-    );
-    assert.equal(messages.length, 6);
+    const saved = await savedConversation(first);
+    assert.deepEqual(questionsOf(saved), ['One', 'Two', 'Three']);
+    assert.equal(saved.messages.length, 6);
+  });
+
+  test(`what was written after another tab was opened is there in ${name}`, options, async (t) => {
+    const opened = await openSite(t, { browser: name, settings: kLong });
+    const { page: first } = opened;
+    await startModel(first);
+    await sendMessage(first, kStory);
+    await grown(first, 40);
+    const second = await openSecond(opened);
+    const early = (await savedConversation(second)).messages[1].content.length;
+    await grown(first, early + 200);
+    await first.close();
+    await second.bringToFront();
+    await startModel(second);
+    const { messages } = await savedConversation(second);
+    assert.ok(messages[1].content.length > early + 100, 'the end of the answer was not stored');
+    await ask(second, 'Thanks.');
+    const saved = await savedConversation(second);
+    assert.deepEqual(questionsOf(saved), [kStory, 'Thanks.']);
+    assert.equal(saved.messages[1].content, messages[1].content);
+  });
+
+  test(`a chat that another tab deletes while it is answered stays deleted in ${name}`, options, async (t) => {
+    const opened = await openSite(t, { browser: name, settings: kLong });
+    const { page: first } = opened;
+    const stored = async () => (await savedConversations(first)).map(questionsOf);
+    await startModel(first);
+    const second = await openSecond(opened);
+    const deleteStory = async () => {
+      await first.bringToFront();
+      await sendMessage(first, kStory);
+      await grown(first, 40);
+      await second.bringToFront();
+      await second.click('#open-history');
+      await (await second.waitForSelector('.history-row .tool[aria-label^="Delete"]'))?.click();
+      await second.waitForSelector('.history-deleted');
+      await second.keyboard.press('Escape');
+      const { length } = await answerOf(first);
+      await grown(first, length + 200);
+    };
+
+    await deleteStory();
+    assert.deepEqual(await stored(), []);
+    await first.click('#stop');
+    await first.waitForSelector('#stop', { hidden: true });
+    assert.deepEqual(await stored(), []);
+
+    // Who goes on with it wants it all the same.
+    await sendMessage(first, 'Go on.');
+    await first.waitForSelector('#stop:not([hidden])');
+    await first.click('#new-chat');
+    await first.waitForSelector('#chat-empty:not([hidden])');
+    assert.deepEqual(await stored(), [[kStory, 'Go on.']]);
+
+    await deleteStory();
+    await first.reload();
+    assert.deepEqual(await stored(), [[kStory, 'Go on.']]);
   });
 
   test(`the tab that has the model dies while another one waits in ${name}`, options, async (t) => {
@@ -131,6 +226,46 @@ for (const name of /** @type {const} */ (['chrome', 'firefox'])) {
     assert.match(await ask(second, kQuestion), kExpected);
   });
 }
+
+test('a tab that was frozen while it wrote overwrites nothing of the tab that went on', kOptions, async (t) => {
+  const opened = await openSite(t, { settings: kLong });
+  const { page: first } = opened;
+  await startModel(first);
+  await sendMessage(first, kStory);
+  await grown(first, 200);
+  const second = await openSecond(opened);
+  const devtools = await first.createCDPSession();
+  await devtools.send('Page.setWebLifecycleState', { state: 'frozen' });
+  await takeOver(second);
+  await ask(second, 'And then?');
+  const saved = await savedConversations(second);
+  assert.deepEqual(saved.map(questionsOf), [[kStory, 'And then?']]);
+  await devtools.send('Page.setWebLifecycleState', { state: 'active' });
+  await noticed(first, /Another tab has taken over/);
+  assert.deepEqual(await savedConversations(second), saved);
+  await takeOver(first);
+  assert.equal((await first.$$('.message')).length, 4, 'the first tab does not show what the second has written');
+});
+
+test('tabs that cannot know of each other keep what was written in each', kOptions, async (t) => {
+  const noLocks = () => Object.defineProperty(Navigator.prototype, 'locks', { value: undefined }); // plain http
+  const prepare = (/** @type {import('puppeteer-core').Page} */ page) => page.evaluateOnNewDocument(noLocks);
+  const { browser, site, page: first } = await openSite(t, { settings: kSettings, prepare });
+  await startModel(first);
+  await ask(first, 'One');
+  const second = await browser.newPage();
+  await prepare(second);
+  await second.goto(site.url);
+  await startModel(second);
+  await ask(second, 'Two');
+  await first.bringToFront();
+  await ask(first, 'Three');
+  await ask(first, 'Four');
+  assert.deepEqual((await savedConversations(first)).map(questionsOf), [
+    ['One', 'Three', 'Four'],
+    ['One', 'Two'],
+  ]);
+});
 
 test('a tab gives way while it is still loading', kOptions, async (t) => {
   const { site, browser, page: first } = await openSite(t, { settings: kSettings });

@@ -178,6 +178,7 @@ export class Chat {
       signal,
       onRead: (part) => view.setThinking(`Reading ${Math.round(100 * part)} %`),
       onGrow: () => {
+        conversation.updated = Date.now();
         view.grew();
         store.saveSoon(conversation);
         status.showGrowth(engine.info, this.#figures);

@@ -60,6 +60,7 @@ function takeBack(conversation, { view, composer, store }) {
   const { messages } = conversation;
   if (messages.at(-1)?.role === 'assistant') messages.pop();
   const last = messages.pop();
+  conversation.updated = Date.now();
   void store.save(conversation); // at once: an answer that is written next is stored late (Chat.regenerate)
   view.setProblem(null);
   view.show(conversation);

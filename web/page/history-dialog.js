@@ -19,10 +19,7 @@ const kDate = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyl
  */
 export async function openHistory(store, current, actions) {
   await store.flush();
-  // A copy would stand still from here on; a stored one that is newer was written by another tab.
-  const fresh = (/** @type {Conversation} */ one) =>
-    one.id === current.id && one.updated <= current.updated ? current : one;
-  const conversations = (await store.list()).map(fresh);
+  const conversations = await store.list(current);
   const list = h('ul.history-list', {}, ...conversations.map((conversation) => row(conversation)));
   const empty = h('p.hint', {}, 'No chats yet. They are kept in this browser only and never leave this device.');
   const dialog = openDialog('history', 'Chats', [conversations.length > 0 ? list : empty]);
