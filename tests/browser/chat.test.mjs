@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   ask,
+  holdStore,
   kExpected,
   kQuestion,
   openSite,
   savedConversation,
+  savedConversations,
   sendMessage,
   skipReason,
   startButton,
@@ -162,6 +164,33 @@ test('the list of chats while an answer is written', { skip: skipReason(), timeo
     assert.ok(messages[1].content.length >= before, `${messages[1].content.length} of ${before} characters`);
   });
 });
+
+test(
+  'a new chat on a slow disk takes what is written from then on',
+  { skip: skipReason(), timeout: 120_000 },
+  async (t) => {
+    const { page } = await openSite(t, { settings: { temperature: 0, max_tokens: 600 } });
+    await startModel(page);
+    const disk = await holdStore(page);
+    await sendMessage(page, 'Write a long story about a cat.');
+    await page.waitForFunction(() => (document.querySelector('.message-answer .prose')?.textContent ?? '').length > 40);
+    await page.click('#stop');
+    await page.waitForSelector('#stop', { hidden: true });
+    await page.click('#new-chat');
+    await sendMessage(page, 'Write a long story about a dog.');
+    await page.waitForFunction(() => (document.querySelector('.message-answer .prose')?.textContent ?? '').length > 40);
+    await disk.release();
+    await page.click('#stop');
+    await page.waitForSelector('#stop', { hidden: true });
+    const shown = await page.$$eval('.message-user', (all) => all.map((node) => node.lastChild?.textContent));
+    assert.deepEqual(shown, ['Write a long story about a dog.']);
+    const saved = await savedConversations(page);
+    assert.deepEqual(saved.map(({ messages }) => messages[0].content).sort(), [
+      'Write a long story about a cat.',
+      'Write a long story about a dog.',
+    ]);
+  },
+);
 
 for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
   test(

@@ -134,6 +134,46 @@ test('whatever fails at the end of an answer, the chat can be used', async () =>
   assert.deepEqual(busy, [true, false]);
 });
 
+test('a full context is said where it was met, not in the chat that is open when its tokens are counted', async (t) => {
+  const nothing = () => {};
+  const node = { append: nothing, setAttribute: nothing, addEventListener: nothing };
+  const document = { createElement: () => node, createElementNS: () => node };
+  Object.defineProperty(globalThis, 'document', { value: document, configurable: true });
+  t.after(() => Reflect.deleteProperty(globalThis, 'document'));
+  /** @param {(chat: Chat) => unknown} meanwhile while tokens are counted @param {() => Promise<number[]>} [counted] */
+  const noticesAfter = async (meanwhile, counted = async () => []) => {
+    let notices = 0;
+    /** @type {() => void} */
+    let count = nothing;
+    const counting = new Promise((resolve) => (count = () => resolve(counted())));
+    const setProblem = (/** @type {unknown} */ box) => void (notices += box ? 1 : 0);
+    const answers = [() => Promise.reject({ code: 'context_full' }), () => new Promise(nothing)];
+    const chat = new Chat(
+      /** @type {any} */ ({
+        view: { setProblem, show: nothing, beginAnswer: nothing },
+        composer: { setBusy: nothing, focus: nothing },
+        store: { setCurrent: nothing, save: nothing, saveSoon: nothing, flush: nothing },
+        status: { show: nothing },
+        settings: () => kDefaults,
+      }),
+    );
+    const completions = { create: () => answers.shift()?.() };
+    const engine = { info: { contextSize: 100 }, chat: { completions }, tokenize: () => counting };
+    chat.setEngine(/** @type {any} */ (engine), 'Tiny', /** @type {any} */ ({}));
+    await chat.send('long');
+    meanwhile(chat);
+    await new Promise((resolve) => setTimeout(resolve));
+    count();
+    await new Promise((resolve) => setTimeout(resolve));
+    return notices;
+  };
+  assert.equal(await noticesAfter(nothing), 1);
+  assert.equal(await noticesAfter((chat) => chat.newChat()), 0);
+  assert.equal(await noticesAfter((chat) => chat.send('short')), 0, 'an answer is being written');
+  const disposed = () => Promise.reject({ code: 'disposed' });
+  assert.equal(await noticesAfter((chat) => chat.setEngine(null, '', null), disposed), 0);
+});
+
 test('exports hold every message', () => {
   const chat = conversation('u:hello a:world');
   chat.model = 'Tiny';

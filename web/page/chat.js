@@ -33,8 +33,10 @@ export class Chat {
   #figures = noFigures();
   /** @type {AbortController | null} */
   #abort = null;
-  /** @type {Promise<void>} settles when no answer is being written, and what was is stored */
-  #idle = Promise.resolve();
+  /** Settles when no answer is being written. @type {Promise<void>} */
+  #ended = Promise.resolve();
+  /** Settles when what was written is stored, too. @type {Promise<void>} */
+  #stored = Promise.resolve();
 
   /** @param {ChatParts} parts */
   constructor(parts) {
@@ -72,11 +74,12 @@ export class Chat {
   }
 
   /**
-   * Puts another conversation on screen.
+   * Puts another conversation on screen as soon as the answer has ended: on a slow disk the reader would write on in the old one.
    * @param {Conversation} conversation
    */
   async open(conversation) {
-    await this.stop();
+    this.#abort?.abort();
+    await this.#ended;
     markLost(conversation);
     this.#conversation = conversation;
     this.#figures.contextUsed = 0;
@@ -110,7 +113,7 @@ export class Chat {
   /** Ends the answer being written; resolves when it has ended and is stored. */
   async stop() {
     this.#abort?.abort();
-    await this.#idle;
+    await this.#stored;
   }
 
   /** @param {Message} [before] the answer that comes back if there is no new one; stored until that has a word */
@@ -118,18 +121,15 @@ export class Chat {
     if (this.#abort) return;
     const abort = new AbortController();
     this.#abort = abort;
-    /** @type {() => void} */
-    let done = () => {};
-    this.#idle = new Promise((resolve) => (done = resolve));
-    try {
-      await this.#write(abort.signal, before);
-    } finally {
+    const answer = this.#write(abort.signal, before).finally(() => {
       // Whatever went wrong: the reader can stop, write, and begin a new chat; and at once, as a slow disk is no reason to pass over a click.
       this.#abort = null;
       this.#parts.composer.setBusy(false);
-      await this.#parts.store.flush();
-      done();
-    }
+    });
+    this.#ended = answer.catch(() => {});
+    this.#stored = this.#ended.then(() => this.#parts.store.flush());
+    await this.#stored;
+    await answer;
   }
 
   /**
@@ -238,11 +238,21 @@ export class Chat {
   }
 
   async #offerShorter() {
-    await offerShorter(/** @type {Engine} */ (this.#engine), this.#conversation, {
-      ...this.#parts,
-      system: this.#format?.continues ? '' : this.#parts.settings().system,
-      regenerate: (start) => this.regenerate(start),
-      newChat: () => void this.newChat(),
-    });
+    const engine = /** @type {Engine} */ (this.#engine);
+    const conversation = this.#conversation;
+    const last = conversation.messages.at(-1);
+    const current = () =>
+      this.#engine === engine && this.#conversation === conversation && conversation.messages.at(-1) === last;
+    try {
+      await offerShorter(engine, conversation, {
+        ...this.#parts,
+        system: this.#format?.continues ? '' : this.#parts.settings().system,
+        current,
+        regenerate: (start) => this.regenerate(start),
+        newChat: () => void this.newChat(),
+      });
+    } catch (error) {
+      if (current()) this.#showFailure(error); // the end of the engine is none
+    }
   }
 }

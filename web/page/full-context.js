@@ -27,7 +27,7 @@ export async function shorterStart(engine, { messages, sentFrom }, system) {
 }
 
 /**
- * Says below the conversation that the context is full, with the ways on.
+ * Says below the conversation that the context is full, with the ways on, unless the reader has gone on before its tokens are counted.
  * @param {import('./status-line.js').Engine} engine
  * @param {import('./conversation.js').Conversation} conversation
  * @param {Ways} ways
@@ -37,11 +37,13 @@ export async function shorterStart(engine, { messages, sentFrom }, system) {
  * @property {import('./chat-view.js').ChatView} view
  * @property {import('./composer.js').Composer} composer
  * @property {import('./conversation-store.js').ConversationStore} store
+ * @property {() => boolean} current whether the conversation is still on screen, as it was
  * @property {(sentFrom?: number) => void} regenerate
  * @property {() => void} newChat
  */
-export async function offerShorter(engine, conversation, { system, regenerate, newChat, ...parts }) {
+export async function offerShorter(engine, conversation, { system, current, regenerate, newChat, ...parts }) {
   const { start, crowded } = await shorterStart(engine, conversation, system);
+  if (!current()) return;
   const actions = {
     goOn: start === null ? null : () => regenerate(start),
     again: () => regenerate(),
