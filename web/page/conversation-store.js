@@ -69,9 +69,14 @@ export class ConversationStore {
 
   /** @returns {Promise<Conversation[]>} */
   async #stored() {
-    if (this.#database.reopen) await this.#database.reopen();
-    const objects = this.#database.objects('readonly');
-    return objects ? (await finished(objects.getAll())).map((one) => this.#read(one)) : [];
+    try {
+      if (this.#database.reopen) await this.#database.reopen();
+      const objects = this.#database.objects('readonly');
+      return objects ? (await finished(objects.getAll())).map((one) => this.#read(one)) : [];
+    } catch {
+      this.#onLoss(); // it is damaged: what this tab has is all there is
+      return [];
+    }
   }
 
   /** @param {Conversation} stored that this tab may use, and overwrite, from now on */
