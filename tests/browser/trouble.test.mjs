@@ -86,6 +86,33 @@ test('a web page in place of the list of models', kMinute, async (t) => {
   }
 });
 
+test('a list of models that comes late leaves the progress of one that is loading', kMinute, async (t) => {
+  const prepare = (/** @type {import('puppeteer-core').Page} */ page) =>
+    page.evaluateOnNewDocument(() => {
+      const { fetch } = globalThis;
+      globalThis.fetch = async (...request) => {
+        const late = request[0] === 'models.json' && sessionStorage.getItem('late');
+        if (late) await new Promise((resolve) => addEventListener('answer', resolve, { once: true }));
+        return fetch(...request);
+      };
+    });
+  const { site, page } = await openSite(t, { prepare });
+  const { shards } = await readManifest();
+  site.faults.hold = (path) => path.endsWith(shards[3].path);
+  await page.evaluate(() => sessionStorage.setItem('late', 'yes'));
+  await page.reload();
+  await page.locator('.other-models summary').click(); // waits until it has its place
+  await page.locator('#address').fill(`${site.url}models/${kModelId}/manifest.json`);
+  await page.click('#address-form button');
+  await page.waitForSelector('#progress-card');
+  await page.evaluate(() => {
+    dispatchEvent(new Event('answer'));
+    return new Promise((resolve) => setTimeout(resolve, 1000)); // nothing is to be seen of it
+  });
+  await page.click('#progress-card button');
+  await startButton(page);
+});
+
 test('a full disk', { skip: skipReason(), timeout: 240_000 }, async (t) => {
   const { site, page } = await openSite(t);
   const devtools = await page.createCDPSession();

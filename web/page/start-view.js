@@ -69,7 +69,7 @@ export class StartView {
     }
     const crashed = crashedLoad();
     if (crashed) this.say(crashNotice(crashed));
-    await this.#renderCards();
+    await this.refresh();
   }
 
   /** Whether a model is being loaded. */
@@ -96,11 +96,8 @@ export class StartView {
 
   /** The list as the store is now; while a model is being loaded its progress is there. */
   async refresh() {
-    if (!this.#running) await this.#renderCards();
-  }
-
-  async #renderCards() {
     const choices = await withStored(this.#models);
+    if (this.#running) return;
     const cards = choices.map((choice, index) => {
       const { model } = choice;
       return modelCard(choice, index === 0, {
@@ -109,7 +106,7 @@ export class StartView {
         say: (title, text, good) => this.say(notice({ kind: good ? 'info' : 'warn', title, text })),
         fail: (error) => this.say(errorNotice(error)),
         refresh: async () => {
-          await this.#renderCards();
+          await this.refresh();
           this.#list.querySelector('button')?.focus();
         },
       });
@@ -214,7 +211,7 @@ export class StartView {
       this.#setFileButton(false);
     }
     if (failure === null) return;
-    await this.#renderCards();
+    await this.refresh();
     if (isAbort(failure)) this.say(progress.stoppedNotice());
     else if (!(failure instanceof EngineElsewhere)) this.say(this.#failureNotice(failure, { model, name }));
     else this.say(elsewhereNotice(() => this.start({ model, name, bytes, takeOver: true })));
