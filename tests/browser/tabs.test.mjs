@@ -314,6 +314,21 @@ test('a tab that was killed while a model started: the next visit says so, once'
   await startModel(next);
 });
 
+test('a model that another tab is loading is no crash', kOptions, async (t) => {
+  const { site, browser, page: first } = await openSite(t);
+  await first.evaluate(() => {
+    void navigator.locks.request('tessera-engine', () => new Promise(() => {}));
+    localStorage.setItem('tessera.loading', 'Large');
+  });
+  const second = await browser.newPage();
+  await second.goto(site.url);
+  await startButton(second);
+  assert.equal(await second.$eval('#start-notices', (node) => node.textContent), '');
+  await first.close();
+  await second.reload();
+  await noticed(second, /The tab ended while Large was starting/);
+});
+
 test('a stored model can be checked, saved as a file and removed', kOptions, async (t) => {
   const { site, browser, page } = await openSite(t, { settings: kSettings });
   const folder = await mkdtemp(join(tmpdir(), 'tessera-export-'));

@@ -1,5 +1,6 @@
 /** Owns the mark that a model is being put into memory: found again at the next start, it says that the tab was killed then. */
 
+import { engineRuns } from './engine-lock.js';
 import { keep, kept } from './kept.js';
 
 const kKey = 'tessera.loading';
@@ -16,9 +17,10 @@ export function forgetLoading() {
   keep(kKey, null);
 }
 
-/** @returns {string | null} the model that was being loaded when the tab ended; told once */
-export function crashedLoad() {
+/** @returns {Promise<string | null>} the model that was being loaded when the tab ended; told once */
+export async function crashedLoad() {
   const name = kept(kKey);
+  if (name === null || (await engineRuns())) return null; // another tab may be loading it now
   keep(kKey, null);
   return name;
 }

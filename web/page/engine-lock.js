@@ -40,6 +40,12 @@ export async function takeEngine(takeOver, onLost) {
   }
 }
 
+/** Whether a tab has an engine, or is loading a model for one; false where the browser does not say. */
+export async function engineRuns() {
+  const { held = [] } = (await navigator.locks?.query().catch(() => null)) ?? {};
+  return held.some(({ name }) => name === kName);
+}
+
 /** The engine of this tab has ended. */
 export function releaseEngine() {
   release?.();

@@ -67,7 +67,7 @@ export class StartView {
         }),
       );
     }
-    const crashed = crashedLoad();
+    const crashed = await crashedLoad();
     if (crashed) this.say(crashNotice(crashed));
     await this.refresh();
   }
