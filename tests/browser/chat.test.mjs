@@ -192,6 +192,16 @@ test(
   },
 );
 
+/** What is asked of the database in the page gets no answer, and its transaction no end. */
+function askForEver() {
+  const { get } = IDBObjectStore.prototype;
+  IDBObjectStore.prototype.get = function (key) {
+    const ask = () => void (get.call(this, key).onsuccess = ask);
+    ask();
+    return Object.defineProperty(get.call(this, key), 'onsuccess', { set() {} });
+  };
+}
+
 for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
   test(
     `a reload just after sending keeps the message in ${browser}`,
@@ -199,7 +209,8 @@ for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
     async (t) => {
       const { page } = await openSite(t, { browser });
       await startModel(page);
-      for (const text of ['Just sent.', 'And this.']) {
+      for (const text of ['Just sent.', 'And this.', 'On a slow disk.']) {
+        if (text.includes('slow')) await page.evaluate(askForEver);
         await sendMessage(page, text);
         await page.reload();
         await startModel(page);

@@ -31,7 +31,7 @@ export class ConversationStore {
   #seen = new WeakMap();
   /** Whose answers are not stored, as another tab has deleted the chat or gone on with it. @type {WeakSet<Conversation>} */
   #refused = new WeakSet();
-  /** What the database has not answered yet. @type {Set<{conversation: Conversation, copy: Conversation}>} */
+  /** Of which the database has not yet said what is stored. @type {Set<{conversation: Conversation, copy: Conversation, transaction: IDBTransaction}>} */
   #asking = new Set();
   #database;
   #onLoss;
@@ -156,13 +156,15 @@ export class ConversationStore {
    */
   async #write(conversation, byReader) {
     const copy = structuredClone(conversation); // what comes next may not be to be stored yet (Chat.regenerate)
-    const asked = { conversation, copy };
-    this.#asking.add(asked);
+    let left = false;
     try {
       if (this.#database.reopen) await this.#database.reopen();
       const objects = this.#database.objects('readwrite');
       if (!objects) return this.#remember(conversation);
-      const stored = await finished(objects.get(copy.id));
+      const answer = finished(objects.get(copy.id));
+      const asked = { conversation, copy, transaction: objects.transaction };
+      this.#asking.add(asked);
+      const stored = await answer.finally(() => (left = !this.#asking.delete(asked)));
       const renewed = copy.id !== conversation.id; // by a write before this one
       const newer = stored && !renewed && this.#isNewer(stored, conversation);
       const gone = !stored && this.#seen.has(conversation) && !this.#database.wasClosed;
@@ -176,18 +178,20 @@ export class ConversationStore {
       this.#seen.set(conversation, copy.updated);
       this.#refused.delete(conversation);
     } catch {
+      if (left) return; // and stored without asking
       this.#remember(conversation);
       this.#onLoss();
-    } finally {
-      this.#asking.delete(asked);
     }
   }
 
   /** The page is on its way out and will hear no answer from the database: what another tab did is not asked any more. */
   #leave() {
+    /** @type {{conversation: Conversation, copy: Conversation}[]} */
     const unsaved = [...this.#asking];
     if (this.#pending) unsaved.push({ conversation: this.#pending, copy: this.#pending });
     try {
+      for (const { transaction } of this.#asking) transaction.abort(); // the next one would wait for it
+      this.#asking.clear();
       const objects = this.#database.objects('readwrite');
       for (const { conversation, copy } of unsaved) {
         if (!objects || this.#refused.has(conversation)) continue;
