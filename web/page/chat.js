@@ -33,9 +33,8 @@ export class Chat {
   #figures = noFigures();
   /** @type {AbortController | null} */
   #abort = null;
-  /** Settles when no answer is being written. @type {Promise<void>} */
+  /** Settles when no answer is being written; the next one when what was is stored, too. */
   #ended = Promise.resolve();
-  /** Settles when what was written is stored, too. @type {Promise<void>} */
   #stored = Promise.resolve();
 
   /** @param {ChatParts} parts */
@@ -128,8 +127,7 @@ export class Chat {
     });
     this.#ended = answer.catch(() => {});
     this.#stored = this.#ended.then(() => this.#parts.store.flush());
-    await this.#stored;
-    await answer;
+    await this.#stored.then(() => answer);
   }
 
   /**
@@ -223,8 +221,7 @@ export class Chat {
 
   /** @param {any} failure null before anything was sent */
   #offerTemplate(failure) {
-    const box = this.#format?.offer(failure, () => this.formatChanged()) ?? null;
-    this.#parts.view.setProblem(box);
+    this.#parts.view.setProblem(this.#format?.offer(failure, () => this.formatChanged()) ?? null);
   }
 
   /** The reader has chosen how messages reach the model: what waits for an answer gets it. */
@@ -238,21 +235,16 @@ export class Chat {
   }
 
   async #offerShorter() {
-    const engine = /** @type {Engine} */ (this.#engine);
-    const conversation = this.#conversation;
+    const { engine, conversation } = this;
     const last = conversation.messages.at(-1);
     const current = () =>
       this.#engine === engine && this.#conversation === conversation && conversation.messages.at(-1) === last;
-    try {
-      await offerShorter(engine, conversation, {
-        ...this.#parts,
-        system: this.#format?.continues ? '' : this.#parts.settings().system,
-        current,
-        regenerate: (start) => this.regenerate(start),
-        newChat: () => void this.newChat(),
-      });
-    } catch (error) {
-      if (current()) this.#showFailure(error); // the end of the engine is none
-    }
+    await offerShorter(/** @type {Engine} */ (engine), conversation, {
+      ...this.#parts,
+      system: this.#format?.continues ? '' : this.#parts.settings().system,
+      current,
+      regenerate: (start) => this.regenerate(start),
+      newChat: () => void this.newChat(),
+    }).catch((error) => current() && this.#showFailure(error)); // not where the engine has ended meanwhile
   }
 }
