@@ -56,4 +56,20 @@ for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
     assert.deepEqual(links, [['the docs', 'https://example.org/docs']]);
     assert.equal(await page.$eval('.prose', (node) => node.textContent), 'See the docs.More.');
   });
+
+  test(`lists keep their numbers and columns their sides in ${browser}`, options, async (t) => {
+    const steps = '1. One:\n\n```sh\nmake\n```\n\n2. Two\n3. Three\n\n';
+    const table = '| a | b | c | d |\n|---|:--|:-:|--:|\n| 1 | 2 | 3 | 4 |\n';
+    const { page } = await answerOf(t, [steps, table]);
+    await page.waitForSelector('.message-tools');
+    const starts = await page.$$eval('.prose ol', (all) => all.map((list) => /** @type {any} */ (list).start));
+    assert.deepEqual(starts, [1, 2]);
+    for (const cell of ['th', 'td']) {
+      const sides = await page.$$eval(`.prose ${cell}`, (all) => all.map((node) => getComputedStyle(node).textAlign));
+      assert.deepEqual(
+        sides.map((side) => side.replace(/^-(webkit|moz)-/, '')),
+        ['start', 'left', 'center', 'right'],
+      );
+    }
+  });
 }
