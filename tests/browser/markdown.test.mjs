@@ -72,4 +72,12 @@ for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
       );
     }
   });
+
+  test(`HTML outside a code block keeps its lines in ${browser}`, options, async (t) => {
+    const lines = '<div class="a">\n  <b>Title</b>\n</div>';
+    const { page } = await answerOf(t, ['Here:\n\n', `${lines}\n\n`, 'Press <kbd>x</kbd>.']);
+    await page.waitForSelector('.message-tools');
+    const shown = await page.$$eval('.prose p', (all) => all.map((node) => node.innerText));
+    assert.deepEqual(shown, ['Here:', lines, 'Press <kbd>x</kbd>.']);
+  });
 }

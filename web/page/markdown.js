@@ -14,7 +14,7 @@ const marked = new Marked({
   breaks: true, // models end the lines of a poem with a single line break
   renderer: {
     // What looks like HTML is shown as the model wrote it; images would ask another server and become their text.
-    html: ({ text }) => escapeHtml(text),
+    html: ({ text, block }) => (block ? `<p class="as-written">${escapeHtml(text.trimEnd())}</p>` : escapeHtml(text)),
     image: ({ href, text }) => `<a href="${escapeHtml(href)}">${escapeHtml(text || href)}</a>`,
     checkbox: ({ checked }) => (checked ? '☑ ' : '☐ '),
     // The page's own headings end at level 2.
