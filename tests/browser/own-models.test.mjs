@@ -118,7 +118,7 @@ test('what is dropped by mistake leaves an answer alone', kOptions, async (t) =>
     const empty = { value: { types: ['Files'], files: [] } };
     dispatchEvent(Object.defineProperty(new DragEvent('drop', { cancelable: true }), 'dataTransfer', empty));
   });
-  await dropFile(page, inTests('browser/own-models.test.mjs'));
+  await dropFiles(page, inTests('browser/own-models.test.mjs'));
   assert.match(await textOf(page, '.said'), /own-models\.test\.mjs” does not end in \.gguf/);
   await page.waitForSelector('.message-tools');
   assert.equal(await textOf(page, '.message-answer > .prose'), 'Hello, friend!');
@@ -225,6 +225,31 @@ test('LoRA adapters', kOptions, async (t) => {
     await page.waitForFunction(() => document.querySelectorAll('.adapter').length === 0);
   });
 
+  await t.test(
+    'dropped while another one is put in they are both there, and what was wrong stays to be read',
+    async () => {
+      await page.keyboard.press('Escape');
+      await dropFiles(page, kAdapter, kAdapter);
+      await page.waitForFunction(() => document.querySelectorAll('.adapter').length === 2);
+      await settled();
+      assert.match(await textOf(page, '#open-engine'), /2 adapters/);
+      const folder = await mkdtemp(join(tmpdir(), 'tessera-'));
+      t.after(() => rm(folder, { recursive: true }));
+      const cut = join(folder, 'cut.gguf');
+      await writeFile(cut, (await readFile(kAdapter)).subarray(0, 20_000));
+      await dropFiles(page, cut, kAdapter);
+      await page.waitForFunction(() => document.querySelectorAll('.adapter').length === 3);
+      await settled();
+      assert.match(await textOf(page, '.adapters .notice-title'), /“cut.gguf” does not fit this model/);
+      for (const left of [2, 1, 0]) {
+        await page.click('.adapter button');
+        await page.waitForFunction((left) => document.querySelectorAll('.adapter').length === left, {}, left);
+        await settled();
+      }
+      assert.equal(await page.$('.adapters .notice'), null);
+    },
+  );
+
   await t.test('a model is not taken for one, and one of another model is refused in plain words', async () => {
     await chooseFile(page, '.adapters input[type=file]', kOther);
     await page.waitForSelector('.adapters .notice-error');
@@ -233,7 +258,7 @@ test('LoRA adapters', kOptions, async (t) => {
     await page.click('#engine-dialog .dialog-foot .button');
     await page.waitForSelector('#start:not([hidden])');
     await openModel(page, kOther);
-    await dropFile(page, kAdapter);
+    await dropFiles(page, kAdapter);
     await page.waitForSelector('#engine-dialog[open] .adapters .notice-error');
     assert.match(await textOf(page, '.adapters .notice'), /“llama.lora.gguf” does not fit this model[^]*Tiny Llama/);
     await page.click('.adapters .notice summary');
@@ -244,7 +269,7 @@ test('LoRA adapters', kOptions, async (t) => {
   });
 
   await t.test('dropped on the first page it says what it is', async () => {
-    await dropFile(page, kAdapter);
+    await dropFiles(page, kAdapter);
     assert.match(await textOf(page, '#start-notices .notice'), /This is a LoRA adapter, not a model/);
   });
 
@@ -270,21 +295,20 @@ test('LoRA adapters', kOptions, async (t) => {
 });
 
 /**
- * Drops a file on the page.
+ * Drops files on the page, one right after the other.
  * @param {Page} page
- * @param {string} path
+ * @param {string[]} paths
  */
-async function dropFile(page, path) {
-  const bytes = [...(await readFile(path))];
-  const name = path.split('/').pop() ?? '';
-  await page.evaluate(
-    (content, title) => {
-      const dataTransfer = new DataTransfer();
-      dataTransfer.items.add(new File([new Uint8Array(content)], title));
-      dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
-    },
-    bytes,
-    name,
+async function dropFiles(page, ...paths) {
+  const files = await Promise.all(
+    paths.map(async (path) => ({ bytes: [...(await readFile(path))], name: path.split('/').pop() ?? '' })),
   );
+  await page.evaluate((files) => {
+    for (const { bytes, name } of files) {
+      const dataTransfer = new DataTransfer();
+      dataTransfer.items.add(new File([new Uint8Array(bytes)], name));
+      dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+    }
+  }, files);
   await page.waitForSelector('#engine-dialog[open], #start-notices .notice, .said');
 }

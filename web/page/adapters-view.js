@@ -12,12 +12,14 @@ export class AdaptersView {
   #adapters;
   #onChange;
   #rows = h('ul.adapter-list');
-  #problem = h('div');
+  #problems = h('div');
   #status = h('p.hint', { role: 'status' });
   #input = /** @type {HTMLInputElement} */ (
     h('input.visually-hidden', { type: 'file', accept: '.gguf', multiple: true, tabindex: -1, 'aria-hidden': 'true' })
   );
   #choose = h('button.button.button-quiet', { type: 'button' }, icon('plus'), 'Add adapter files');
+  /** Ends with the last change that was asked for. @type {Promise<void>} */
+  #changed = Promise.resolve();
 
   /**
    * @param {import('./adapters.js').Adapters} adapters
@@ -32,24 +34,35 @@ export class AdaptersView {
       {},
       'Small files that teach the model something more. Choose them, or drop them on the page.',
     );
-    this.node = h('div.adapters', {}, hint, this.#rows, this.#problem, this.#status, this.#input, this.#choose);
+    this.node = h('div.adapters', {}, hint, this.#rows, this.#problems, this.#status, this.#input, this.#choose);
     this.#render();
   }
 
   /** @param {File[]} files */
-  async add(files) {
-    for (const file of files) {
-      if (await isAdapter(file)) continue;
-      const text = 'An adapter is a GGUF file that says so in its head. A model is opened on the start page instead.';
-      return this.#say({ title: `“${file.name}” is not a LoRA adapter.`, text });
-    }
-    if (files.length > 0)
-      await this.#apply([...this.#adapters.list, ...files.map((file) => ({ file, scale: 1, on: true }))]);
+  add(files) {
+    return this.#change(async () => {
+      for (const file of files) {
+        if (await isAdapter(file)) continue;
+        const text = 'An adapter is a GGUF file that says so in its head. A model is opened on the start page instead.';
+        return this.#say({ title: `“${file.name}” is not a LoRA adapter.`, text });
+      }
+      if (files.length > 0)
+        await this.#apply([...this.#adapters.list, ...files.map((file) => ({ file, scale: 1, on: true }))]);
+    });
+  }
+
+  /**
+   * One change at a time, as each begins from the list that the one before has left; files may be dropped during one.
+   * What went wrong is on screen until something else is asked for.
+   * @param {() => Promise<void>} change does not reject
+   */
+  #change(change) {
+    this.#problems.replaceChildren();
+    return (this.#changed = this.#changed.then(change));
   }
 
   /** @param {Adapter[]} list */
   async #apply(list) {
-    this.#say(null);
     if (list.length > kMostAdapters) {
       this.#render();
       return this.#say({ title: 'These are too many.', text: `At most ${kMostAdapters} adapters can be in the list.` });
@@ -69,9 +82,9 @@ export class AdaptersView {
     this.#render();
   }
 
-  /** @param {{ title: string, text: string, detail?: string } | null} problem */
+  /** @param {{ title: string, text: string, detail?: string }} problem */
   #say(problem) {
-    this.#problem.replaceChildren(...(problem ? [notice({ kind: 'error', ...problem })] : []));
+    this.#problems.append(notice({ kind: 'error', ...problem }));
   }
 
   #render() {
@@ -88,7 +101,9 @@ export class AdaptersView {
   #row(adapter, index) {
     const { file, scale, on } = adapter;
     const change = (/** @type {Partial<Adapter>} */ part) =>
-      void this.#apply(this.#adapters.list.map((one) => (one === adapter ? { ...one, ...part } : one)));
+      void this.#change(() =>
+        this.#apply(this.#adapters.list.map((one) => (one === adapter ? { ...one, ...part } : one))),
+      );
     const toggle = /** @type {HTMLInputElement} */ (
       h('input', { type: 'checkbox', id: `adapter-${index}-on`, checked: on })
     );
@@ -103,7 +118,7 @@ export class AdaptersView {
     });
     const remove = h('button.tool.tool-icon', { type: 'button', 'aria-label': `Remove ${file.name}` }, icon('trash'));
     remove.addEventListener('click', async () => {
-      await this.#apply(this.#adapters.list.filter((one) => one !== adapter));
+      await this.#change(() => this.#apply(this.#adapters.list.filter((one) => one !== adapter)));
       this.#choose.focus();
     });
     const name = h(
