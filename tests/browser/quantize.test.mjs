@@ -186,6 +186,54 @@ for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
       assert.equal((await storedModels(page))[0].complete, true);
     });
 
+    /** Back to the first view. */
+    const leave = async () => {
+      await page.click('#open-engine');
+      await page.click('#engine-dialog .dialog-foot .button');
+      await page.waitForSelector('#start:not([hidden]) [data-start]');
+    };
+    const title = (/** @type {string} */ name) =>
+      page.waitForFunction((name) => document.querySelector('#topbar-title')?.textContent === name, {}, name);
+
+    await t.test('a copy that is ready is loaded in place of a model that is on its way', async () => {
+      await dropLarge(page);
+      await begin(page, 'Q4_0');
+      await underWay(page);
+      await page.keyboard.press('Escape');
+      site.faults.hold = (path) => path.startsWith('models/');
+      await page.click('[data-start]');
+      await page.waitForSelector('#progress-card');
+      assert.match(await textOf(page, '#start-notices'), /A smaller copy of large is being made/);
+      await page.waitForSelector('#start-notices .button-main');
+      await page.click('#start-notices .button-main');
+      await title('large-Q4_0');
+      site.faults.hold = () => false;
+      await leave();
+    });
+
+    await t.test(
+      'the way back comes along into a chat and out again; there the reader hears of the end, too',
+      async () => {
+        await dropLarge(page);
+        await begin(page, 'Q2_K');
+        await underWay(page);
+        await page.keyboard.press('Escape');
+        await page.click('[data-start]');
+        await page.waitForSelector('#chat:not([hidden])');
+        assert.match(await textOf(page, '#chat .way-back'), /A smaller copy of large is being made/);
+        if (browser === 'chrome') await checkView(page, 'a copy is made beside a chat');
+        await leave();
+        assert.match(await textOf(page, '#start-notices'), /A smaller copy of large is being made/);
+        await page.click('[data-start]');
+        await page.waitForSelector('#chat .said');
+        assert.match(await textOf(page, '#chat .said'), /The copy is ready[^]*large-Q2_K is on this device/);
+        assert.equal(await page.$('#chat .way-back > *'), null);
+        await page.click('#chat .said .button-main');
+        await title('large-Q2_K');
+        await leave();
+      },
+    );
+
     await t.test('what cannot be read is said in the dialog', async () => {
       await drop(page, 'page.gguf', [`data:,${btoa('<html>no model</html>')}`]);
       await page.waitForSelector(`${kDialog} .notice-error`);

@@ -44,8 +44,9 @@ const start = new StartView(loadModel, (source) => void copies.open(source));
 const copies = new QuantizeDialog({
   start: (copy) => void startCopy(copy),
   refresh: () => start.refresh(),
-  say: (...notices) => start.say(...notices),
+  say: (box) => (chat.engine ? view.say(box) : start.say(...(box ? [box] : []))),
 });
+byId('start-notices').prepend(copies.wayBack);
 /** Of the running engine. @type {{ format: PromptFormat, adapters: AdaptersView } | null} */
 let running = null;
 
@@ -67,6 +68,7 @@ async function loadModel({ model, name, takeOver, signal, onProgress }) {
   chat.setEngine(engine, name, format);
   start.hide();
   byId('chat').hidden = false;
+  byId('messages').after(copies.wayBack);
   byId('new-chat').hidden = false;
   byId('topbar-title').textContent = name;
   view.setContinues(format.continues);
@@ -104,6 +106,7 @@ async function leaveChat() {
   chat.setEngine(null, '', null);
   running = null;
   byId('chat').hidden = true;
+  byId('start-notices').prepend(copies.wayBack);
   byId('new-chat').hidden = true;
   byId('topbar-title').textContent = '';
   showResumeHint(chat.conversation);
@@ -115,6 +118,7 @@ async function leaveChat() {
 
 /** @param {import('../tessera.js').QuantizeResult} copy */
 async function startCopy({ url, name, bytes }) {
+  await start.stop(); // another one may be loading
   if (chat.engine) await leaveChat();
   start.start({ model: url, name, bytes });
 }

@@ -17,7 +17,7 @@ import { firstChoice, isQuantised, typeChoice } from './quantize-types.js';
  * @typedef {object} CopyPorts
  * @property {(copy: QuantizeResult) => void} start loads it
  * @property {() => Promise<void>} refresh the list of models has changed
- * @property {(...notices: Node[]) => void} say on the page, while the dialog is closed
+ * @property {(box: HTMLElement | null) => void} say in the view on screen, while the dialog is closed; null takes it away
  */
 
 const kTitle = 'Make a smaller copy';
@@ -29,6 +29,8 @@ export class QuantizeDialog {
   #running = null;
   /** Ends what is being found out about a model. */
   #planning = new AbortController();
+  /** The way back to the work while the dialog is closed; its place is in the view on screen. */
+  wayBack = h('div.way-back');
 
   /** @param {CopyPorts} ports */
   constructor(ports) {
@@ -114,29 +116,31 @@ export class QuantizeDialog {
     const stop = new AbortController();
     const progress = new QuantizeProgress(source.name, () => stop.abort());
     this.#running = { source, progress };
+    this.#ports.say(null); // what led here
     this.#showProgress(this.#running);
-    /** @type {Node[]} */
+    /** @type {HTMLElement} */
     let shown;
     try {
       const onProgress = progress.update.bind(progress);
       const copy = await Tessera.quantize(source.model, { ...options, signal: stop.signal, onProgress });
       announce(`The copy is ready: ${copy.name}`);
-      shown = [this.#doneNotice(copy)];
+      shown = this.#doneNotice(copy);
     } catch (error) {
-      shown = [this.#failureNotice(error, source, options.importance !== undefined)];
+      shown = this.#failureNotice(error, source, options.importance !== undefined);
     }
     progress.end();
     this.#running = null;
+    this.wayBack.replaceChildren();
     await this.#ports.refresh();
-    if (!this.#isOpen) return this.#ports.say(...shown);
-    this.#show(shown);
+    if (!this.#isOpen) return this.#ports.say(shown);
+    this.#show([shown]);
     byId('quantize-dialog').querySelector('.dialog-body')?.querySelector('button')?.focus();
   }
 
   /** @param {{ progress: QuantizeProgress }} running */
   #showProgress({ progress }) {
     const text = 'You can close this and use the page meanwhile; the tab must stay open.';
-    this.#ports.say(); // what led here
+    this.wayBack.replaceChildren();
     this.#show([progress.node, h('p.hint', {}, text)]);
     progress.focus();
   }
@@ -148,7 +152,8 @@ export class QuantizeDialog {
     const running = this.#running;
     const title = `A smaller copy of ${running.source.name} is being made.`;
     const actions = [{ label: 'Show', run: () => this.#showProgress(running) }];
-    this.#ports.say(notice({ kind: 'info', title, text: 'It goes on while this tab is open.', actions }));
+    this.wayBack.append(notice({ kind: 'info', title, text: 'It goes on while this tab is open.', actions }));
+    this.wayBack.scrollIntoView({ block: 'nearest' });
   }
 
   /**

@@ -21,7 +21,7 @@ import { showStoredAdapters } from './stored-adapters.js';
 
 export class StartView {
   #list = byId('model-list');
-  #notices = byId('start-notices');
+  #notices = byId('start-said');
   #mosaic = new Mosaic(byId('start-picture'));
   #load;
   #shrink;
