@@ -39,3 +39,17 @@ export function smallTargets(page) {
       .map(({ box, name }) => `${name}: ${Math.round(box.width)}×${Math.round(box.height)}`),
   );
 }
+
+/**
+ * What stands in live regions that assistive technology can hear; behind a modal dialog it hears none. Chromium only.
+ * @param {import('puppeteer-core').Page} page
+ * @returns {Promise<string[]>}
+ */
+export async function heard(page) {
+  const root = await page.accessibility.snapshot({ interestingOnly: false });
+  /** @type {(node: import('puppeteer-core').SerializedAXNode) => string} */
+  const textOf = ({ role, name = '', children = [] }) => (role === 'StaticText' ? name : children.map(textOf).join(''));
+  /** @type {(node: import('puppeteer-core').SerializedAXNode) => string[]} */
+  const regionsIn = (node) => (node.role === 'status' ? [textOf(node)] : (node.children ?? []).flatMap(regionsIn));
+  return (root ? regionsIn(root) : []).filter(Boolean);
+}

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { overflow, smallTargets, violations } from './accessibility.mjs';
+import { heard, overflow, smallTargets, violations } from './accessibility.mjs';
 import { ask, holdStore, openSite, savedConversation, sendMessage, skipReason, slowSteps } from './harness.mjs';
 
 /** @typedef {import('puppeteer-core').Page} Page */
@@ -207,6 +207,7 @@ test('LoRA adapters', kOptions, async (t) => {
     await page.waitForSelector('.adapter');
     await settled();
     await checkView(page, 'an adapter');
+    assert.deepEqual(await heard(page), ['One adapter is on.']);
     const adapted = await answer();
     assert.notEqual(adapted, plain);
     assert.match(await textOf(page, '#open-engine'), /1 adapter/);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { overflow, smallTargets, violations } from './accessibility.mjs';
+import { heard, overflow, smallTargets, violations } from './accessibility.mjs';
 import { ask, kModelId, openSite, skipReason } from './harness.mjs';
 
 /** @typedef {import('puppeteer-core').Page} Page */
@@ -124,6 +124,7 @@ for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
       await page.waitForSelector(`${kDialog} .notice`);
       assert.match(await textOf(page, kDialog), /tiny-Q5_1 is on this device: \d+ kB/);
       if (browser === 'chrome') await checkView(page, 'the copy is ready');
+      if (browser === 'chrome') assert.deepEqual(await heard(page), ['The copy is ready: tiny-Q5_1']);
       await page.click(`${kDialog} .notice .button-main`);
       await page.waitForSelector('#chat:not([hidden])');
       assert.equal(await ask(page, 'Hi'), 'Hello, friend!');

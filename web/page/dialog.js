@@ -18,7 +18,9 @@ export function openDialog(name, title, body, foot = []) {
     { type: 'button', 'aria-label': 'Close', onclick: () => dialog.close() },
     icon('close'),
   );
-  dialog.replaceChildren(
+  // Beside the live region, as one that is put in again is not heard.
+  for (const old of [...dialog.children]) if (!old.matches('[role=status]')) old.remove();
+  dialog.prepend(
     h('div.dialog-head', {}, h('h2', { id: `${name}-title` }, title), close),
     h('div.dialog-body', { tabindex: 0, role: 'group', 'aria-labelledby': `${name}-title` }, ...body),
     ...(foot.length > 0 ? [h('div.dialog-foot', {}, ...foot)] : []),

@@ -124,14 +124,14 @@ function copySelected(text) {
 }
 
 /**
- * Says a sentence through the page's one live region.
+ * Says a sentence through the live regions of the page and of a dialog: while one is open nothing outside is heard.
  * @param {string} text
  */
 export function announce(text) {
-  const region = byId('announcer');
-  region.textContent = '';
+  const regions = document.querySelectorAll('#announcer, dialog[open] > [role=status]');
+  for (const region of regions) region.textContent = '';
   requestAnimationFrame(() => {
-    region.textContent = text;
+    for (const region of regions) region.textContent = text;
   });
 }
 
