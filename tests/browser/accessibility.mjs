@@ -21,9 +21,16 @@ export async function violations(page) {
   });
 }
 
-/** @param {import('puppeteer-core').Page} page */
+/**
+ * By how much the page, or a view of it that scrolls, is wider than it may be.
+ * @param {import('puppeteer-core').Page} page
+ */
 export function overflow(page) {
-  return page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  return page.evaluate(() => {
+    const views = [...document.querySelectorAll('#start, #scroller, .bench-main, .dialog-body')];
+    const beyond = views.map(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth);
+    return Math.max(document.documentElement.scrollWidth - innerWidth, ...beyond);
+  });
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Models from the reader's device in a real Chromium: one that thinks, ones without a usable chat template, LoRA adapters. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -107,6 +107,37 @@ test('a model that thinks', kOptions, async (t) => {
     assert.equal(await page.$('.reasoning[open]'), null);
   });
   assert.deepEqual(watch.errors, []);
+});
+
+test('a long name makes no view wider than a phone', kOptions, async (t) => {
+  const { site, page } = await openSite(t);
+  await page.setViewport({ width: 320, height: 640 });
+  const folder = await mkdtemp(join(tmpdir(), 'tessera-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const name = 'tinyllama_1_1b_chat_v1_0_imatrix_calibrated_copy.gguf';
+  const path = join(folder, name);
+  await copyFile(kThinker, path);
+  await openModel(page, path);
+  await checkView(page, 'a chat');
+  await page.evaluate(
+    async (bytes, name) => {
+      const { Tessera } = await import(new URL('tessera.js', document.baseURI).href);
+      await Tessera.quantize(new File([new Uint8Array(bytes)], name), { type: 'Q5_1' });
+    },
+    [...(await readFile(path))],
+    name,
+  );
+  await page.reload();
+  await page.waitForFunction(() => document.querySelectorAll('.model-card').length === 2);
+  await checkView(page, 'the list');
+  await page.click('.model-card:last-child .model-stored summary');
+  await page.click('.model-card:last-child .model-stored button');
+  await page.waitForSelector('#start-notices .notice');
+  await checkView(page, 'a notice');
+  await page.goto(`${site.url}bench.html`);
+  await chooseFile(page, '#file-input', path);
+  await page.waitForFunction(() => document.querySelectorAll('#bench-model option').length > 1);
+  await checkView(page, 'the page that measures');
 });
 
 test('what is dropped by mistake leaves an answer alone', kOptions, async (t) => {
