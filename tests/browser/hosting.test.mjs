@@ -30,9 +30,13 @@ const kSettings = { temperature: 0, max_tokens: 32 };
 
 /**
  * @param {import('./harness.mjs').Scope} t
- * @param {{isolation?: boolean, root?: string, folder?: string, browser?: 'chrome' | 'firefox', blockWorker?: boolean}} host
+ * @param {{isolation?: boolean, root?: string, folder?: string, browser?: 'chrome' | 'firefox', blockWorker?: boolean, atOnce?: () => void}} host
+ *   atOnce: what is done in the page as soon as it is there
  */
-async function visit(t, { isolation = true, root, folder = '', browser: name = 'chrome', blockWorker = false }) {
+async function visit(
+  t,
+  { isolation = true, root, folder = '', browser: name = 'chrome', blockWorker = false, atOnce },
+) {
   const site = await serveSite({ isolation, root });
   t.after(site.close);
   if (blockWorker) site.faults.reply = (path) => (path === 'sw.js' ? { status: 404, body: '' } : null);
@@ -40,6 +44,7 @@ async function visit(t, { isolation = true, root, folder = '', browser: name = '
   const page = await browser.newPage();
   const watch = watchPage(page, site.url);
   await giveSettings(page, kSettings);
+  if (atOnce) await page.evaluateOnNewDocument(`addEventListener('DOMContentLoaded', ${atOnce})`);
   let visits = 0;
   page.on('request', (request) => void (visits += request.isNavigationRequest() ? 1 : 0));
   await page.goto(site.url + folder);
@@ -106,6 +111,31 @@ test('a plain host: the service worker isolates the page, after one reload', kOp
   assert.equal(await page.$('#chat-notices .notice'), null);
   await shoot(page, 'plain');
 });
+
+/** What a reader has begun, and would lose with the page. @type {Record<string, { folder?: string, atOnce: () => void }>} */
+const kBegun = {
+  'a setting': { atOnce: () => document.getElementById('open-settings')?.click() },
+  'an address': { atOnce: () => Object.assign(document.getElementById('address') ?? {}, { value: 'https://exa' }) },
+  'a file to measure': {
+    folder: 'bench.html',
+    atOnce: () => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File(['GGUF'], 'model.gguf'));
+      const input = /** @type {HTMLInputElement} */ (document.getElementById('file-input'));
+      input.files = transfer.files;
+      input.dispatchEvent(new Event('change'));
+    },
+  },
+};
+
+for (const [what, begun] of Object.entries(kBegun)) {
+  test(`a plain host does not take ${what} away with the first reload`, kOptions, async (t) => {
+    const { page, visits } = await visit(t, { isolation: false, ...begun });
+    await page.evaluate(async () => void (await navigator.serviceWorker.ready));
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    assert.equal(visits(), 1);
+  });
+}
 
 test('a sub-path of a plain host', kOptions, async (t) => {
   const root = await mkdtemp(join(tmpdir(), 'tessera-hosting-'));

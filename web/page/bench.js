@@ -166,7 +166,9 @@ function initFiles() {
 }
 
 initTheme();
-void startShell(() => running === null && rows.length === 0);
+void startShell(
+  () => running === null && rows.length === 0 && candidates.every(({ model }) => typeof model === 'string'),
+);
 initFiles();
 const most = navigator.hardwareConcurrency;
 threads.append(h('option', { value: '' }, 'As many as help'));

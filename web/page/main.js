@@ -161,8 +161,15 @@ function showEngine() {
   openEngineDialog({ info, figures: chat.figures, template, adapters, leave: () => void leaveChat() });
 }
 
+/** Whether a reload would lose what the reader is filling in; the draft of a message is kept. */
+function writing() {
+  return (
+    document.querySelector('dialog[open]') !== null || /** @type {HTMLInputElement} */ (byId('address')).value !== ''
+  );
+}
+
 initTheme();
-void startShell(() => !chat.engine && !start.busy && !copies.busy);
+void startShell(() => !chat.engine && !start.busy && !copies.busy && !writing());
 initFileDrop(async (files) => {
   if (running && (await Promise.all(files.map(isAdapter))).every(Boolean)) {
     showEngine();
