@@ -60,3 +60,26 @@ export async function heard(page) {
   const regionsIn = (node) => (node.role === 'status' ? [textOf(node)] : (node.children ?? []).flatMap(regionsIn));
   return (root ? regionsIn(root) : []).filter(Boolean);
 }
+
+/**
+ * Placeholders of too little contrast (WCAG 2, AA), which axe-core does not look at.
+ * @param {import('puppeteer-core').Page} page
+ * @returns {Promise<string[]>}
+ */
+export function palePlaceholders(page) {
+  return page.$$eval('[placeholder]', (all) => {
+    const light = (/** @type {string} */ colour) => {
+      const channels = (colour.match(/\d+/g) ?? []).slice(0, 3).map((value) => Number(value) / 255);
+      const [r, g, b] = channels.map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+    };
+    return all
+      .map((node) => {
+        const [ink, paper] = [getComputedStyle(node, '::placeholder').color, getComputedStyle(node).backgroundColor];
+        const [dark, bright] = [light(ink), light(paper)].sort((a, b) => a - b);
+        return { node, ratio: bright / dark };
+      })
+      .filter(({ ratio }) => ratio < 4.5)
+      .map(({ node, ratio }) => `${node.id}: ${ratio.toFixed(1)}`);
+  });
+}

@@ -184,6 +184,10 @@ test('a model without a usable chat template', kOptions, async (t) => {
 
   await t.test('the choice can be changed in the engine details', async () => {
     await page.click('#open-engine');
+    const choice = (await page.$('#choose-template')) ?? undefined;
+    const { name, description } = (await page.accessibility.snapshot({ root: choice })) ?? {};
+    assert.equal(name, 'Chat template');
+    assert.match(description ?? '', /^Says how a conversation is written down/);
     await page.select('#choose-template', '');
     await page.keyboard.press('Escape');
     assert.match(await textOf(page, '.problem'), /This model has no chat template/);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { overflow, smallTargets, violations } from './accessibility.mjs';
+import { overflow, palePlaceholders, smallTargets, violations } from './accessibility.mjs';
 import { ask, kSite, openSite, showStill, skipReason, startModel } from './harness.mjs';
 
 const kMaxGzipBytes = 600_000;
@@ -17,6 +17,7 @@ for (const scheme of ['light', 'dark']) {
       assert.deepEqual(await violations(page), [], view);
       assert.ok((await overflow(page)) <= 0, `${view} is wider than the screen`);
       assert.deepEqual(await smallTargets(page), [], view);
+      assert.deepEqual(await palePlaceholders(page), [], view);
     };
     await check('start');
     await startModel(page);

@@ -118,6 +118,7 @@ for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
       await page.keyboard.press('Escape');
       await dropSmall(page);
       if (browser === 'chrome') await checkView(page, 'the choice of a type');
+      assert.equal(await page.evaluate(() => document.activeElement?.className), 'dialog-body');
       assert.match(await textOf(page, '.quantize-sizes'), /76 kB now, \d+ kB then/);
       site.requests.length = 0;
       await begin(page, 'Q5_1');
@@ -144,6 +145,10 @@ for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
       }, id);
       assert.deepEqual(found, { ok: true, badShards: [], missingShards: [], name: 'tiny-Q5_1.gguf', size: bytes });
       await page.click('.model-stored summary');
+      await page.click('.model-stored .button');
+      await page.waitForSelector('#start-notices .notice');
+      assert.match(await textOf(page, '#start-notices'), /tiny-Q5_1 is as it was made/);
+      assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'Check for damage');
       await page.evaluate(() =>
         /** @type {HTMLButtonElement | null} */ (document.querySelector('.model-stored .button:last-child'))?.click(),
       );

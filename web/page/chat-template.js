@@ -87,6 +87,7 @@ export class PromptFormat {
     const own = this.hasOwn ? 'The model’s own' : 'None yet: choose one';
     const all = [[kOwn, own], [kContinue, 'None: the model continues the text'], ...kBuiltIn];
     const select = selectOf(all, this.#choice, 'choose-template');
+    select.setAttribute('aria-describedby', 'choose-template-hint');
     select.addEventListener('change', () => {
       this.choose(select.value);
       onChange();

@@ -20,9 +20,10 @@ export function openDialog(name, title, body, foot = []) {
   );
   // Beside the live region, as one that is put in again is not heard.
   for (const old of [...dialog.children]) if (!old.matches('[role=status]')) old.remove();
+  const middle = h('div.dialog-body', { tabindex: 0, role: 'group', 'aria-labelledby': `${name}-title` }, ...body);
   dialog.prepend(
     h('div.dialog-head', {}, h('h2', { id: `${name}-title` }, title), close),
-    h('div.dialog-body', { tabindex: 0, role: 'group', 'aria-labelledby': `${name}-title` }, ...body),
+    middle,
     ...(foot.length > 0 ? [h('div.dialog-foot', {}, ...foot)] : []),
   );
   // Beside the dialog is a press that began there: a text selected with the mouse may end outside, too.
@@ -31,6 +32,8 @@ export function openDialog(name, title, body, foot = []) {
   dialog.onclick = ({ target }) => {
     if (beside && target === dialog) dialog.close();
   };
-  if (!dialog.open) dialog.showModal();
+  if (dialog.open)
+    middle.focus(); // what had the focus is gone
+  else dialog.showModal();
   return dialog;
 }

@@ -64,11 +64,12 @@ export function modelCard({ model, entry, state }, main, ports) {
 function storedTools({ name }, { id, storedBytes, complete, lastUsed, made }, { say, fail, refresh, shrink }) {
   const state = h('p.hint', { role: 'status' });
   const tool = (/** @type {string} */ text, /** @type {() => Promise<void>} */ run) => {
-    const button = /** @type {HTMLButtonElement} */ (h('button.button.button-plain', { type: 'button' }, text));
+    const button = h('button.button.button-plain', { type: 'button' }, text);
     button.addEventListener('click', async () => {
-      button.disabled = true;
+      if (button.ariaDisabled === 'true') return;
+      button.ariaDisabled = 'true'; // and not disabled, which would take the focus away
       await run().catch(fail);
-      button.disabled = false;
+      button.ariaDisabled = null;
     });
     return button;
   };
