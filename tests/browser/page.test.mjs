@@ -136,6 +136,25 @@ test('settings and keyboard', { skip: skipReason(), timeout: 240_000 }, async (t
     await page.click('#stop');
   });
 
+  await t.test('Escape stops an answer, but not one that an input method hears', async () => {
+    await page.click('#new-chat');
+    await page.locator('#prompt').fill('Write a long list of fifty animals.');
+    await page.click('#send');
+    await page.waitForFunction(() => (document.querySelector('.prose')?.textContent ?? '').length > 20);
+    await page.$eval('#prompt', (node) =>
+      node.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', isComposing: true, bubbles: true })),
+    );
+    const length = await page.$eval('.prose', (node) => (node.textContent ?? '').length);
+    await page.waitForFunction(
+      (seen) => (document.querySelector('.prose')?.textContent ?? '').length > seen + 40,
+      { timeout: 5_000 },
+      length,
+    );
+    await page.keyboard.press('Escape');
+    await page.waitForSelector('.message-note');
+    assert.match(await page.$eval('.message-note', (node) => node.textContent ?? ''), /stopped/i);
+  });
+
   await t.test(
     'a growing answer and its figures are drawn together some times a second, not with every frame',
     async () => {

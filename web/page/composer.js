@@ -18,9 +18,7 @@ export class Composer {
     this.#input.value = kept(kDraft) ?? '';
     this.#input.addEventListener('input', () => this.#changed());
     this.#input.addEventListener('keydown', (event) => {
-      // While an input method is composing (keyCode 229 in Safari), Enter takes a candidate.
-      const composing = event.isComposing || event.keyCode === 229;
-      if (event.key !== 'Enter' || event.shiftKey || composing) return;
+      if (event.key !== 'Enter' || event.shiftKey || isComposing(event)) return;
       event.preventDefault();
       this.#submit();
     });
@@ -30,7 +28,8 @@ export class Composer {
     });
     this.#stop.addEventListener('click', stop);
     document.addEventListener('keydown', (event) => {
-      if (event.key === 'Escape' && this.#busy && !document.querySelector('dialog[open]')) stop();
+      if (event.key !== 'Escape' || isComposing(event)) return;
+      if (this.#busy && !document.querySelector('dialog[open]')) stop();
     });
     addEventListener('resize', () => this.#fit());
     this.#changed();
@@ -80,4 +79,9 @@ export class Composer {
     this.#fit();
     if (matchMedia('(hover: hover)').matches) this.#input.focus({ preventScroll: true });
   }
+}
+
+/** While an input method is composing (keyCode 229 in Safari), Enter takes a candidate and Escape leaves it. @param {KeyboardEvent} event */
+function isComposing(event) {
+  return event.isComposing || event.keyCode === 229;
 }
