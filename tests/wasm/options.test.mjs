@@ -47,6 +47,9 @@ test('load options that cannot be met are refused by name', () => {
   const load = (/** @type {any} */ options) => () => checkLoadOptions(options, base);
   rejects(load(undefined), 'invalid_argument', /^model: /);
   rejects(load({ model: [] }), 'invalid_argument', /^model: /);
+  rejects(load({ model: '' }), 'invalid_argument', /^model: found "", expected the URL/);
+  rejects(load({ model: ' ' }), 'invalid_argument', /^model: found " "/);
+  rejects(load({ model: 'a.gguf', lora: '' }), 'invalid_argument', /^lora\[0\]: found ""/);
   rejects(load({ model: 'a.gguf', thread: 2 }), 'invalid_argument', /unknown option 'thread'/);
   rejects(load({ model: 'a.gguf', threads: 0 }), 'invalid_argument', /^threads: found 0/);
   rejects(load({ model: 'a.gguf', threads: 65 }), 'invalid_argument', /^threads: found 65/);

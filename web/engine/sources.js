@@ -11,7 +11,8 @@ export function sourceOf(source, field, base) {
   const isFile = (/** @type {unknown} */ value) => typeof File !== 'undefined' && value instanceof File;
   if (isFile(source)) return /** @type {File} */ (source);
   if (Array.isArray(source) && source.length > 0 && source.every(isFile)) return /** @type {File[]} */ (source);
-  if (typeof source === 'string' || source instanceof URL) {
+  // An empty address would be the page itself.
+  if ((typeof source === 'string' && source.trim() !== '') || source instanceof URL) {
     if (URL.canParse(String(source), base)) return new URL(String(source), base).href;
   }
   throw invalid(
