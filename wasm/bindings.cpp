@@ -1,6 +1,7 @@
 // Owns the Embind surface of the module: one class whose methods take and give JSON; translation only.
 #include <emscripten/bind.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "core/engine/estimate.h"
@@ -160,10 +161,12 @@ class Runtime {
     return value(std::move(object));
   }
 
-  /// Computes a short batch and a single token, then forgets them: the browser compiles the hot loops meanwhile.
+  /// Computes a short batch and a single token, both in the context, then forgets them: the browser compiles the hot loops meanwhile.
   std::string warmup() {
-    const std::vector<int32_t> batch(kWarmupTokens, 0);
+    const int room = engine_->info().context_size;
+    const std::vector<int32_t> batch(static_cast<size_t>(std::min(kWarmupTokens, room)), 0);
     for (const size_t count : {batch.size(), size_t{1}}) {
+      session_->truncate(room - static_cast<int>(count));
       const Result<int> taken = session_->extend(std::span(batch).first(count));
       if (!taken) return failure(taken.error());
     }

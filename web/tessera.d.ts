@@ -453,11 +453,13 @@ export interface Engine {
     readonly completions: {
       create(options: ChatOptions & { stream: true }): Promise<AnswerStream<ChatChunk>>;
       create(options: ChatOptions & { stream?: false | null }): Promise<ChatCompletion>;
+      create(options: ChatOptions & { stream?: boolean | null }): Promise<AnswerStream<ChatChunk> | ChatCompletion>;
     };
   };
   readonly completions: {
     create(options: PromptOptions & { stream: true }): Promise<AnswerStream<TextChunk>>;
     create(options: PromptOptions & { stream?: false | null }): Promise<TextCompletion>;
+    create(options: PromptOptions & { stream?: boolean | null }): Promise<AnswerStream<TextChunk> | TextCompletion>;
   };
   /**
    * From now on these LoRA adapters are part of the model, in place of those before; [] = none. The weights stay where they are; the

@@ -231,6 +231,28 @@ for (const variant of variants) {
       assert.ok(report.peak_bytes >= engine.info.memory.weights);
     });
 
+    test('whether an answer streams may be decided at run time, in the types, too', async () => {
+      /** @type {import('../../web/tessera.js').Engine} */
+      const typed = /** @type {any} */ (engine);
+      for (const stream of [true, false]) {
+        const answer = await typed.completions.create({ prompt: 'a', max_tokens: 2, stream });
+        assert.equal(Symbol.asyncIterator in answer, stream);
+        if ('usage' in answer) assert.equal(answer.usage.completion_tokens, 2);
+        else for await (const chunk of answer) assert.equal(chunk.object, 'text_completion');
+      }
+    });
+
+    test('the smallest contexts load, and hold what they say', async () => {
+      for (const contextSize of [1, 2, 16, 17]) {
+        const other = await load({ threads: 1, contextSize });
+        assert.equal(other.info.contextSize, contextSize);
+        const ids = Array.from({ length: contextSize }, (_, index) => index);
+        await other.logits(ids);
+        await rejects(other.logits([...ids, 0]), 'context_full');
+        await other.dispose();
+      }
+    });
+
     test('a disposed engine refuses what waits and what comes', async () => {
       const other = await load({ threads: 1 });
       const waiting = rejects(other.completions.create(endless), 'disposed');
