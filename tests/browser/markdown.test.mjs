@@ -60,10 +60,14 @@ for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
   test(`lists keep their numbers and columns their sides in ${browser}`, options, async (t) => {
     const steps = '1. One:\n\n```sh\nmake\n```\n\n2. Two\n3. Three\n\n';
     const table = '| a | b | c | d |\n|---|:--|:-:|--:|\n| 1 | 2 | 3 | 4 |\n';
-    const { page } = await answerOf(t, [steps, table]);
+    const { page } = await answerOf(t, ['2024. A year\n\n---\n\n', steps, table]);
     await page.waitForSelector('.message-tools');
     const starts = await page.$$eval('.prose ol', (all) => all.map((list) => /** @type {any} */ (list).start));
-    assert.deepEqual(starts, [1, 2]);
+    assert.deepEqual(starts, [2024, 1, 2]);
+    const rooms = await page.$$eval('.prose ol', (all) =>
+      all.map((list) => parseFloat(getComputedStyle(list).paddingLeft)),
+    );
+    assert.ok(rooms[0] > 45 && rooms[1] === 24, `room for the numbers: ${rooms}`);
     for (const cell of ['th', 'td']) {
       const sides = await page.$$eval(`.prose ${cell}`, (all) => all.map((node) => getComputedStyle(node).textAlign));
       assert.deepEqual(

@@ -49,6 +49,10 @@ function render(tokens) {
   for (const block of fragment.children) if (block.localName !== 'pre') block.setAttribute('dir', 'auto');
   for (const pre of fragment.querySelectorAll('pre')) frameCode(pre);
   for (const table of fragment.querySelectorAll('table')) table.tabIndex = 0;
+  for (const list of fragment.querySelectorAll('ol')) {
+    const digits = String(list.start + list.childElementCount - 1).length;
+    if (digits > 2) list.style.paddingInlineStart = `${digits + 1.5}ch`; // there is room for two
+  }
   return fragment;
 }
 
