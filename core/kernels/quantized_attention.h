@@ -255,11 +255,23 @@ struct QuantizedAttention {
 
   static void attend(const QuantizedQueries& queries, int heads, const QuantizedSegment& segment, int begin, int end, int head_dim,
                      float softcap, AttentionState* states, float* sums) {
-    int h = 0;
-    for (; h + 3 <= heads; h += 3)
-      attend_heads<3>(queries.of(h, head_dim), segment, begin, end, head_dim, softcap, states + h, sums + h * head_dim);
-    for (; h < heads; ++h)
-      attend_heads<1>(queries.of(h, head_dim), segment, begin, end, head_dim, softcap, states + h, sums + h * head_dim);
+    // As many heads at a time as registers allow, since they share what is read: threes where these leave none behind, else fours first.
+    for (int h = 0; h < heads;) {
+      const int left = heads - h;
+      const auto take = [&]<int kHeads>() {
+        attend_heads<kHeads>(queries.of(h, head_dim), segment, begin, end, head_dim, softcap, states + h, sums + h * head_dim);
+        h += kHeads;
+      };
+      if (left % 3 == 0) {
+        take.template operator()<3>();
+      } else if (left >= 4) {
+        take.template operator()<4>();
+      } else if (left == 2) {
+        take.template operator()<2>();
+      } else {
+        take.template operator()<1>();
+      }
+    }
   }
 };
 

@@ -84,7 +84,7 @@ struct RelaxedI32 : Relaxed {
     struct Sum {
       I32 parts[2];
     };
-    static constexpr int kLaneCodes = 4, kRowCodes = 32, kParts = 2, kMostSums = kAttentionRegisters;
+    static constexpr int kLaneCodes = 4, kRowCodes = 32, kParts = 2, kMostSums = 6;  // of two registers each
     static v128_t load(const int8_t* at) { return wasm_v128_load(at); }
     static v128_t load_query(const int8_t* at, int part) { return wasm_v128_load(at + 16 * part); }
     static Sum zero() { return {{zero_i32(), zero_i32()}}; }

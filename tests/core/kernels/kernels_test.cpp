@@ -210,7 +210,7 @@ TEST_CASE("attention over codes equals scalar bit for bit and float attention ne
   for (const KernelTable* kernels : available_kernels()) {
     CAPTURE(kernels->name);
     for (int head_dim : {16, 64, 80, 256}) {
-      for (int heads : {1, 2, 3, 4, 5, 8}) {
+      for (int heads : {1, 2, 3, 4, 5, 7, 8}) {
         CAPTURE(head_dim);
         CAPTURE(heads);
         const float softcap = heads % 2 == 0 ? 5.0f : 0.0f;
