@@ -256,20 +256,20 @@ struct QuantizedAttention {
   static void attend(const QuantizedQueries& queries, int heads, const QuantizedSegment& segment, int begin, int end, int head_dim,
                      float softcap, AttentionState* states, float* sums) {
     // As many heads at a time as registers allow, since they share what is read: threes where these leave none behind, else fours first.
+    const auto take = [&]<int kHeads>(int h) {
+      attend_heads<kHeads>(queries.of(h, head_dim), segment, begin, end, head_dim, softcap, states + h, sums + h * head_dim);
+      return kHeads;
+    };
     for (int h = 0; h < heads;) {
       const int left = heads - h;
-      const auto take = [&]<int kHeads>() {
-        attend_heads<kHeads>(queries.of(h, head_dim), segment, begin, end, head_dim, softcap, states + h, sums + h * head_dim);
-        h += kHeads;
-      };
       if (left % 3 == 0) {
-        take.template operator()<3>();
+        h += take.template operator()<3>(h);
       } else if (left >= 4) {
-        take.template operator()<4>();
+        h += take.template operator()<4>(h);
       } else if (left == 2) {
-        take.template operator()<2>();
+        h += take.template operator()<2>(h);
       } else {
-        take.template operator()<1>();
+        h += take.template operator()<1>(h);
       }
     }
   }
