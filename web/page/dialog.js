@@ -18,8 +18,10 @@ export function openDialog(name, title, body, foot = []) {
     { type: 'button', 'aria-label': 'Close', onclick: () => dialog.close() },
     icon('close'),
   );
-  // Beside the live region, as one that is put in again is not heard.
-  for (const old of [...dialog.children]) if (!old.matches('[role=status]')) old.remove();
+  // The live region is made once and stays, as one that is put in again is not heard.
+  const region = dialog.querySelector(':scope > [role=status]') ?? h('div.visually-hidden', { role: 'status' });
+  for (const old of [...dialog.children]) if (old !== region) old.remove();
+  if (!region.parentNode) dialog.append(region);
   const middle = h('div.dialog-body', { tabindex: 0, role: 'group', 'aria-labelledby': `${name}-title` }, ...body);
   dialog.prepend(
     h('div.dialog-head', {}, h('h2', { id: `${name}-title` }, title), close),
