@@ -94,6 +94,16 @@ void read_sampler(Fields& in, SamplerOptions& out) {
   in.read("seed", out.seed);
 }
 
+/// What the answer has to be; null where nothing says.
+Result<AnswerGrammar> read_grammar(Fields& in, const Json& object) {
+  std::string grammar;
+  in.read("grammar", grammar);
+  if (!in.ok()) return in.failure();
+  if (!grammar.empty()) return grammar_of_gbnf(grammar);
+  if (object.contains("json_schema")) return grammar_of_schema(object["json_schema"]);
+  return AnswerGrammar();
+}
+
 }  // namespace
 
 Result<EngineOptions> parse_engine_options(const std::string& json) {
@@ -134,6 +144,9 @@ Result<AnswerRequest> parse_answer_request(const std::string& json) {
     if (!source) return source.error();
     request.options.template_override = std::move(*source);
   }
+  Result<AnswerGrammar> grammar = read_grammar(in, object);
+  if (!grammar) return grammar.error();
+  request.options.grammar = std::move(*grammar);
   request.options.chat = object.contains("messages");
   request.options.split_reasoning = request.options.chat;
   if (request.options.chat) request.messages = object["messages"];

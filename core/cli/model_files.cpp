@@ -175,12 +175,8 @@ Result<std::string> read_text_file(const std::string& path) {
   return text;
 }
 
-Result<Json> read_json_file(const std::string& path) {
+Result<Json> parse_json_text(const std::string& text, const std::string& name) {
   constexpr int kMostDepth = 100;
-  const Result<std::string> text = read_text_file(path);
-  if (!text) {
-    return text.error();
-  }
   bool too_deep = false;
   const auto shallow = [&too_deep](int depth, Json::parse_event_t, Json&) {
     too_deep |= depth > kMostDepth;
@@ -189,15 +185,20 @@ Result<Json> read_json_file(const std::string& path) {
   Json json;
   std::string wrong;
   try {
-    json = Json::parse(text.value(), shallow);
+    json = Json::parse(text, shallow);
   } catch (const Json::parse_error& error) {  // the only way to hear of the place
-    wrong = "not valid JSON at byte " + std::to_string(error.byte) + " of " + std::to_string(text.value().size());
+    wrong = "not valid JSON at byte " + std::to_string(error.byte) + " of " + std::to_string(text.size());
   }
   if (too_deep) {
     wrong = "nested more than " + std::to_string(kMostDepth) + " deep";
   }
   return wrong.empty() ? Result<Json>(std::move(json))
-                       : Error{ErrorCode::kBadFile, path + ": " + wrong, "is it whole, and the right file?"};
+                       : Error{ErrorCode::kBadFile, name + ": " + wrong, "is it whole, and the right file?"};
+}
+
+Result<Json> read_json_file(const std::string& path) {
+  const Result<std::string> text = read_text_file(path);
+  return text ? parse_json_text(text.value(), path) : Result<Json>(text.error());
 }
 
 Result<void> write_file(const std::string& path, std::string_view bytes, bool replace) {

@@ -25,9 +25,10 @@ Result<std::string> model_name(const std::string& path);
 /// The whole file as text. kNotFound, kIo.
 Result<std::string> read_text_file(const std::string& path);
 
-/// The JSON in a file. kBadFile when it is none, or nested deeper than templates allow: who copies or prints such a value recurses as
-/// deep. kNotFound, kIo.
+/// The JSON in a file, or in a text that messages call `name`. kBadFile when it is none, or nested deeper than templates allow: who copies
+/// or prints such a value recurses as deep. kNotFound, kIo.
 Result<nlohmann::ordered_json> read_json_file(const std::string& path);
+Result<nlohmann::ordered_json> parse_json_text(const std::string& text, const std::string& name);
 
 /// Writes a file; with `replace` false an existing one is an error (kInvalidArgument). kIo.
 Result<void> write_file(const std::string& path, std::string_view bytes, bool replace);

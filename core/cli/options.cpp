@@ -11,14 +11,11 @@
 #include "core/cli/model_files.h"
 #include "core/engine/estimate.h"
 #include "core/engine/tune.h"
+#include "nlohmann/json.hpp"
 
 namespace tessera::cli {
 
 namespace {
-
-Error not_yet(const std::string& option) {
-  return {ErrorCode::kUnsupported, option + " is not supported by this version", "leave the option out"};
-}
 
 Result<std::pair<int32_t, float>> parse_bias(const std::string& text) {
   if (const size_t colon = text.find(':'); colon != std::string::npos) {
@@ -52,6 +49,25 @@ Result<std::string> template_source(const std::string& name_or_file) {
   }
   return Error{ErrorCode::kNotFound, "--chat-template: " + known.error().message + ", and as a file: " + file.error().message,
                known.error().hint + ", or a Jinja file"};
+}
+
+/// The grammar that the options ask for; null for none. Either may be a file or what would be in it.
+Result<AnswerGrammar> answer_grammar(const AnswerOptions& answer) {
+  if (answer.grammar && answer.json_schema) {
+    return Error{ErrorCode::kInvalidArgument, "--grammar does not go with --json-schema", "give one of them"};
+  }
+  if (answer.grammar) {
+    const bool written = answer.grammar->find("::=") != std::string::npos;
+    const Result<std::string> source = written ? *answer.grammar : read_text_file(*answer.grammar);
+    return source ? grammar_of_gbnf(source.value()) : Result<AnswerGrammar>(source.error());
+  }
+  if (answer.json_schema) {
+    const bool written = answer.json_schema->find('{') != std::string::npos;
+    const Result<nlohmann::ordered_json> schema =
+        written ? parse_json_text(*answer.json_schema, "--json-schema") : read_json_file(*answer.json_schema);
+    return schema ? grammar_of_schema(schema.value()) : Result<AnswerGrammar>(schema.error());
+  }
+  return AnswerGrammar();
 }
 
 // "FILE" or "FILE:SCALE" → the two; a colon with no number behind it belongs to the name.
@@ -156,8 +172,10 @@ void add_answer_options(CLI::App& command, AnswerOptions& options) {
   add_texts(command, "--stop", options.stop, "End the answer before this text; may be repeated")->type_name("TEXT");
   command.add_flag("--no-prompt-lookup", options.no_prompt_lookup,
                    "Do not guess tokens from what stood in the text before: slower where an answer quotes; the answer is the same");
-  command.add_option("--grammar", options.grammar, "Grammar for the answer")->group("");  // no help for what is an error yet
-  command.add_option("--json-schema", options.json_schema, "JSON schema for the answer")->group("");
+  command.add_option("--grammar", options.grammar, "What the answer has to be: a GBNF file, or the grammar itself (docs/grammar.md)")
+      ->type_name("FILE|TEXT");
+  command.add_option("--json-schema", options.json_schema, "The answer is JSON that fits this schema: a file, or the schema itself")
+      ->type_name("FILE|TEXT");
 }
 
 Result<EngineRequest> engine_request(const ModelOptions& options) {
@@ -262,13 +280,12 @@ Result<int> settle_chunk(std::optional<int> asked, ModelOptions& options) {
 }
 
 Result<GenerateOptions> generate_options(const SamplingOptions& sampling, const AnswerOptions& answer) {
-  if (answer.grammar) {
-    return not_yet("--grammar");
-  }
-  if (answer.json_schema) {
-    return not_yet("--json-schema");
-  }
   GenerateOptions options;
+  Result<AnswerGrammar> grammar = answer_grammar(answer);
+  if (!grammar) {
+    return grammar.error();
+  }
+  options.grammar = std::move(*grammar);
   options.sampler = sampling.sampler;
   for (const std::string& text : sampling.logit_bias) {
     const Result<std::pair<int32_t, float>> bias = parse_bias(text);

@@ -116,7 +116,7 @@ Result<int> most_context(const ModelOptions& options);
 /// kInvalidArgument when more are asked for than it holds; errors of most_context.
 Result<int> settle_chunk(std::optional<int> asked, ModelOptions& options);
 
-/// Everything Generator::start needs. kUnsupported for --grammar and --json-schema, kInvalidArgument for a malformed bias; a
+/// Everything Generator::start needs. Errors of grammar_of_gbnf and grammar_of_schema, kInvalidArgument for a malformed bias; a
 /// random seed unless one was given.
 Result<GenerateOptions> generate_options(const SamplingOptions& sampling, const AnswerOptions& answer);
 

@@ -6,6 +6,7 @@
 
 #include "core/engine/evaluate.h"
 #include "core/engine/prompt_lookup.h"
+#include "core/grammar/token_constraint.h"
 #include "core/text/reasoning.h"
 #include "core/text/stream_decoder.h"
 #include "core/text/tokenizer.h"
@@ -108,6 +109,14 @@ Generator::Generator(Session& session, std::span<const int32_t> prompt, const Ge
   if (options.chat && options.split_reasoning) {
     reasoning_ = std::make_unique<ReasoningSplitter>(prompt_end(session.engine(), prompt));
   }
+  if (options.grammar) {
+    const grammar::TokenTexts& texts = session.engine().text().token_texts();
+    std::vector<int32_t> ends;
+    for (int32_t id = 0; id < texts.count(); ++id) {
+      if (ends_answer(id)) ends.push_back(id);
+    }
+    constraint_ = std::make_unique<grammar::TokenConstraint>(options.grammar, texts, std::move(ends));
+  }
 }
 
 Generator::~Generator() = default;
@@ -192,6 +201,24 @@ void Generator::take(int32_t token) {
 
 void Generator::drop_guesses() { session_.truncate(generation_.prompt_tokens + static_cast<int>(generation_.tokens.size())); }
 
+/// The next token; with a grammar one that it allows, once the reasoning is over.
+Result<int32_t> Generator::draw(std::span<const float> logits) {
+  const bool held = constraint_ && (!reasoning_ || reasoning_->answers());
+  if (!held) {
+    return sampler_.sample(logits);
+  }
+  const bool drops_space = decoder_->drops_space();
+  const Result<std::span<const float>> allowed = constraint_->allowed(logits, drops_space);
+  if (!allowed) {
+    return allowed.error();
+  }
+  const int32_t token = sampler_.sample(allowed.value());
+  if (!constraint_->accept(token, session_.engine().tokenizer().token_bytes(token, false), drops_space)) {
+    return Error{ErrorCode::kInvalidArgument, "logit_bias forbids every token that the grammar allows here", "forbid fewer of them"};
+  }
+  return token;
+}
+
 Result<GenerateStep> Generator::decode() {
   const Clock::time_point start = Clock::now();
   if (guesses() < 0) {
@@ -207,9 +234,13 @@ Result<GenerateStep> Generator::decode() {
     }
   }
   const std::span<const float> logits = session_.logits(guesses());
-  const int32_t token = sampler_.sample(logits);
-  sampler_.accept(token);
+  const Result<int32_t> drawn = draw(logits);
   generation_.decode_ms += milliseconds_since(start);
+  if (!drawn) {
+    return drawn.error();
+  }
+  const int32_t token = drawn.value();
+  sampler_.accept(token);
   if (ends_answer(token)) {
     reason_ = FinishReason::kStop;
     return finish();
@@ -224,6 +255,9 @@ Result<GenerateStep> Generator::decode() {
   }
   take(token);
   release(text_of(token), false, step);
+  if (!reason_ && constraint_ && constraint_->over()) {
+    reason_ = FinishReason::kStop;
+  }
   check_limits();
   return step;
 }

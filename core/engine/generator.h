@@ -11,10 +11,15 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/engine/answer_grammar.h"
 #include "core/engine/session.h"
 #include "core/sample/sampler.h"
 
 namespace tessera {
+
+namespace grammar {
+class TokenConstraint;  // core/grammar
+}
 
 class PromptLookup;
 class ReasoningSplitter;  // core/text
@@ -37,6 +42,7 @@ struct GenerateOptions {
   bool ignore_end = false;        ///< go on after end-of-generation tokens and turn markers (benchmarks)
   bool logprobs = false;          ///< report each token's log-probability
   int top_logprobs = 0;           ///< 0…20 alternatives a token; needs logprobs
+  AnswerGrammar grammar = {};     ///< what the answer has to be, its reasoning apart; null = any text
   bool prompt_lookup = true;      ///< guess tokens from what stood in the text before, which is faster; the answer is the same
 };
 
@@ -94,6 +100,7 @@ class Generator {
   Result<GenerateStep> prefill();
   Result<GenerateStep> decode();
   Result<bool> compute_next();
+  Result<int32_t> draw(std::span<const float> logits);
   int guesses() const;
   void take(int32_t token);
   void drop_guesses();
@@ -109,8 +116,9 @@ class Generator {
   std::vector<int32_t> end_tokens_;      ///< sorted; besides the vocabulary's end-of-generation tokens
   std::vector<std::string> stop_texts_;  ///< options.stop and the turn markers that are text
   Sampler sampler_;
-  std::unique_ptr<PromptLookup> lookup_;  ///< null unless asked for
-  double computing_ms_ = 0;               ///< spent so far on a token that is not computed yet
+  std::unique_ptr<grammar::TokenConstraint> constraint_;  ///< null without a grammar
+  std::unique_ptr<PromptLookup> lookup_;                  ///< null unless asked for
+  double computing_ms_ = 0;                               ///< spent so far on a token that is not computed yet
   std::unique_ptr<StreamDecoder> decoder_;
   std::unique_ptr<ReasoningSplitter> reasoning_;  ///< null unless asked for
   Generation generation_;

@@ -6,6 +6,7 @@
 
 #include "core/base/heap_sort.h"
 #include "core/gguf/gguf_file.h"
+#include "core/grammar/token_texts.h"
 #include "core/text/chat_template.h"
 #include "core/text/jinja/strftime.h"
 #include "core/text/message_guard.h"
@@ -109,6 +110,17 @@ Result<void> TextModel::set_chat_template(std::string source) {
   template_ = std::make_unique<ChatTemplate>(std::move(*parsed));
   turn_ends_ = find_turn_ends("");
   return {};
+}
+
+const grammar::TokenTexts& TextModel::token_texts() const {
+  std::call_once(texts_made_, [this] {
+    const Vocab& vocab = tokenizer_->vocab();
+    texts_ = std::make_unique<const grammar::TokenTexts>(vocab.size(), [&](int32_t id) {
+      const bool hidden = vocab.is_special(id) || vocab.kind(id) == TokenKind::kUnused || vocab.is_end_of_generation(id);
+      return hidden ? std::string() : tokenizer_->token_bytes(id, false);
+    });
+  });
+  return *texts_;
 }
 
 std::vector<int32_t> TextModel::tokenize(std::string_view text, bool parse_special, bool bos) const {

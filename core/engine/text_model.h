@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,6 +16,10 @@
 #include "nlohmann/json_fwd.hpp"
 
 namespace tessera {
+
+namespace grammar {
+class TokenTexts;  // core/grammar
+}
 
 class ChatTemplate;  // core/text
 class GgufFile;      // core/gguf
@@ -59,6 +64,9 @@ class TextModel {
   /// Makes this Jinja source the model's own template. kTemplate with line and column when it is none; then nothing changes.
   Result<void> set_chat_template(std::string source);
 
+  /// What each token adds to an answer, for grammars; made when first asked for (2 to 10 MB).
+  const grammar::TokenTexts& token_texts() const;
+
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   bool has_chat_template() const { return !template_source_.empty(); }
   /// Why the file's template cannot be used, with line and column; "" when it parses or there is none.
@@ -78,6 +86,8 @@ class TextModel {
   std::string template_error_;
   std::unique_ptr<ChatTemplate> template_;  ///< null when there is none or it does not parse
   TurnEnds turn_ends_;                      ///< of the file's own template
+  mutable std::once_flag texts_made_;
+  mutable std::unique_ptr<const grammar::TokenTexts> texts_;
 };
 
 /// Renders any template with exactly the variables of `context`; no model needed. kTemplate.

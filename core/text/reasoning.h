@@ -35,6 +35,9 @@ class ReasoningSplitter {
   /// True while the text that comes in is reasoning.
   bool inside() const { return state_ == State::kReasoning; }
 
+  /// True while the text that comes in is the answer, or may be its beginning: not in reasoning, nor before a message's text.
+  bool answers() const { return state_ == State::kAnswer || state_ == State::kStart; }
+
  private:
   enum class State : uint8_t { kStart, kHeader, kReasoning, kAnswer };
   bool advance(ReasoningParts& parts);

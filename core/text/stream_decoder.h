@@ -19,6 +19,9 @@ class StreamDecoder {
   /// valid UTF-8 come out as U+FFFD.
   std::string push(int32_t id);
 
+  /// Whether a space at the beginning of the next token will be dropped.
+  bool drops_space() const { return at_start_; }
+
   /// What is left at the end; an unfinished character becomes one U+FFFD.
   std::string finish();
 

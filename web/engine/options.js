@@ -14,6 +14,7 @@ import {
   textOr,
   urlOf,
 } from './option-checks.js';
+import { answerFormat } from './answer-format.js';
 import { messagesOf } from './messages.js';
 import { adaptersOf, sourceOf } from './sources.js';
 
@@ -151,7 +152,8 @@ export function checkGenerateOptions(kind, given) {
     kind === 'chat' ? chatFields : promptFields,
     kind === 'chat' ? 'chat.completions' : 'completions',
   );
-  refuseUnsupported(options);
+  if (options.tools !== undefined)
+    throw new TesseraError('unsupported', 'tools: calling tools is not supported yet', 'Leave it out.');
   const input =
     kind === 'chat'
       ? { messages: messagesOf(options.messages), chat_template: textOr(options, 'chat_template', '') }
@@ -166,6 +168,7 @@ export function checkGenerateOptions(kind, given) {
     logprobs: alternatives !== undefined,
     top_logprobs: alternatives ?? 0,
     prompt_lookup: boolean(options, 'prompt_lookup', true),
+    ...answerFormat(options.response_format),
     sampler: samplerOf(options),
   };
   return {
@@ -174,21 +177,6 @@ export function checkGenerateOptions(kind, given) {
     signal: signalOf(options),
     onProgress: progressOf(options),
   };
-}
-
-/** @param {Options} options */
-function refuseUnsupported({ response_format, tools }) {
-  const format = /** @type {{ type?: unknown } | undefined} */ (response_format);
-  if (format !== undefined && format.type !== 'text') {
-    throw new TesseraError(
-      'unsupported',
-      'response_format: only {type: "text"} is supported',
-      'Ask for the format in a message.',
-    );
-  }
-  knownOptions(format, new Set(['type']), 'response_format');
-  if (tools !== undefined)
-    throw new TesseraError('unsupported', 'tools: calling tools is not supported yet', 'Leave it out.');
 }
 
 /**

@@ -104,6 +104,8 @@
  * @property {boolean} logprobs
  * @property {number} top_logprobs
  * @property {boolean} prompt_lookup
+ * @property {string} grammar GBNF that the answer has to fit; '' = any text
+ * @property {unknown} [json_schema] that the answer has to fit, in place of a grammar
  * @property {Record<string, unknown> & { seed: number }} sampler fields of SamplerOptions (core/sample/sampler.h)
  */
 
