@@ -122,16 +122,19 @@ struct RelaxedUnsigned : RelaxedSigned {
   static Signed prepare_signed(Bytes a) { return wasm_v128_xor(a, kept(wasm_i8x16_const_splat(-128))); }
 };
 
-// Only products of block formats and attention over codes differ: for models in floats there is nothing to try.
+// Only products of block formats and attention over codes differ: for models in floats there is nothing to try. Q8_K keeps its dots of
+// 16-bit pairs: no model is written in it (llama.cpp's activations are), and three more loops for it are 8 KB gzip.
 constexpr KernelTable with_i32_sums(KernelTable table) {
   table.name = "wasm_relaxed_i32";
+  const MatmulFn of_pairs = table.matmul[static_cast<uint32_t>(DType::kQ8_K)];
   set_block_matmuls<RelaxedI32>(table.matmul);
+  table.matmul[static_cast<uint32_t>(DType::kQ8_K)] = of_pairs;
   table.attend_segment = QuantizedAttention<RelaxedI32>::attend;
   return table;
 }
 template <class Isa>
 constexpr KernelTable with_signed_dots(KernelTable table) {
-  set_matmuls<Isa, DType::kQ8_0, DType::kQ8_K, DType::kIQ4_NL, DType::kIQ4_XS>(table.matmul);
+  set_matmuls<Isa, DType::kQ8_0, DType::kIQ4_NL, DType::kIQ4_XS>(table.matmul);
   return table;
 }
 constexpr KernelTable kTable = simd_kernel_table<Relaxed>("wasm_relaxed");
