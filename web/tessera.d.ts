@@ -231,7 +231,8 @@ export interface QuantizeOptions extends QuantizePlanOptions {
   type?: QuantizeType;
   /**
    * How much each column of the weights matters: a file that `tessera imatrix` or llama-imatrix has measured of this model (GGUF), as a
-   * File or its URL. Errors go where they matter less. One of another model is a 'bad_file' error.
+   * File or its URL. Errors go where they matter less. One of another model is a 'bad_file' error. `token` goes along only to the model's
+   * own origin.
    */
   importance?: LoadOptions['model'];
   /** 1…64; by default as many as the device has, at most 8. One where the page is not cross-origin isolated. The bytes do not depend on it. */

@@ -8,7 +8,9 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { TesseraError } from '../../web/base/errors.js';
-import { kQuantizeTypes } from '../../web/engine/quantize-options.js';
+import { checkQuantizeOptions, kQuantizeTypes } from '../../web/engine/quantize-options.js';
+import { quantizeModel } from '../../web/engine/quantizing.js';
+import { openModel } from '../../web/store/open-model.js';
 import { FaultyServer } from '../web/faulty-server.mjs';
 import { cli, formatsModel, loadFile, planOf, quantizeFile, skipReason, tinyModel } from './support.mjs';
 
@@ -147,4 +149,35 @@ describe('quantizePlan', { skip: skipReason({ variant: 'simd128', files: [cli, t
     await rejects(planOf(`${server.url}/none.gguf`), 'http');
     await rejects(planOf(`${server.url}/tiny-F32.gguf`, { type: 'Q8_0' }), 'invalid_argument', /unknown option 'type'/);
   });
+});
+
+test("the token goes to the model's own server, of which the importance file may be or not", async (t) => {
+  const server = await new FaultyServer().start();
+  const other = await new FaultyServer().start();
+  t.after(() => Promise.all([server.stop(), other.stop()]));
+  const refuse = () => Promise.reject(new Error('nothing asks for this'));
+  /** @param {string} importance */
+  const asked = async (importance) => {
+    for (const { files } of [server, other]) files.set('/imatrix.gguf', readFileSync(tinyModel));
+    const { request } = checkQuantizeOptions(`${server.url}/none.gguf`, { importance, token: 'secret' }, server.url);
+    const ports = {
+      openModel,
+      nextTurn: refuse,
+      readHeaders: refuse,
+      storeMade: refuse,
+      verifyModel: refuse,
+      importModule: refuse,
+      notes: { read: refuse, write: refuse },
+    };
+    const watch = { signal: new AbortController().signal, onProgress() {} };
+    await rejects(quantizeModel(request, ports, watch), 'http', /none\.gguf/);
+    return [server, other].map(({ asked }) => asked.splice(0).map(({ authorization }) => authorization));
+  };
+  const [own, foreign] = await asked(`${other.url}/imatrix.gguf`);
+  assert.deepEqual(new Set(own), new Set(['Bearer secret']));
+  assert.ok(foreign.length > 0);
+  assert.deepEqual(new Set(foreign), new Set([undefined]));
+  const [both] = await asked(`${server.url}/imatrix.gguf`);
+  assert.ok(both.length > own.length);
+  assert.deepEqual(new Set(both), new Set(['Bearer secret']));
 });

@@ -1,4 +1,5 @@
 // Owns quantising inside the worker: what the types would give, and a copy of a model in one of them, step by step into the store.
+import { modelAddress } from '../store/addresses.js';
 import { storageRoom } from '../store/quota.js';
 import { abortedError, inIntervals, startModule } from './loading.js';
 import { askHeaders } from './model-headers.js';
@@ -86,17 +87,23 @@ async function makeCopy({ model, importance, type, ...request }, ports, { signal
  * @param {QuantizePorts} ports
  * @param {AbortSignal} signal
  */
-async function openImportance({ importance, token }, ports, signal) {
+async function openImportance({ importance, model, token }, ports, signal) {
   if (importance === null) return { parts: [], name: '', close: async () => {} };
   const opened = await ports.openModel(importance, {
     cache: false,
-    token,
+    // It is for the model's server, and nothing to any other one.
+    token: token && serverOf(importance) === serverOf(model) ? token : '',
     mostBytes: Infinity,
     signal,
     onProgress() {},
   });
   const { name, parts, close } = opened;
   return { parts, name: name.endsWith('.gguf') ? name : `${name}.gguf`, close };
+}
+
+/** @param {QuantizeRequest['model']} source @returns {string} '' for files */
+function serverOf(source) {
+  return typeof source === 'string' ? new URL(modelAddress(source)).origin : '';
 }
 
 /** @param {WasmQuantizer} quantizer */
