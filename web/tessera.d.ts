@@ -491,7 +491,7 @@ export interface Engine {
 export interface StoredModel {
   /** For remove, verify and exportFiles. */
   id: string;
-  /** 'adapter' for what was fetched by `lora` or setLora. */
+  /** 'adapter' for what was used by `lora` or setLora last, or was fetched by them and never used. */
   kind: 'model' | 'adapter';
   name: string;
   /** For Tessera.load. */

@@ -312,11 +312,43 @@ test('LoRA adapters', kOptions, async (t) => {
   await t.test('downloaded, it is no model of the list, and can be removed', async () => {
     /** @type {Record<string, Buffer>} */
     const files = { 'base.gguf': await readFile(kBase), 'adapter.gguf': await readFile(kAdapter) };
+    files['later.gguf'] = files['base.gguf'];
     site.faults.reply = (path) => (files[path] ? { status: 200, body: /** @type {any} */ (files[path]) } : null);
-    await page.evaluate(async () => {
+    const kinds = await page.evaluate(async () => {
       const { Tessera } = await import(new URL('tessera.js', document.baseURI).href);
-      await (await Tessera.load({ model: 'base.gguf', lora: 'adapter.gguf', threads: 1 })).dispose();
+      /** @type {any[]} */
+      const seen = [];
+      const look = async () => {
+        const stored = (await Tessera.models.list()).filter((/** @type {any} */ { name }) =>
+          /^(base|later)/.test(name),
+        );
+        seen.push(
+          stored
+            .map((/** @type {any} */ { name, kind }) => `${name} ${kind}`)
+            .sort()
+            .join(', '),
+        );
+      };
+      const engine = await Tessera.load({ model: 'base.gguf', lora: 'adapter.gguf', threads: 1 });
+      for (const lora of ['base.gguf', 'later.gguf'])
+        seen.push(await engine.setLora(lora).catch((/** @type {any} */ { code }) => code));
+      await engine.dispose();
+      seen.push(await Tessera.load({ model: 'adapter.gguf' }).catch((/** @type {any} */ { code }) => code));
+      await look();
+      await (await Tessera.load({ model: 'later.gguf', threads: 1 })).dispose();
+      await look();
+      for (const { id, name } of await Tessera.models.list())
+        if (name === 'later.gguf') await Tessera.models.remove(id);
+      return seen;
     });
+    assert.deepEqual(kinds.slice(3), [
+      'base.gguf model, later.gguf adapter', // a model that was named as an adapter, stored and fetched
+      'base.gguf model, later.gguf model',
+    ]);
+    assert.ok(
+      kinds.slice(0, 3).every((code) => ['bad_file', 'not_found', 'unsupported'].includes(code)),
+      kinds.join(),
+    );
     await page.reload();
     await page.waitForSelector('#stored-adapters summary');
     const names = await page.$$eval('.model-name', (all) => all.map((node) => node.textContent));

@@ -24,7 +24,7 @@ export function openFile(path, { truncateTo, failFrom = Infinity } = {}) {
       }
     },
   };
-  return { name: 'test', parts: [part], close: async () => closeSync(handle) };
+  return { name: 'test', parts: [part], close: async () => closeSync(handle), mark: async () => {} };
 }
 
 /**

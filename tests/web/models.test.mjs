@@ -54,10 +54,13 @@ test('list shows each model once, the last used first', async () => {
   );
 });
 
-test('what was fetched as an adapter is listed as one, also when it was a model before', async () => {
+test('what is fetched as an adapter is listed as one; what is stored, when it has turned out to be one', async () => {
   const network = { retries: 0, parallel: 2 };
-  const open = async (/** @type {string} */ path, /** @type {'adapter' | undefined} */ kind) =>
-    (await openModel(`${server.url}${path}`, { kind }, { backend, network })).close();
+  const open = async (/** @type {string} */ path, /** @type {'adapter' | undefined} */ kind) => {
+    const model = await openModel(`${server.url}${path}`, { kind }, { backend, network });
+    await model.close();
+    return model;
+  };
   const kinds = async () =>
     (await models.list(backend)).map(({ url, kind }) => [url.slice(server.url.length), kind]).sort();
   await open('/a/manifest.json', undefined);
@@ -67,12 +70,23 @@ test('what was fetched as an adapter is listed as one, also when it was a model 
     ['/b/manifest.json', 'adapter'],
   ]);
   server.requests.length = 0;
-  await open('/a/manifest.json', 'adapter');
+  const a = await open('/a/manifest.json', 'adapter');
   assert.deepEqual(server.requests, [], 'nothing is fetched again');
-  assert.deepEqual(
-    (await kinds()).map(([, kind]) => kind),
-    ['adapter', 'adapter'],
-  );
+  const listed = async () => (await kinds()).map(([, kind]) => kind);
+  assert.deepEqual(await listed(), ['model', 'adapter'], 'it was only named as one');
+  await a.mark('adapter');
+  const b = await open('/b/manifest.json', undefined);
+  assert.deepEqual(await listed(), ['adapter', 'adapter']);
+  await b.mark('model');
+  await (await open('/a/manifest.json', 'adapter')).mark('adapter');
+  assert.deepEqual(await listed(), ['adapter', 'model']);
+  const [{ id }] = (await models.list(backend)).filter(({ kind }) => kind === 'model');
+  await backend.delete((await backend.list(id)).filter(({ bytes }) => bytes === 10_000)[0].path);
+  await open('/b/manifest.json', 'adapter');
+  assert.deepEqual(await listed(), ['adapter', 'model'], 'what is fetched anew stays what it is, too');
+  await models.remove(id, backend);
+  await b.mark('adapter');
+  assert.deepEqual(await listed(), ['adapter'], 'what was removed meanwhile does not come back');
 });
 
 test('a model of which nothing came is not listed', async () => {

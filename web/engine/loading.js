@@ -13,8 +13,8 @@ import { WasmRuntime } from './wasm-runtime.js';
 /** @typedef {import('./wasm-runtime.js').ModuleFactory} ModuleFactory */
 
 /**
- * A model whose bytes can be read.
- * @typedef {{ name: string, parts: SyncReader[], close(): Promise<void> }} OpenedModel
+ * A model whose bytes can be read; `mark` is for the list of what is stored.
+ * @typedef {{ name: string, parts: SyncReader[], close(): Promise<void>, mark(kind: 'model' | 'adapter'): Promise<void> }} OpenedModel
  */
 
 /** @typedef {{ signal: AbortSignal, onProgress: (progress: LoadProgress) => void }} Watch */
@@ -68,6 +68,7 @@ export async function loadEngine(request, ports, { signal, onProgress }) {
     const options = { threads, context_size, kv_type, chat_template };
     const report = inIntervals((done, total) => onProgress({ stage: 'load', loadedBytes: done, totalBytes: total }));
     const core = await loadInParts(runtime, startAnother, { files: model.parts, options, onProgress: report, signal });
+    await model.mark('model');
     if (request.lora.length > 0) await setAdapters(runtime, request, ports, { signal, onProgress });
     onProgress({ stage: 'warmup', loadedBytes: 0, totalBytes: 0 });
     // More threads than processors wait for each other, so such a number is only the most that is tried.
@@ -104,6 +105,7 @@ export async function setAdapters(runtime, { lora, cache }, ports, watch) {
     }
     if (watch.signal.aborted) throw abortedError();
     runtime.setAdapters(opened);
+    for (const adapter of opened) await adapter.mark('adapter');
   } finally {
     await Promise.all(opened.map((adapter) => adapter.close()));
   }

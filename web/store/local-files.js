@@ -22,7 +22,8 @@ export function openFiles(source) {
     throw new TesseraError('not_gguf', `${sorted[0].name}: expected a file that begins with 'GGUF'`, hint);
   }
   const parts = isGguf.every(Boolean) ? readers : [joinedReader(readers)];
-  return { name: sorted[0].name.replace(/\.gguf$/i, ''), parts, storedIn: 'file', close: async () => {} };
+  const name = sorted[0].name.replace(/\.gguf$/i, '');
+  return { name, parts, storedIn: 'file', close: async () => {}, mark: async () => {} };
 }
 
 /** @param {OpenFile} reader */

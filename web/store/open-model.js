@@ -24,6 +24,7 @@ import { chunkCount, expectedHash, recordOfFiles, recordOfManifest } from './rec
  * @property {SyncReader[]} parts one per GGUF file: more than one only for a GGUF that was split by gguf-split
  * @property {'opfs' | 'cache' | 'memory' | 'file'} storedIn
  * @property {() => Promise<void>} close frees the file handles
+ * @property {(kind: 'model' | 'adapter') => Promise<void>} mark what it turned out to be, which the list of what is stored says
  */
 
 /**
@@ -31,7 +32,7 @@ import { chunkCount, expectedHash, recordOfFiles, recordOfManifest } from './rec
  * @property {boolean} [cache] false: keep nothing, neither on this visit nor for the next one
  * @property {string} [token] for a server that asks who reads; it goes into a header to the model's own origin and nowhere else
  * @property {number} [mostBytes] a larger model is refused as soon as its size is known, before any of it is stored
- * @property {'adapter'} [kind] the list of what is stored tells it from models
+ * @property {'adapter'} [kind] how the list shows what is fetched now, until it is marked
  * @property {AbortSignal} [signal]
  * @property {(progress: import('./progress.js').Progress) => void} [onProgress] loadedBytes never goes down within a stage
  */
@@ -112,12 +113,28 @@ async function openUrl(url, options, environment) {
     const { startLane } = environment;
     const job = { url, id, backend, folder, network, signal, onProgress, mostBytes, kind, startLane };
     if (!folder.complete) await fetchModel(job).catch((error) => forgetEmpty(job, error));
-    // It may have been fetched as a model, before anybody knew.
-    if (kind && folder.record && folder.record.kind !== kind) await folder.save({ ...folder.record, kind });
     await folder.touch();
-    return openSources(folder, backend);
+    return { ...(await openSources(folder, backend)), mark: marking(folder) };
   };
-  return backend.persistent ? withModelLock(id, { signal, wait: true }, action) : action();
+  /** @param {ModelFolder} opened */
+  const marking = (opened) => async (/** @type {'model' | 'adapter'} */ as) => {
+    if (as === (opened.record?.kind ?? 'model')) return;
+    // As in touch, a full disk changes nothing but the list.
+    await alone(() => markFolder(backend, id, as)).catch(() => {});
+  };
+  const alone = (/** @type {() => Promise<any>} */ change) =>
+    backend.persistent ? withModelLock(id, { signal, wait: true }, change) : change();
+  return alone(action);
+}
+
+/**
+ * @param {Backend} backend
+ * @param {string} id
+ * @param {'model' | 'adapter'} as
+ */
+async function markFolder(backend, id, as) {
+  const folder = await ModelFolder.read(backend, id); // another tab may have changed it since it was opened
+  if (folder.record) await folder.save({ ...folder.record, kind: as === 'adapter' ? as : undefined });
 }
 
 /** @param {Job} job */
@@ -159,7 +176,7 @@ async function manifestRecord({ url, backend, folder, network, signal, mostBytes
   checkLoadable(manifest.file.bytes, mostBytes);
   const record = {
     ...recordOfManifest(url, manifest, shardUrls(manifest, url), network.chunkBytes),
-    ...(kind && { kind }),
+    kind: folder.record ? folder.record.kind : kind, // what is stored already stays what it is
   };
   for (const source of record.sources) folder.recall(source);
   const wanted = new Map(record.sources.map((source) => [source.key, source]));
@@ -188,7 +205,7 @@ async function filesRecord({ url, folder, network, kind }) {
 /**
  * @param {ModelFolder} folder
  * @param {Backend} backend
- * @returns {Promise<OpenedModel>}
+ * @returns {Promise<Omit<OpenedModel, 'mark'>>}
  */
 async function openSources(folder, backend) {
   const { name, split, sources } = /** @type {import('./records.js').ModelRecord} */ (folder.record);

@@ -27,7 +27,7 @@ import { fileNameOf } from './addresses.js';
  * @property {2} version
  * @property {string} url the manifest or GGUF file it came from
  * @property {string} name
- * @property {'adapter'} [kind] what else than a model it was fetched as
+ * @property {'adapter'} [kind] what else than a model it is, or was fetched as and never used
  * @property {boolean} split whether each source is a GGUF file of its own; else they make one, laid end to end
  * @property {Source[]} sources in file order
  */
