@@ -5,7 +5,13 @@ import { TesseraError } from '../../web/base/errors.js';
 import { AnswerStream } from '../../web/engine/answer-stream.js';
 import { text, tokenIds } from '../../web/engine/option-checks.js';
 import { Tessera } from '../../web/tessera.js';
-import { checkGenerateOptions, checkLoadOptions, checkLoraOptions } from '../../web/engine/options.js';
+import {
+  checkEstimateOptions,
+  checkGenerateOptions,
+  checkLoadOptions,
+  checkLoraOptions,
+} from '../../web/engine/options.js';
+import { checkPlanOptions, checkQuantizeOptions } from '../../web/engine/quantize-options.js';
 import { chooseThreads, chooseVariant } from '../../web/engine/variant.js';
 import { createMemory } from '../../web/engine/wasm-memory.js';
 
@@ -89,6 +95,28 @@ test('adapters are named like the model, alone or with a scale', () => {
     /lora\[1\]: unknown option 'weight'/,
   );
   rejects(set([], { threads: 1 }), 'invalid_argument', /unknown option 'threads'/);
+});
+
+test('a token that no header takes is refused without being shown; a line break at its end does no harm', () => {
+  const asks = [
+    (/** @type {any} */ token) => checkLoadOptions({ model: 'a.gguf', token }, base),
+    (/** @type {any} */ token) => checkEstimateOptions('a.gguf', { token }, base),
+    (/** @type {any} */ token) => checkPlanOptions('a.gguf', { token }, base),
+    (/** @type {any} */ token) => checkQuantizeOptions('a.gguf', { token }, base),
+    (/** @type {any} */ token) => checkLoraOptions({ source: 'a.gguf', token }, {}, base),
+  ];
+  for (const ask of asks) {
+    rejects(
+      () => ask('se\ncret'),
+      'invalid_argument',
+      /^(lora\[0\]\.)?token: found U\+000A as character 3 of 7, expected /,
+    );
+    rejects(() => ask('secret\u03c0'), 'invalid_argument', /token: found U\+03C0 as character 7 of 7/);
+    rejects(() => ask('sec ret'), 'invalid_argument', /^(?!.*(sec|ret)).*token: found U\+0020/);
+    rejects(() => ask(12345), 'invalid_argument', /token: found "Number", expected a string/);
+  }
+  assert.equal(checkLoadOptions({ model: 'a.gguf', token: ' hf_secret\r\n' }, base).request.token, 'hf_secret');
+  assert.equal(checkLoadOptions({ model: 'a.gguf', token: null }, base).request.token, '');
 });
 
 test('a chat request gets the defaults of the command line', () => {

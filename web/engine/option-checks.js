@@ -94,6 +94,24 @@ export function textOr(options, field, otherwise) {
 }
 
 /**
+ * A secret as a header takes it, without the line break that copying leaves. What is wrong with it is told without showing it.
+ * @param {unknown} value
+ * @param {string} field
+ */
+export function bearerToken(value, field) {
+  if (typeof value !== 'string') throw invalid(field, kindOf(value), 'a string');
+  const token = value.trim();
+  const place = token.search(/[^\x21-\x7e]/);
+  if (place < 0) return token;
+  const code = token.charCodeAt(place).toString(16).toUpperCase().padStart(4, '0');
+  throw new TesseraError(
+    'invalid_argument',
+    `${field}: found U+${code} as character ${place + 1} of ${token.length}, expected letters, digits and signs of ASCII`,
+    'Copy it again: it may have been broken into lines, or a sign of it replaced.',
+  );
+}
+
+/**
  * @param {unknown} value
  * @param {string} field
  * @returns {number[]}

@@ -2,6 +2,7 @@
 // What is unknown or not supported is an error, never ignored.
 import { TesseraError } from '../base/errors.js';
 import {
+  bearerToken,
   boolean,
   integer,
   invalid,
@@ -122,7 +123,7 @@ function modelOptions(model, options, base) {
     model: sourceOf(model, 'model', base),
     contextSize: integer(options, 'contextSize', { from: 1, to: 0x7fffffff, otherwise: 0 }),
     kvType: oneOf(options, 'kvType', /** @type {const} */ (['auto', 'q16_8', 'f32', 'f16', 'q8_0'])),
-    token: textOr(options, 'token', ''),
+    token: bearerToken(options.token ?? '', 'token'),
     wasmUrl: urlOf(options, 'wasmUrl', base),
   };
 }

@@ -1,5 +1,5 @@
 // Owns what a caller may ask of quantize and quantizePlan, and its translation into requests to the worker.
-import { integer, knownOptions, oneOf, progressOf, signalOf, textOr, urlOf } from './option-checks.js';
+import { bearerToken, integer, knownOptions, oneOf, progressOf, signalOf, urlOf } from './option-checks.js';
 import { sourceOf } from './sources.js';
 
 /** @typedef {import('./protocol.js').QuantizeRequest} QuantizeRequest */
@@ -63,7 +63,7 @@ function requestOf(model, options, base) {
     type: oneOf(options, 'type', kQuantizeTypes),
     importance: options.importance === undefined ? null : sourceOf(options.importance, 'importance', base),
     threads: integer(options, 'threads', { from: 1, to: kMostThreads, otherwise: 0 }),
-    token: textOr(options, 'token', ''),
+    token: bearerToken(options.token ?? '', 'token'),
     wasmUrl: urlOf(options, 'wasmUrl', base),
   };
 }

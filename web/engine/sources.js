@@ -1,5 +1,5 @@
 // Owns what a caller may name as the bytes of a model or of a LoRA adapter.
-import { invalid, knownOptions, text } from './option-checks.js';
+import { bearerToken, invalid, knownOptions } from './option-checks.js';
 
 /**
  * @param {unknown} source
@@ -33,6 +33,6 @@ export function adaptersOf(lora, base) {
     const named = item?.source === undefined ? { source: item } : item;
     const { source, scale = 1, token = '' } = knownOptions(named, new Set(['source', 'scale', 'token']), field);
     if (typeof scale !== 'number' || !Number.isFinite(scale)) throw invalid(`${field}.scale`, scale, 'a number');
-    return { source: sourceOf(source, field, base), scale, token: text(token, `${field}.token`) };
+    return { source: sourceOf(source, field, base), scale, token: bearerToken(token, `${field}.token`) };
   });
 }
