@@ -520,7 +520,7 @@ export interface Tessera {
    * Writes a copy of a model in another type into the store, in a worker of its own and with a few megabytes of memory beside the largest
    * row; a model that has to be fetched is stored first. The bytes are those of `tessera quantize`. It is listed as complete when all of it
    * is there; after an abort, an error or a full disk ('quota_exceeded', asked before it starts, too) nothing of it is left. Where the
-   * browser keeps no files for the page it is 'unsupported'. Load it with `Tessera.load({ model: result.url })`.
+   * browser keeps no files for the page it is 'unsupported', before anything is fetched. Load it with `Tessera.load({ model: result.url })`.
    */
   quantize(model: LoadOptions['model'], options?: QuantizeOptions): Promise<QuantizeResult>;
   /** The models kept in this browser, and the adapters. */

@@ -10,6 +10,7 @@ import {
   giveSettings,
   kBuild,
   kExpected,
+  kModelId,
   kPlainName,
   kQuestion,
   kSite,
@@ -179,6 +180,13 @@ test(
     await page.keyboard.press('v');
     await page.keyboard.up('Control');
     assert.match(await page.$eval('#prompt', (node) => /** @type {HTMLTextAreaElement} */ (node).value), kExpected);
+    site.requests.length = 0;
+    const refused = await page.evaluate(async (model) => {
+      const { Tessera } = await import(new URL('tessera.js', document.baseURI).href);
+      return Tessera.quantize(model).catch((/** @type {any} */ { code, message }) => `${code}: ${message}`);
+    }, `models/${kModelId}/manifest.json`);
+    assert.match(refused, /^unsupported: this browser keeps no files for this page/);
+    assert.deepEqual(site.modelRequests(), [], 'a copy that could not be kept costs no download');
     assert.deepEqual(watch.errors, []);
   },
 );

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import { EngineHost } from '../../web/engine/host.js';
 import { readHeaders } from '../../web/store/header-bytes.js';
+import { createMemoryBackend } from '../../web/store/memory-backend.js';
 import { importModule } from '../../web/engine/module-files.js';
 import { compileFile, openFile, writeCopy } from './model-file.mjs';
 
@@ -27,6 +28,7 @@ const host = new EngineHost({
   openModel: async (source) => openFile(fileURLToPath(String(source)), workerData),
   readHeaders: (source, enough, options) =>
     readHeaders(source, enough, options, { network: { retries: 2, backoffMs: 5 } }),
+  keepingBackend: async () => createMemoryBackend(),
   storeMade: (model, produce) => writeCopy(workerData.copy, model.bytes, produce),
   verifyModel: () => Promise.reject(new Error('there is no model store here')),
   importModule: (variant, wasmUrl) => importModule(variant, wasmUrl, compileFile),

@@ -35,6 +35,7 @@ async function start({ afterTurn = () => {} } = {}) {
     importModule: () => importVariant(variant),
     notes: { read: refuse, write: refuse },
     readHeaders: refuse,
+    keepingBackend: refuse,
     storeMade: refuse,
     verifyModel: refuse,
   });

@@ -10,6 +10,7 @@ import { pathToFileURL } from 'node:url';
 import { TesseraError } from '../../web/base/errors.js';
 import { checkQuantizeOptions, kQuantizeTypes } from '../../web/engine/quantize-options.js';
 import { quantizeModel } from '../../web/engine/quantizing.js';
+import { createMemoryBackend } from '../../web/store/memory-backend.js';
 import { openModel } from '../../web/store/open-model.js';
 import { FaultyServer } from '../web/faulty-server.mjs';
 import { cli, formatsModel, loadFile, planOf, quantizeFile, skipReason, tinyModel } from './support.mjs';
@@ -164,6 +165,7 @@ test("the token goes to the model's own server, of which the importance file may
       openModel,
       nextTurn: refuse,
       readHeaders: refuse,
+      keepingBackend: async () => createMemoryBackend(),
       storeMade: refuse,
       verifyModel: refuse,
       importModule: refuse,

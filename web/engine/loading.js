@@ -26,6 +26,7 @@ import { WasmRuntime } from './wasm-runtime.js';
  * @property {(id: string) => Promise<unknown>} verifyModel
  * @property {(source: string | File | File[], enough: import('../store/header-bytes.js').Enough,
  *   options: { token?: string, signal: AbortSignal }) => Promise<import('../store/header-bytes.js').ModelHeaders>} readHeaders
+ * @property {typeof import('../store/made-model.js').keepingBackend} keepingBackend
  * @property {typeof import('../store/made-model.js').storeMade} storeMade
  * @property {(variant: 'relaxed' | 'simd128', wasmUrl: string) => Promise<ModuleFactory>} importModule
  * @property {import('./tuning.js').Notes} notes

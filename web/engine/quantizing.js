@@ -39,13 +39,14 @@ export async function planQuantization(request, ports, signal) {
  * @returns {Promise<QuantizeResult>}
  */
 export async function quantizeModel(request, ports, { signal, onProgress }) {
+  const backend = await ports.keepingBackend(); // before anything is fetched
   const importance = await openImportance(request, ports, signal);
   try {
     const { token } = request;
     const options = { cache: true, token, mostBytes: Infinity, signal, onProgress };
     const model = await ports.openModel(request.model, options);
     try {
-      return await makeCopy({ ...request, model, importance }, ports, { signal, onProgress });
+      return await makeCopy({ ...request, model, importance, backend }, ports, { signal, onProgress });
     } finally {
       await model.close();
     }
@@ -55,20 +56,21 @@ export async function quantizeModel(request, ports, { signal, onProgress }) {
 }
 
 /** @typedef {import('./loading.js').OpenedModel} OpenedModel */
+/** @typedef {import('../store/contract.js').Backend} Backend */
 
 /**
- * @param {Omit<QuantizeRequest, 'model' | 'importance'> & { model: OpenedModel, importance: Pick<OpenedModel, 'parts' | 'name'> }} request
+ * @param {Omit<QuantizeRequest, 'model' | 'importance'> & { model: OpenedModel, backend: Backend, importance: Pick<OpenedModel, 'parts' | 'name'> }} request
  * @param {QuantizePorts} ports
  * @param {import('./loading.js').Watch} watch
  * @returns {Promise<QuantizeResult>}
  */
-async function makeCopy({ model, importance, type, ...request }, ports, { signal, onProgress }) {
+async function makeCopy({ model, importance, backend, type, ...request }, ports, { signal, onProgress }) {
   const { threads } = chooseThreads(request.threads, currentDevice());
   const quantizer = await startQuantizer(request, ports, threads);
   const report = quantizer.open(model.parts, type, threads, importance);
   const name = copyName(model.name, type);
   const told = inIntervals((done, total) => onProgress({ stage: 'quantize', loadedBytes: done, totalBytes: total }));
-  const stored = await ports.storeMade({ name, bytes: report.output_bytes }, async (write) => {
+  const produce = async (/** @type {(piece: Uint8Array) => Promise<void>} */ write) => {
     for (let more = true; more;) {
       await ports.nextTurn();
       if (signal.aborted) throw abortedError();
@@ -77,7 +79,8 @@ async function makeCopy({ model, importance, type, ...request }, ports, { signal
       told(step.done, step.total);
       more = step.more;
     }
-  });
+  };
+  const stored = await ports.storeMade({ name, bytes: report.output_bytes }, produce, { backend });
   return { ...stored, name, ...describe(report) };
 }
 

@@ -1,7 +1,7 @@
 // Owns the engine worker's entry: joins the engine host to this worker's message port, the model store and the module files.
 import { readHeaders } from '../store/header-bytes.js';
 import { serveLane } from '../store/lane-worker.js';
-import { storeMade } from '../store/made-model.js';
+import { keepingBackend, storeMade } from '../store/made-model.js';
 import { openModel } from '../store/open-model.js';
 import { verify } from '../store/verify-model.js';
 import { EngineHost } from './host.js';
@@ -36,6 +36,7 @@ const host = new EngineHost({
   // A second one of these workers takes half of a download: no other file of the site would be kept for it, or found by a bundler.
   openModel: (source, options) => openModel(source, options, { startLane: () => threads.startLane(location.href) }),
   readHeaders,
+  keepingBackend,
   storeMade,
   notes: cachedNotes(),
   verifyModel: (id) => verify(id),

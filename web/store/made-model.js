@@ -15,18 +15,17 @@ const kSpaceHint = 'Remove a stored model or free disk space, or choose a type o
  * Worker only. Until all of it is there it is listed as incomplete; whatever fails takes it away again.
  * @param {{ name: string, bytes: number }} model
  * @param {(write: (piece: Uint8Array) => Promise<void>) => Promise<void>} produce gives all its bytes, in order
- * @param {import('./open-model.js').Environment} [environment]
+ * @param {{ backend: import('./contract.js').Backend, network?: import('./network.js').NetworkOptions }} environment
  * @returns {Promise<{ id: string, url: string }>} `url` is what openModel takes. Rejects with what `produce` throws, and with
- *   TesseraError 'quota_exceeded' (before anything is made, if the browser says so), 'unsupported' where nothing can be kept
+ *   TesseraError 'quota_exceeded' (before anything is made, if the browser says so)
  */
-export async function storeMade({ name, bytes }, produce, environment = {}) {
-  const backend = environment.backend ?? (await keepingBackend());
+export async function storeMade({ name, bytes }, produce, { backend, network }) {
   if (backend.persistent) await checkSpace(bytes, kSpaceHint);
   const url = madeAddress(name);
   const id = await modelId(url);
   return withModelLock(id, { wait: true }, async () => {
     const folder = await ModelFolder.read(backend, id);
-    const record = { ...recordOfFiles(url, [url], environment.network?.chunkBytes), name };
+    const record = { ...recordOfFiles(url, [url], network?.chunkBytes), name };
     const [source] = record.sources;
     source.bytes = bytes;
     try {
@@ -62,7 +61,8 @@ async function fill(place, source, produce) {
   }
 }
 
-async function keepingBackend() {
+/** Where models can be made: rejects with TesseraError 'unsupported' where nothing can be kept. */
+export async function keepingBackend() {
   const backend = await chooseBackend();
   if (backend.persistent) return backend;
   const message = 'this browser keeps no files for this page, so a copy of the model could not be kept';
