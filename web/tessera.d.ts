@@ -528,7 +528,10 @@ export interface Tessera {
     list(): Promise<StoredModel[]>;
     remove(id: string): Promise<void>;
     /** Hashes all that is stored; what is wrong is deleted, and the next load fetches it, and nothing else, anew. */
-    verify(id: string): Promise<{ ok: boolean; badShards: string[]; missingShards: string[] }>;
+    verify(
+      id: string,
+      options?: { workerUrl?: string | URL },
+    ): Promise<{ ok: boolean; badShards: string[]; missingShards: string[] }>;
     /** A complete model as a file, or as the parts of a split one; the bytes stay where they are until the file is saved. */
     exportFiles(id: string): Promise<File[]>;
   };

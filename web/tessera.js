@@ -37,7 +37,8 @@ export const Tessera = Object.freeze({
   models: Object.freeze({
     list: () => models.list(),
     remove: async (/** @type {unknown} */ id) => models.remove(text(id, 'id')),
-    verify: async (/** @type {unknown} */ id) => verifyModel(text(id, 'id'), kWorkers),
+    verify: async (/** @type {unknown} */ id, /** @type {unknown} */ options) =>
+      verifyModel(text(id, 'id'), options, base(), kWorkers),
     exportFiles: async (/** @type {unknown} */ id) => models.exportFiles(text(id, 'id')),
   }),
 });

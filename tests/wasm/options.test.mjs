@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TesseraError } from '../../web/base/errors.js';
 import { AnswerStream } from '../../web/engine/answer-stream.js';
+import { loadEngine } from '../../web/engine/client.js';
+import { estimateModel, planQuantization, quantizeModel, verifyModel } from '../../web/engine/errands.js';
 import { text, tokenIds } from '../../web/engine/option-checks.js';
 import { Tessera } from '../../web/tessera.js';
 import {
@@ -205,6 +207,30 @@ test('stored models are named by a text', async () => {
     const named = /** @type {(id: any) => Promise<unknown>} */ (Tessera.models[method]);
     await assert.rejects(named(undefined), { code: 'invalid_argument', message: /^id: found undefined/ });
   }
+});
+
+test('every call that needs a worker starts the one at workerUrl', async () => {
+  /** @type {string[]} */
+  const started = [];
+  const makers = {
+    engine: (/** @type {string | URL | undefined} */ url) => {
+      started.push(String(url));
+      throw new Error('no worker here');
+    },
+    thread: () => assert.fail('no thread'),
+  };
+  const options = { workerUrl: 'elsewhere/tessera-worker.js' };
+  const calls = [
+    () => loadEngine({ model: 'a.gguf', ...options }, base, makers),
+    () => estimateModel('a.gguf', options, base, makers),
+    () => planQuantization('a.gguf', options, base, makers),
+    () => quantizeModel('a.gguf', options, base, makers),
+    () => verifyModel('id', options, base, makers),
+  ];
+  for (const call of calls) await assert.rejects(call(), /no worker here/);
+  assert.deepEqual(started, Array(calls.length).fill('https://example.org/app/elsewhere/tessera-worker.js'));
+  const unknown = /** @type {any} */ (Tessera.models.verify)('id', { wasmUrl: '/' });
+  await assert.rejects(unknown, { code: 'invalid_argument', message: /verify: unknown option 'wasmUrl'/ });
 });
 
 test('text parts are joined and lone surrogates become U+FFFD', () => {

@@ -1,6 +1,7 @@
 // Owns the calls that need no loaded model. Each is done by a worker of its own that is gone afterwards, with all its memory.
 import { TesseraError } from '../base/errors.js';
 import { Connection } from './connection.js';
+import { knownOptions, urlOf } from './option-checks.js';
 import { checkEstimateOptions } from './options.js';
 import { checkPlanOptions, checkQuantizeOptions } from './quantize-options.js';
 
@@ -48,11 +49,14 @@ export async function quantizeModel(model, given, base, makers) {
 /**
  * Checks a stored model, so that the page goes on while it is hashed.
  * @param {string} id of Tessera.models.list()
+ * @param {unknown} given options of Tessera.models.verify
+ * @param {string} base
  * @param {WorkerMaker} makers
  * @returns {Promise<{ok: boolean, badShards: string[], missingShards: string[]}>}
  */
-export function verifyModel(id, makers) {
-  return run({ type: 'verify', model: id }, {}, undefined, makers);
+export async function verifyModel(id, given, base, makers) {
+  const options = knownOptions(given, new Set(['workerUrl']), 'Tessera.models.verify');
+  return run({ type: 'verify', model: id }, {}, urlOf(options, 'workerUrl', base) || undefined, makers);
 }
 
 /**
