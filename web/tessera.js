@@ -26,6 +26,16 @@ const kWorkers = {
 /** What relative URLs are relative to. */
 const base = () => globalThis.document?.baseURI ?? globalThis.location?.href ?? import.meta.url;
 
+/**
+ * @template Result
+ * @param {Promise<Result>} work
+ * @returns {Promise<Result>} rejects with a TesseraError, whatever the browser throws
+ */
+const inStore = (work) =>
+  work.catch((error) => {
+    throw TesseraError.from(error, 'io');
+  });
+
 export const Tessera = Object.freeze({
   load: async (/** @type {unknown} */ options) => loadEngine(options, base(), kWorkers),
   estimate: async (/** @type {unknown} */ model, /** @type {unknown} */ options) =>
@@ -35,11 +45,11 @@ export const Tessera = Object.freeze({
   quantize: async (/** @type {unknown} */ model, /** @type {unknown} */ options) =>
     quantizeModel(model, options, base(), kWorkers),
   models: Object.freeze({
-    list: () => models.list(),
-    remove: async (/** @type {unknown} */ id) => models.remove(text(id, 'id')),
+    list: () => inStore(models.list()),
+    remove: async (/** @type {unknown} */ id) => inStore(models.remove(text(id, 'id'))),
     verify: async (/** @type {unknown} */ id, /** @type {unknown} */ options) =>
       verifyModel(text(id, 'id'), options, base(), kWorkers),
-    exportFiles: async (/** @type {unknown} */ id) => models.exportFiles(text(id, 'id')),
+    exportFiles: async (/** @type {unknown} */ id) => inStore(models.exportFiles(text(id, 'id'))),
   }),
 });
 export { TesseraError };

@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, beforeEach, test } from 'node:test';
+import { withModelLock } from '../../web/store/locks.js';
 import { createMemoryBackend } from '../../web/store/memory-backend.js';
 import * as models from '../../web/store/models.js';
 import { openModel } from '../../web/store/open-model.js';
 import { verify } from '../../web/store/verify-model.js';
+import { Tessera } from '../../web/tessera.js';
 import { FaultyServer } from './faulty-server.mjs';
 import { modelPattern, pattern } from './store-contract.mjs';
 
@@ -87,6 +89,54 @@ test('what is fetched as an adapter is listed as one; what is stored, when it ha
   await models.remove(id, backend);
   await b.mark('adapter');
   assert.deepEqual(await listed(), ['adapter'], 'what was removed meanwhile does not come back');
+});
+
+/**
+ * A browser whose navigator is another one, for this test.
+ * @param {import('node:test').TestContext} t
+ * @param {object} value
+ */
+function giveNavigator(t, value) {
+  const own = /** @type {PropertyDescriptor} */ (Object.getOwnPropertyDescriptor(globalThis, 'navigator'));
+  Object.defineProperty(globalThis, 'navigator', { value, configurable: true });
+  t.after(() => Object.defineProperty(globalThis, 'navigator', own));
+}
+
+test('a browser that refuses locks, with cookies blocked, keeps nothing that they are for', async (t) => {
+  const refused = new DOMException('Access is denied.', 'SecurityError');
+  giveNavigator(t, { locks: { request: () => Promise.reject(refused) } });
+  await assert.rejects(Tessera.models.remove('x'), { name: 'TesseraError', code: 'not_found' });
+});
+
+test('an action that fails under its lock is not begun again', async (t) => {
+  giveNavigator(t, { locks: { request: (/** @type {any[]} */ ...args) => args[2]({}) } });
+  const refused = new DOMException('Access is denied.', 'SecurityError');
+  let runs = 0;
+  const failing = withModelLock('x', { wait: true }, () => {
+    runs += 1;
+    return Promise.reject(refused);
+  });
+  await assert.rejects(failing, refused);
+  assert.equal(runs, 1);
+});
+
+test('what the browser throws is told as a TesseraError', async (t) => {
+  class FileSystemFileHandle {
+    move() {}
+    createSyncAccessHandle() {}
+  }
+  Object.assign(globalThis, { FileSystemFileHandle });
+  t.after(() => void Reflect.deleteProperty(globalThis, 'FileSystemFileHandle'));
+  const root = {
+    entries() {
+      throw new DOMException('The state has changed.', 'InvalidStateError');
+    },
+  };
+  giveNavigator(t, { storage: { getDirectory: async () => ({ getDirectoryHandle: async () => root }) } });
+  const refused = { name: 'TesseraError', code: 'io', message: 'The state has changed.' };
+  await assert.rejects(Tessera.models.list(), refused);
+  await assert.rejects(Tessera.models.remove('x'), refused);
+  await assert.rejects(Tessera.models.exportFiles('x'), refused);
 });
 
 test('a model of which nothing came is not listed', async () => {

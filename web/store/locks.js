@@ -8,15 +8,21 @@ import { TesseraError } from '../base/errors.js';
  * @param {() => Promise<Result>} action
  * @returns {Promise<Result>}
  */
-export function withModelLock(id, { signal, wait }, action) {
+export async function withModelLock(id, { signal, wait }, action) {
   // Without Web Locks (no secure context) there is no store to share between tabs either.
   if (!globalThis.navigator?.locks) return action();
   const options = wait ? { signal } : { ifAvailable: true };
-  return /** @type {Promise<Result>} */ (
-    navigator.locks.request(`tessera-model-${id}`, options, async (lock) => {
+  let asked = true;
+  try {
+    return await navigator.locks.request(`tessera-model-${id}`, options, async (lock) => {
+      asked = false;
       if (lock) return action();
       const hint = 'Wait until the other tab has finished, or close it.';
       throw new TesseraError('in_use', 'another tab is downloading or checking this model', hint);
-    })
-  );
+    });
+  } catch (error) {
+    // Nor where the browser refuses both, with cookies blocked.
+    if (asked && /** @type {any} */ (error)?.name === 'SecurityError') return action();
+    throw error;
+  }
 }
