@@ -139,6 +139,18 @@ test('what the browser throws is told as a TesseraError', async (t) => {
   await assert.rejects(Tessera.models.exportFiles('x'), refused);
 });
 
+test('of a model that is there in part no files are given, and it is said how much is missing', async () => {
+  await load('/a');
+  const [{ id }] = await models.list(backend);
+  await backend.delete((await backend.list(id)).filter(({ bytes }) => bytes === 10_000)[0].path);
+  await assert.rejects(models.exportFiles(id, backend), {
+    code: 'not_found',
+    message: 'Test model is not complete: 40000 of 50000 bytes are stored',
+    hint: /^Load it/,
+  });
+  await assert.rejects(models.exportFiles('x', backend), { code: 'not_found', hint: /shows the ids/ });
+});
+
 test('a model of which nothing came is not listed', async () => {
   server.files.set('/page.gguf', Buffer.from('<!doctype html>'));
   for (const path of ['/nowhere.gguf', '/page.gguf', '/nowhere/manifest.json']) {

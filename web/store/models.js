@@ -42,12 +42,11 @@ export async function list(backend) {
     const folder = await ModelFolder.read(store, id, own);
     const unreadable = { name: `unreadable entry ${id}`, url: '', sources: [], kind: undefined };
     const { name, url, sources, kind = 'model' } = folder.record ?? unreadable;
-    const known = sources.length > 0 && sources.every(({ bytes }) => bytes !== null);
     models.push({
       id,
       kind,
       name,
-      bytes: known ? sources.reduce((sum, { bytes }) => sum + Number(bytes), 0) : null,
+      bytes: wholeBytes(sources),
       storedBytes: folder.storedBytes,
       complete: folder.complete,
       lastUsed: await folder.lastUsed(),
@@ -56,6 +55,12 @@ export async function list(backend) {
     });
   }
   return models.sort((a, b) => (b.lastUsed ?? 0) - (a.lastUsed ?? 0));
+}
+
+/** @param {import('./records.js').Source[]} sources */
+function wholeBytes(sources) {
+  const known = sources.length > 0 && sources.every(({ bytes }) => bytes !== null);
+  return known ? sources.reduce((sum, { bytes }) => sum + Number(bytes), 0) : null;
 }
 
 /**
@@ -80,7 +85,8 @@ export async function remove(id, backend) {
 export async function exportFiles(id, backend) {
   const store = backend ?? (await chooseBackend());
   const folder = await ModelFolder.read(store, id);
-  if (!folder.record || !folder.complete) throw unknownModel(id);
+  if (!folder.record) throw unknownModel(id);
+  if (!folder.complete) throw incompleteModel(folder.record, folder.storedBytes);
   const { split, sources, url } = folder.record;
   const blobs = [];
   for (const source of sources) {
@@ -99,6 +105,16 @@ export async function exportFiles(id, backend) {
 function ggufName(url, { name }) {
   const file = fileNameOf(url);
   return file.endsWith('.gguf') ? file : `${name.replace(/[^\w.-]+/g, '-')}.gguf`;
+}
+
+/**
+ * @param {ModelRecord} record
+ * @param {number} storedBytes
+ */
+function incompleteModel({ name, url, sources }, storedBytes) {
+  const message = `${name} is not complete: ${storedBytes} of ${wholeBytes(sources) ?? 'an unknown number of'} bytes are stored`;
+  const hint = isMade(url) ? 'Remove what is left of it, and make it again.' : 'Load it: what is missing is fetched.';
+  return new TesseraError('not_found', message, hint);
 }
 
 /** @param {string} id */
