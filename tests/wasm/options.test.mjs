@@ -90,7 +90,11 @@ test('adapters are named like the model, alone or with a scale', () => {
   const set = (/** @type {any} */ lora, /** @type {any} */ options) => () => checkLoraOptions(lora, options, base);
   rejects(set(undefined, {}), 'invalid_argument', /^lora\[0\]: found undefined/);
   rejects(set({ scale: 1 }, {}), 'invalid_argument', /^lora\[0\]: found Object/);
-  rejects(set({ source: 'a.gguf', scale: NaN }, {}), 'invalid_argument', /^lora\[0\]\.scale: found null/);
+  rejects(
+    set({ source: 'a.gguf', scale: NaN }, {}),
+    'invalid_argument',
+    /^lora\[0\]\.scale: found NaN, expected a number/,
+  );
   rejects(
     set(['a.gguf', { source: 'a.gguf', weight: 1 }], {}),
     'invalid_argument',
@@ -195,6 +199,18 @@ test('a BigInt is named like any other value that is not expected', () => {
   rejects(() => checkLoadOptions({ model: 2n }, base), 'invalid_argument', /^model: found 2n, /);
   rejects(() => tokenIds([1n], 'ids'), 'invalid_argument', /^ids\[0\]: found 1n, /);
   rejects(() => text(5n, 'text'), 'invalid_argument', /^text: found 5n, /);
+});
+
+test('numbers that are none, and null, are named as they were given', () => {
+  const chat = (/** @type {any} */ options) => () => checkGenerateOptions('chat', { messages, ...options });
+  rejects(chat({ temperature: NaN }), 'invalid_argument', /^temperature: found NaN, expected a number/);
+  rejects(chat({ seed: NaN }), 'invalid_argument', /^seed: found NaN, /);
+  rejects(chat({ max_tokens: Infinity }), 'invalid_argument', /^max_tokens: found Infinity, /);
+  rejects(chat({ logit_bias: { 1: -Infinity } }), 'invalid_argument', /^logit_bias\[1\]: found -Infinity, /);
+  const say = (/** @type {any} */ content) => chat({ messages: [{ role: 'user', content }] });
+  rejects(say(null), 'invalid_argument', /^messages\[0\]\.content: found null, expected a string/);
+  rejects(say([{ type: 'text', text: null }]), 'invalid_argument', /^messages\[0\]\.content\[0\]\.text: found null, /);
+  rejects(chat({ messages: [{ role: null, content: 'a' }] }), 'invalid_argument', /^messages\[0\]\.role: found null, /);
 });
 
 test('the place of what is no token id is named', () => {

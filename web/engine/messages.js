@@ -12,10 +12,10 @@ export function messagesOf(messages) {
   return messages.map((message, index) => {
     const where = `messages[${index}]`;
     const given = knownOptions(message, new Set(['role', 'content', 'reasoning_content']), where);
-    const { role, content, reasoning_content: reasoning } = given;
+    const { reasoning_content: reasoning } = given;
     return {
-      role: text(role, `${where}.role`),
-      content: contentOf(content, `${where}.content`),
+      role: text(message?.role, `${where}.role`),
+      content: contentOf(message?.content, `${where}.content`),
       ...(reasoning !== undefined && { reasoning_content: text(reasoning, `${where}.reasoning_content`) }),
     };
   });
@@ -30,7 +30,10 @@ function contentOf(content, where) {
   return content
     .map((part, index) => {
       const at = `${where}[${index}]`;
-      if (part?.type === 'text') return text(knownOptions(part, new Set(['type', 'text']), at).text, `${at}.text`);
+      if (part?.type === 'text') {
+        knownOptions(part, new Set(['type', 'text']), at);
+        return text(part.text, `${at}.text`);
+      }
       throw new TesseraError('unsupported', `${at}: only parts of type 'text' are supported`);
     })
     .join('');

@@ -16,7 +16,8 @@ export function invalid(field, found, expected) {
 /** @param {unknown} found */
 function shownValue(found) {
   if (typeof found === 'object' && found !== null) return kindOf(found);
-  return typeof found === 'bigint' ? `${found}n` : (JSON.stringify(found) ?? String(found));
+  if (typeof found === 'bigint') return `${found}n`;
+  return typeof found === 'string' ? JSON.stringify(found) : String(found); // JSON has null for NaN
 }
 
 /** @param {unknown} value @returns {string} 'Object', 'Array', 'Map', … */
