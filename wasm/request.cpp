@@ -1,5 +1,7 @@
 #include "wasm/request.h"
 
+#include <cmath>
+#include <limits>
 #include <string_view>
 
 #include "core/engine/text_model.h"
@@ -9,6 +11,7 @@ namespace tessera {
 namespace {
 
 using Json = nlohmann::ordered_json;
+constexpr int kMostInt = std::numeric_limits<int>::max();
 
 Error wrong_type(std::string_view field, const Json& found, std::string_view expected) {
   return Error{ErrorCode::kInvalidArgument, std::string(field) + ": found " + found.type_name() + ", expected " + std::string(expected),
@@ -32,9 +35,13 @@ class Fields {
     const Json* value = find(field, &Json::is_number, "a whole number");
     if (value == nullptr) return;
     const double number = value->get<double>();
-    out = static_cast<int>(number >= -1 && number <= 0x7fffffff ? number : -2);
-    if (static_cast<double>(out) != number)
-      failure_ = Error{ErrorCode::kInvalidArgument, std::string(field) + ": found " + value->dump() + ", expected a whole number", ""};
+    const bool fits = std::abs(number) <= kMostInt;
+    if (fits) out = static_cast<int>(number);
+    if (!fits || static_cast<double>(out) != number) {
+      failure_ =
+          Error{ErrorCode::kInvalidArgument,
+                std::string(field) + ": found " + value->dump() + ", expected a whole number of at most " + std::to_string(kMostInt), ""};
+    }
   }
   void read(const char* field, uint64_t& out) {
     if (const Json* value = find(field, &Json::is_number_unsigned, "a whole number")) out = value->get<uint64_t>();

@@ -217,6 +217,11 @@ for (const variant of variants) {
         'invalid_argument',
         /temperature/,
       );
+      const cut = (/** @type {any} */ options) =>
+        engine.completions.create({ prompt: 'a ', max_tokens: 1, ...options });
+      await rejects(cut({ top_k: -5 }), 'invalid_argument', /^top_k is -5, expected 0/);
+      await rejects(cut({ top_k: 2.5 }), 'invalid_argument', /^top_k: found 2.5, expected a whole number/);
+      await rejects(cut({ penalty_window: 1e12 }), 'invalid_argument', /found 1000000000000, .* at most 2147483647/);
       await rejects(engine.completions.create({ prompt: 'word '.repeat(20000), stream: true }), 'context_full');
       await rejects(engine.logits([]), 'invalid_argument');
       await rejects(engine.bench({ depth: 1e9 }), 'context_full');
