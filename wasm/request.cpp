@@ -118,10 +118,11 @@ Result<EngineOptions> parse_engine_options(const std::string& json) {
   Fields in(object);
   EngineOptions options;
   std::string kv_type = "auto";
+  std::string chat_template;
   in.read("threads", options.threads);
   in.read("context_size", options.context_size);
   in.read("kv_type", kv_type);
-  in.read("chat_template", options.chat_template);
+  in.read("chat_template", chat_template);
   in.read("most_bytes", options.most_bytes);
   in.read("first_layer", options.layers.first);
   in.read("end_layer", options.layers.end);
@@ -130,6 +131,10 @@ Result<EngineOptions> parse_engine_options(const std::string& json) {
   if (!options.kv_type && kv_type != "auto") {
     return Error{ErrorCode::kInvalidArgument, "kvType: found '" + kv_type + "', expected auto, q16_8, f32, f16 or q8_0", ""};
   }
+  if (chat_template.empty()) return options;
+  Result<std::string> source = chat_template_source(chat_template, "chatTemplate");
+  if (!source) return source.error();
+  options.chat_template = std::move(*source);
   return options;
 }
 

@@ -151,11 +151,7 @@ Result<std::unique_ptr<Engine>> Engine::load(std::vector<std::shared_ptr<const B
     return text.error();
   }
   if (!options.chat_template.empty()) {
-    Result<std::string> source = chat_template_source(options.chat_template, "chat_template");
-    if (!source) {
-      return source.error();
-    }
-    if (const Result<void> usable = (*text)->set_chat_template(std::move(*source)); !usable) {
+    if (const Result<void> usable = (*text)->set_chat_template(options.chat_template); !usable) {
       return usable.error();
     }
   }

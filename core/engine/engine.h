@@ -35,7 +35,7 @@ struct EngineOptions {
   std::string kernels{};               ///< "" = the best this machine runs, else a name of kernel_names()
   LayerRange layers = {};              ///< that this engine computes (parts.h); the rest of the model lies in other memories
   uint64_t most_bytes = 0;             ///< that weights, KV cache and workspace may take together, 0 = no limit: more needs parts
-  std::string chat_template{};         ///< instead of the file's: what chat_template_source takes; "" = the file's
+  std::string chat_template{};         ///< Jinja source (chat_template_source) instead of the file's; "" = the file's
   /// Called while loading with bytes done and bytes in all, on the calling thread; return false to abort (kAborted).
   std::function<bool(uint64_t done, uint64_t total)> on_progress{};
 };

@@ -129,7 +129,7 @@ for (const variant of variants) {
         return true;
       });
       const loading = loadFile(broken, { variant, threads: 1, chatTemplate: 'chatlm' });
-      await assert.rejects(loading, { code: 'invalid_argument', message: /^chat_template: .*'chatlm'/ });
+      await assert.rejects(loading, { code: 'invalid_argument', message: /^chatTemplate: .*'chatlm'/ });
     });
 
     test('one of the caller’s own is taken for a request or for good; one that does not parse names the place', async () => {

@@ -68,6 +68,8 @@ test('load options that cannot be met are refused by name', () => {
   rejects(load({ model: 'a.gguf', cache: 'yes' }), 'invalid_argument', /^cache: /);
   rejects(load({ model: 'a.gguf', signal: {} }), 'invalid_argument', /^signal: /);
   rejects(load({ model: 'a.gguf', chatTemplate: 7 }), 'invalid_argument', /^chatTemplate: found 7/);
+  rejects(load({ model: 'a.gguf', workerUrl: '' }), 'invalid_argument', /^workerUrl: found "", expected a URL/);
+  rejects(load({ model: 'a.gguf', wasmUrl: ' ' }), 'invalid_argument', /^wasmUrl: found " ", expected a URL/);
   rejects(load({ model: 'a.gguf', lora: ['b.gguf', 7] }), 'invalid_argument', /^lora\[1\]: found 7/);
 });
 

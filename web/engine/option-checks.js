@@ -161,6 +161,17 @@ export function oneOf(options, field, values) {
 }
 
 /**
+ * Whether it is an address. An empty one is none: it would be the page itself.
+ * @param {unknown} value
+ * @param {string} base
+ * @returns {value is string | URL}
+ */
+export function isAddress(value, base) {
+  const written = (typeof value === 'string' && value.trim() !== '') || value instanceof URL;
+  return written && URL.canParse(String(value), base);
+}
+
+/**
  * @param {Options} options
  * @param {string} field
  * @param {string} base
@@ -169,7 +180,6 @@ export function oneOf(options, field, values) {
 export function urlOf(options, field, base) {
   const value = options[field];
   if (value === undefined) return '';
-  if ((typeof value === 'string' || value instanceof URL) && URL.canParse(String(value), base))
-    return new URL(String(value), base).href;
+  if (isAddress(value, base)) return new URL(String(value), base).href;
   throw invalid(field, value, 'a URL');
 }

@@ -1,5 +1,5 @@
 // Owns what a caller may name as the bytes of a model or of a LoRA adapter.
-import { bearerToken, invalid, knownOptions } from './option-checks.js';
+import { bearerToken, invalid, isAddress, knownOptions } from './option-checks.js';
 
 /**
  * @param {unknown} source
@@ -11,10 +11,7 @@ export function sourceOf(source, field, base) {
   const isFile = (/** @type {unknown} */ value) => typeof File !== 'undefined' && value instanceof File;
   if (isFile(source)) return /** @type {File} */ (source);
   if (Array.isArray(source) && source.length > 0 && source.every(isFile)) return /** @type {File[]} */ (source);
-  // An empty address would be the page itself.
-  if ((typeof source === 'string' && source.trim() !== '') || source instanceof URL) {
-    if (URL.canParse(String(source), base)) return new URL(String(source), base).href;
-  }
+  if (isAddress(source, base)) return new URL(String(source), base).href;
   throw invalid(
     field,
     source,
