@@ -69,7 +69,7 @@ export interface LoadOptions {
    * the page is not cross-origin isolated. A number beyond the device's processors is the most that is tried: `info.threads` says how many work.
    */
   threads?: number;
-  /** Tokens; by default what the model was trained for, at most 4096. */
+  /** Tokens; by default, or 0, what the model was trained for, at most 4096. */
   contextSize?: number;
   /**
    * Number format of the KV cache. 'auto', the default: 'q16_8' (keys of 16 bits, values of 8: faster than 'f32' and three

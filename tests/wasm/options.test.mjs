@@ -51,6 +51,14 @@ test('load options have defaults and relative URLs are resolved', () => {
   });
 });
 
+test('a context of 0 tokens leaves the choice to the core, whose hint says so', () => {
+  const size = (/** @type {any} */ contextSize) =>
+    checkLoadOptions({ model: 'a', contextSize }, base).request.contextSize;
+  assert.deepEqual([0, 1, null].map(size), [0, 1, 0]);
+  assert.equal(checkEstimateOptions('a', { contextSize: 0 }, base).request.contextSize, 0);
+  rejects(() => size(-1), 'invalid_argument', /^contextSize: found -1, expected an integer from 0/);
+});
+
 test('load options that cannot be met are refused by name', () => {
   const load = (/** @type {any} */ options) => () => checkLoadOptions(options, base);
   rejects(load(undefined), 'invalid_argument', /^model: /);

@@ -121,7 +121,7 @@ export function checkEstimateOptions(model, given, base) {
 function modelOptions(model, options, base) {
   return {
     model: sourceOf(model, 'model', base),
-    contextSize: integer(options, 'contextSize', { from: 1, to: 0x7fffffff, otherwise: 0 }),
+    contextSize: integer(options, 'contextSize', { to: 0x7fffffff, otherwise: 0 }),
     kvType: oneOf(options, 'kvType', /** @type {const} */ (['auto', 'q16_8', 'f32', 'f16', 'q8_0'])),
     token: bearerToken(options.token ?? '', 'token'),
     wasmUrl: urlOf(options, 'wasmUrl', base),
