@@ -42,9 +42,9 @@ export interface LoraAdapter {
   /** Like the model: a URL, 'hf:owner/repo/file.gguf', a File or the Files of a split GGUF. */
   source: string | URL | File | File[];
   /** What the adapter's terms are multiplied by, besides its own alpha / rank; 1 by default. */
-  scale?: number;
+  scale?: number | null;
   /** As `token` of LoadOptions, for the server of this adapter. */
-  token?: string;
+  token?: string | null;
 }
 
 /** One adapter or several (at most 8), in the order in which their terms are added; a source alone has scale 1. */
@@ -57,6 +57,7 @@ export type Lora = string | URL | File | LoraAdapter | (string | URL | File | Lo
 export type ChatTemplate =
   'chatml' | 'llama2' | 'llama3' | 'gemma' | 'mistral' | 'phi3' | 'alpaca' | 'zephyr' | (string & {});
 
+/** In all options, null counts as left out. */
 export interface LoadOptions {
   /**
    * URL of a .gguf (any part of a split one will do) or of a manifest.json, 'hf:owner/repo/file.gguf' on the model hub, a File, or
@@ -68,51 +69,51 @@ export interface LoadOptions {
    * 1…64; by default as many as help, at most 8: a trial of some milliseconds finds out, and what it found is kept for a day. One where
    * the page is not cross-origin isolated. A number beyond the device's processors is the most that is tried: `info.threads` says how many work.
    */
-  threads?: number;
+  threads?: number | null;
   /** Tokens; by default, or 0, what the model was trained for, at most 4096. */
-  contextSize?: number;
+  contextSize?: number | null;
   /**
    * Number format of the KV cache. 'auto', the default: 'q16_8' (keys of 16 bits, values of 8: faster than 'f32' and three
    * eighths of its bytes) for quantised models, 'f32' for others.
    */
-  kvType?: 'auto' | 'q16_8' | 'f32' | 'f16' | 'q8_0';
+  kvType?: 'auto' | 'q16_8' | 'f32' | 'f16' | 'q8_0' | null;
   /**
    * LoRA adapters in GGUF to begin with; see Engine.setLora. They are read after the weights: `onProgress` tells their download in
    * stages of its own, between 'load' and 'warmup'.
    */
-  lora?: Lora;
+  lora?: Lora | null;
   /** In place of the file's chat template: see ChatTemplate. */
-  chatTemplate?: ChatTemplate;
+  chatTemplate?: ChatTemplate | null;
   /** The WebAssembly module; 'auto' takes the best that the browser runs. */
-  variant?: 'auto' | 'relaxed' | 'simd128';
+  variant?: 'auto' | 'relaxed' | 'simd128' | null;
   /**
    * The inner loops, which must be of the variant in use. 'auto' tries for some 50 ms whether this device sums faster in 16 bits
    * ('wasm_relaxed') or in 32 ('wasm_relaxed_i32') and keeps what it found for a day. The results are the same bits.
    */
-  kernels?: 'auto' | 'wasm_relaxed' | 'wasm_relaxed_i32' | 'wasm_simd128';
+  kernels?: 'auto' | 'wasm_relaxed' | 'wasm_relaxed_i32' | 'wasm_simd128' | null;
   /** Keep downloads and the results of trials in the store; true by default. */
-  cache?: boolean;
+  cache?: boolean | null;
   /** For a server that wants to know who reads: sent as a bearer token to the origin of `model`, and kept nowhere. */
-  token?: string;
-  signal?: AbortSignal;
-  onProgress?: (progress: LoadProgress) => void;
+  token?: string | null;
+  signal?: AbortSignal | null;
+  onProgress?: ((progress: LoadProgress) => void) | null;
   /** Where tessera-worker.js is, if not beside tessera.js. Must be of the page's origin. */
-  workerUrl?: string | URL;
+  workerUrl?: string | URL | null;
   /**
    * The folder of tessera-core.{js,wasm} and tessera-kernels-*.wasm, with a slash at the end, if not the worker's. Browsers start more
    * than one thread only from the page's origin.
    */
-  wasmUrl?: string | URL;
+  wasmUrl?: string | URL | null;
 }
 
 export interface EstimateOptions {
   /** As in LoadOptions: what the KV cache depends on. */
-  contextSize?: number;
+  contextSize?: number | null;
   kvType?: LoadOptions['kvType'];
-  token?: string;
-  signal?: AbortSignal;
-  workerUrl?: string | URL;
-  wasmUrl?: string | URL;
+  token?: string | null;
+  signal?: AbortSignal | null;
+  workerUrl?: string | URL | null;
+  wasmUrl?: string | URL | null;
 }
 
 /** Sizes in bytes; null where nobody says. The first eight are those of `tessera estimate --json`. */
@@ -220,24 +221,24 @@ export type QuantizeType =
 
 export interface QuantizePlanOptions {
   /** As in LoadOptions. */
-  token?: string;
-  signal?: AbortSignal;
-  workerUrl?: string | URL;
-  wasmUrl?: string | URL;
+  token?: string | null;
+  signal?: AbortSignal | null;
+  workerUrl?: string | URL | null;
+  wasmUrl?: string | URL | null;
 }
 
 export interface QuantizeOptions extends QuantizePlanOptions {
   /** 'Q4_K_M' by default; an unknown one is an error that lists all. */
-  type?: QuantizeType;
+  type?: QuantizeType | null;
   /**
    * How much each column of the weights matters: a file that `tessera imatrix` or llama-imatrix has measured of this model (GGUF), as a
    * File or its URL. Errors go where they matter less. One of another model is a 'bad_file' error. `token` goes along only to the model's
    * own origin.
    */
-  importance?: LoadOptions['model'];
+  importance?: LoadOptions['model'] | null;
   /** 1…64; by default as many as the device has, at most 8. One where the page is not cross-origin isolated. The bytes do not depend on it. */
-  threads?: number;
-  onProgress?: (progress: QuantizeProgress) => void;
+  threads?: number | null;
+  onProgress?: ((progress: QuantizeProgress) => void) | null;
 }
 
 export interface QuantizeProgress extends Omit<LoadProgress, 'stage'> {
@@ -313,14 +314,14 @@ export interface GenerateOptions {
   response_format?: { type: 'text' } | null;
   signal?: AbortSignal | null;
   /** While the prompt is read: how many of its tokens are done. Called about every 25 ms. */
-  onProgress?: (progress: { stage: 'prefill'; doneTokens: number; totalTokens: number }) => void;
+  onProgress?: ((progress: { stage: 'prefill'; doneTokens: number; totalTokens: number }) => void) | null;
 }
 
 export interface ChatMessage {
   role: 'system' | 'user' | 'assistant' | (string & {});
   content: string | { type: 'text'; text: string }[];
   /** What an assistant thought before its answer, for chat templates that want it of earlier turns; the others leave it out. */
-  reasoning_content?: string;
+  reasoning_content?: string | null;
 }
 
 export interface ChatOptions extends GenerateOptions {
@@ -403,7 +404,7 @@ export interface ChatChunk extends Partial<Closing> {
   model: string;
   choices: {
     index: 0;
-    /** All of `reasoning_content` comes before the first `content`. */
+    /** All of `reasoning_content` comes before the first `content` that is not empty. */
     delta: { role?: 'assistant'; content?: string; reasoning_content?: string };
     logprobs: ChatLogprobs | null;
     finish_reason: FinishReason | null;
@@ -433,6 +434,8 @@ export interface BenchReport {
   model: string;
   kernels: string;
   threads: number;
+  /** As in EngineInfo. */
+  streams: number;
   load_ms: number;
   prefill: { tokens: number; tps: number[]; profile?: BenchProfile };
   decode: { tokens: number; depth: number; tps: number[]; profile?: BenchProfile };
@@ -447,7 +450,10 @@ export type BenchProfile = Record<
   number
 >;
 
-/** One loaded model in a worker of its own. Completions, logits and bench wait for each other; the rest answers at once. */
+/**
+ * One loaded model in a worker of its own. Answers, setLora, logits and bench wait for each other; tokenize and detokenize answer between
+ * the steps of an answer, but not while logits or bench run.
+ */
 export interface Engine {
   readonly info: EngineInfo;
   readonly chat: {
@@ -469,20 +475,27 @@ export interface Engine {
    */
   setLora(
     lora: Lora,
-    options?: { cache?: boolean; signal?: AbortSignal; onProgress?: (progress: LoadProgress) => void },
+    options?: {
+      cache?: boolean | null;
+      signal?: AbortSignal | null;
+      onProgress?: ((progress: LoadProgress) => void) | null;
+    },
   ): Promise<void>;
-  tokenize(text: string, options?: { special?: boolean; bos?: boolean }): Promise<number[]>;
+  tokenize(text: string, options?: { special?: boolean | null; bos?: boolean | null }): Promise<number[]>;
   detokenize(ids: ArrayLike<number>): Promise<string>;
   /** Of all positions; `hash` is that of `tessera logits`, `top` has the best [id, log-probability] pairs a position. */
-  logits(ids: ArrayLike<number>, options?: { top?: number }): Promise<{ hash: string; top: [number, number][][] }>;
+  logits(
+    ids: ArrayLike<number>,
+    options?: { top?: number | null },
+  ): Promise<{ hash: string; top: [number, number][][] }>;
   bench(options?: {
-    promptTokens?: number;
-    generateTokens?: number;
-    depth?: number;
-    repetitions?: number;
+    promptTokens?: number | null;
+    generateTokens?: number | null;
+    depth?: number | null;
+    repetitions?: number | null;
     /** Also measure milliseconds per kind of work and token. */
-    profile?: boolean;
-    roofline?: boolean;
+    profile?: boolean | null;
+    roofline?: boolean | null;
   }): Promise<BenchReport>;
   /** Workers gone, memory free. Calls that wait reject with 'disposed'. */
   dispose(): Promise<void>;
@@ -530,7 +543,7 @@ export interface Tessera {
     /** Hashes all that is stored; what is wrong is deleted, and the next load fetches it, and nothing else, anew. */
     verify(
       id: string,
-      options?: { workerUrl?: string | URL },
+      options?: { workerUrl?: string | URL | null },
     ): Promise<{ ok: boolean; badShards: string[]; missingShards: string[] }>;
     /** A complete model as a file, or as the parts of a split one; the bytes stay where they are until the file is saved. */
     exportFiles(id: string): Promise<File[]>;

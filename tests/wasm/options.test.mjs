@@ -59,6 +59,25 @@ test('a context of 0 tokens leaves the choice to the core, whose hint says so', 
   rejects(() => size(-1), 'invalid_argument', /^contextSize: found -1, expected an integer from 0/);
 });
 
+test('null counts as left out, for TypeScript, too', () => {
+  /** @type {Required<import('../../web/tessera.js').LoadOptions>} */
+  const load = {
+    ...{ model: 'a.gguf', threads: null, contextSize: null, kvType: null, lora: null, chatTemplate: null },
+    ...{ variant: null, kernels: null, cache: null, token: null, workerUrl: null, wasmUrl: null },
+    ...{ signal: null, onProgress: null },
+  };
+  assert.deepEqual(checkLoadOptions(load, base), checkLoadOptions({ model: 'a.gguf' }, base));
+  /** @type {Required<import('../../web/tessera.js').QuantizeOptions>} */
+  const quantize = {
+    ...{ type: null, importance: null, threads: null, token: null, workerUrl: null, wasmUrl: null },
+    ...{ signal: null, onProgress: null },
+  };
+  assert.deepEqual(checkQuantizeOptions('a', quantize, base), checkQuantizeOptions('a', {}, base));
+  /** @type {Required<import('../../web/tessera.js').LoraAdapter>} */
+  const lora = { source: 'a.gguf', scale: null, token: null };
+  assert.deepEqual(checkLoraOptions(lora, {}, base), checkLoraOptions('a.gguf', {}, base));
+});
+
 test('load options that cannot be met are refused by name', () => {
   const load = (/** @type {any} */ options) => () => checkLoadOptions(options, base);
   rejects(load(undefined), 'invalid_argument', /^model: /);
