@@ -44,10 +44,10 @@ class Budget {
   /// Pays for making or reading `bytes`.
   bool charge_bytes(uint64_t bytes) { return charge(1 + bytes / Limits::kBytesPerStep); }
 
-  /// Pays for a text of `bytes`; false also when no text may be that long.
-  bool charge_text(uint64_t bytes) {
-    if (bytes > limits_.text_bytes) return exhaust(join_text("a text of more than ", limits_.text_bytes, " bytes"));
-    return charge_bytes(bytes);
+  /// Pays for a text of `count` parts of `each` > 0 bytes; false also when no text may be that long. Their product may be beyond 64 bits.
+  bool charge_text(uint64_t count, uint64_t each = 1) {
+    if (count > limits_.text_bytes / each) return exhaust(join_text("a text of more than ", limits_.text_bytes, " bytes"));
+    return charge_bytes(count * each);
   }
 
   /// Pays for looking for a text of `needle` bytes in one of `haystack` bytes, which may take their product.

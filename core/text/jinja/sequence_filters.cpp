@@ -248,7 +248,7 @@ Result<Value> batch(Call& call) {
   const bool fills = call.given(1) && !call[1].is(Kind::kNone);
   const auto missing = static_cast<uint64_t>(*width) - row.size();
   if (!row.empty() && fills) {
-    if (!call.runtime.budget.charge_text(missing * sizeof(Value))) return call.runtime.budget.error();
+    if (!call.runtime.budget.charge_text(missing, sizeof(Value))) return call.runtime.budget.error();
     row.resize(static_cast<size_t>(*width), call[1]);
   }
   if (!row.empty()) rows.push_back(call.list(std::move(row)));
@@ -262,12 +262,12 @@ Result<Value> slices(Call& call) {
   if (*count == 0) return failure("integer division or modulo by zero");
   Result<std::vector<Value>> items = iterate(call.runtime.budget, call.self);
   if (!items) return items.error();
-  const size_t total = static_cast<size_t>(std::max<int64_t>(*count, 0));
-  if (!call.runtime.budget.charge_text(total * sizeof(Value))) return call.runtime.budget.error();
+  const auto total = static_cast<uint64_t>(std::max<int64_t>(*count, 0));
+  if (!call.runtime.budget.charge_text(total, sizeof(Value))) return call.runtime.budget.error();
   const bool fills = call.given(1) && !call[1].is(Kind::kNone);
   std::vector<Value> rows;
   auto next = items->begin();
-  for (size_t i = 0; i < total && !call.runtime.budget.exhausted(); ++i) {
+  for (uint64_t i = 0; i < total && !call.runtime.budget.exhausted(); ++i) {
     const bool longer = i < items->size() % total;
     const auto end = next + static_cast<std::ptrdiff_t>(items->size() / total + (longer ? 1 : 0));
     std::vector<Value> row(next, end);

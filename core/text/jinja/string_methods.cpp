@@ -230,10 +230,13 @@ Result<Value> has_case(Call& call, std::string (*mapped)(std::string_view)) {
 Result<Value> pad(Call& call, double left_share) {
   Result<int64_t> width = integer_argument(call, 0, 0);
   if (!width) return width.error();
-  const std::string fill = call.given(1) && call[1].is_string() ? call[1].text() : " ";
-  const int64_t missing = *width - static_cast<int64_t>(count_code_points(call.self.text()));
-  if (missing <= 0) return call.self;
-  if (!call.runtime.budget.charge_text(static_cast<uint64_t>(missing) * fill.size())) return call.runtime.budget.error();
+  if (call.given(1) && !call[1].is_string()) return failure("The fill character must be a unicode character, not ", type_name(call[1]));
+  const std::string fill = call.given(1) ? call[1].text() : " ";
+  if (count_code_points(fill) != 1) return failure("The fill character must be exactly one character long");
+  const auto length = static_cast<int64_t>(count_code_points(call.self.text()));
+  if (*width <= length) return call.self;
+  const int64_t missing = *width - length;
+  if (!call.runtime.budget.charge_text(static_cast<uint64_t>(missing), fill.size())) return call.runtime.budget.error();
   // CPython's str.center puts the odd one on the left when the width is odd.
   const int64_t left = left_share == 0.5 ? missing / 2 + (missing & *width & 1) : left_share == 1 ? missing : 0;
   std::string out;
@@ -248,8 +251,9 @@ Result<Value> zero_fill(Call& call) {
   const bool has_sign = text.starts_with('-') || text.starts_with('+');
   Result<int64_t> width = integer_argument(call, 0, 0);
   if (!width) return width.error();
-  const int64_t missing = *width - static_cast<int64_t>(count_code_points(text));
-  if (missing <= 0) return call.self;
+  const auto length = static_cast<int64_t>(count_code_points(text));
+  if (*width <= length) return call.self;
+  const int64_t missing = *width - length;
   if (!call.runtime.budget.charge_text(static_cast<uint64_t>(missing))) return call.runtime.budget.error();
   return like_self(call, text.substr(0, has_sign ? 1 : 0) + std::string(static_cast<size_t>(missing), '0') + text.substr(has_sign ? 1 : 0));
 }

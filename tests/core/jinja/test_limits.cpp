@@ -49,7 +49,11 @@ TEST_CASE("hostile templates reach a limit") {
        {loops, recursion, doubling, nesting, methods, kept_loops, self_reference, search, output, laughs + "{{ ns.x }}",
         laughs + "{{ ns.x|tojson }}", laughs + twin + "{{ ns.x == nt.x }}", std::string("{{ 'x' * 99999999999 }}"),
         std::string("{{ [1] * 99999999 }}"), std::string("{{ ('x' * 10000000).replace('x', 'xxxxxxxxxx') }}"),
-        std::string("{{ 'x'.ljust(999999999) }}"), std::string("{{ 'a\nb'|indent(99999999) }}")}) {
+        std::string("{{ 'x'.ljust(999999999) }}"), std::string("{{ 'a\nb'|indent(99999999) }}"),
+        // Their bytes are a few more than 2^64.
+        std::string("{{ 'x'.center(4611686018427387906, '\U0001F600') }}"),
+        std::string("{{ 'x'.ljust(4611686018427387906, '\U0001F600') }}"), std::string("{{ [1]|batch(768614336404564652, 0) }}"),
+        std::string("{{ [1]|slice(768614336404564652) }}")}) {
     INFO(source);
     const std::string message = message_of(source);
     CHECK_MESSAGE(is_limit(message), message);
