@@ -46,6 +46,8 @@ struct Config {
 
   std::vector<bool> conv_layers;  ///< [layers], or empty: true where a short convolution takes attention's place (head_count_kv 0)
   int conv_length = 0;            ///< shortconv.l_cache: positions that such a convolution sees, its own included
+  std::vector<bool>
+      k_as_v;  ///< [layers], or empty: true without a matrix for v; it is the product for k, before its norm and rope (Gemma 4)
 
   RopeConfig rope;           ///< rope.* of ordinary (global) layers
   RopeConfig rope_local;     ///< rope of sliding-window layers (Gemma 3: base 10,000; OLMo 3: not stretched)
@@ -72,7 +74,6 @@ struct Config {
   bool pre_norms = true;           ///< RMS norms before attention and feed-forward
   bool post_norms = false;         ///< RMS norms behind attention and feed-forward
   bool v_norm = false;             ///< RMS norm over each head's v, without weights (Gemma 4)
-  bool v_is_k = false;             ///< layers without a matrix for v take the product for k, before its norm and rope (Gemma 4)
   bool qkv_bias = false;           ///< q, k and v must have a bias; otherwise each may have one
   bool attention_sinks = false;    ///< each head has a logit beside its scores that takes part in the softmax and has no value (gpt-oss)
   bool fused_projections = false;  ///< q, k, v are one tensor, gate and up another (Phi-3)
@@ -81,6 +82,7 @@ struct Config {
   std::string_view output_norm = "output_norm.weight";  ///< tensor of the last norm (LFM2: token_embd_norm.weight)
 
   bool is_conv(int layer) const { return !conv_layers.empty() && conv_layers[layer]; }
+  bool v_is_k(int layer) const { return !k_as_v.empty() && k_as_v[layer]; }
   bool is_local(int layer) const { return window > 0 && (window_pattern == 0 || (layer + 1) % window_pattern != 0); }
   bool has_rope(int layer) const { return rope_free_period == 0 || (layer + 1) % rope_free_period != 0; }
   bool has_gate() const { return activation != Activation::kSquaredRelu; }

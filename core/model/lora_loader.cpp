@@ -86,7 +86,7 @@ void AdapterLoader::load_layer(int layer) {
     matrix("attn_q", config_.width, {q});
     if (config_.kv_layer(layer) == layer) {
       matrix("attn_k", config_.width, {k});
-      matrix("attn_v", config_.width, {v});
+      if (!config_.v_is_k(layer)) matrix("attn_v", config_.width, {v});
     }
   }
   if (!config_.is_conv(layer)) matrix("attn_output", config_.q_width(layer), {target(Projection::kOutput, config_.width)});

@@ -136,7 +136,8 @@ class WeightLoader {
       layer.wv = matrix(prefix + "attn_qkv.weight", {q + kv, kv, q + 2 * kv}, config_.width);
     } else {
       layer.wq = matrix(prefix + "attn_q.weight", all(q), config_.width);
-      if (own_kv) load_key_value(prefix, kv, layer);
+      if (own_kv) layer.wk = matrix(prefix + "attn_k.weight", all(kv), config_.width);
+      if (own_kv && !config_.v_is_k(index)) layer.wv = matrix(prefix + "attn_v.weight", all(kv), config_.width);
     }
     layer.wo = matrix(prefix + "attn_output.weight", all(config_.width), q);
     layer.q_bias = bias(prefix + "attn_q.bias", q, config_.qkv_bias);
@@ -152,12 +153,6 @@ class WeightLoader {
     layer.v_bias = bias(prefix + "attn_v.bias", kv, config_.qkv_bias);
     if (config_.qk_norm != QkNorm::kNone) layer.k_norm = vector(prefix + "attn_k_norm.weight", whole ? kv : head);
     layer.v_norm = ones_;
-  }
-
-  void load_key_value(const std::string& prefix, int64_t rows, LayerWeights& layer) {
-    layer.wk = matrix(prefix + "attn_k.weight", all(rows), config_.width);
-    const std::string v = prefix + "attn_v.weight";
-    if (!config_.v_is_k || file_.find_tensor(v) != nullptr) layer.wv = matrix(v, all(rows), config_.width);
   }
 
   void load_short_conv(const std::string& prefix, LayerWeights& layer) {

@@ -28,7 +28,9 @@ void read_gemma4(ConfigReader& in, Config& config) {
   config.post_norms = true;
   config.qk_norm = QkNorm::kHead;
   config.v_norm = true;
-  config.v_is_k = true;
+  for (int layer = 0; layer < config.layers; ++layer) {
+    config.k_as_v.push_back(in.file().find_tensor("blk." + std::to_string(layer) + ".attn_v.weight") == nullptr);
+  }
   config.window = in.count("attention.sliding_window", 1 << 26);
   config.window_pattern = in.window_pattern(config.layers, 6);
   config.local_head_dim = in.count_or("attention.key_length_swa", config.head_dim, config.head_dim);

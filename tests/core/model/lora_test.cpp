@@ -163,6 +163,22 @@ TEST_CASE("the matrices of a short convolution are adapted, and no others of its
   CHECK_FALSE(refused);
 }
 
+TEST_CASE("a layer without a matrix for v has none to adapt") {
+  const GgufFile base = open_golden("gemma4-31b");
+  const Config c = Config::from_gguf(base).value();
+  const auto load = [&](int layer) {
+    const std::string name = "blk." + std::to_string(layer) + ".attn_v.weight.lora_";
+    return Adapter::load(random_adapter("gemma4", {{name + "a", static_cast<uint64_t>(c.width), 2},
+                                                   {name + "b", 2, static_cast<uint64_t>(c.kv_width(layer))}}),
+                         c);
+  };
+  REQUIRE(c.v_is_k(2));
+  CHECK(load(0));
+  const auto refused = load(2);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message.find("blk.2.attn_v.weight.lora_a adds to nothing") != std::string::npos);
+}
+
 TEST_CASE("adapters that do not fit are refused by the name of the first tensor or key") {
   Loaded loaded(open_golden("llama"), *find_kernels(""), 1);
   const Config& config = loaded.model.config;
