@@ -1,6 +1,7 @@
 // Owns Python's two text formatters: `pattern % values` and `pattern.format(...)`.
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 
 #include "core/text/jinja/operators.h"
 #include "core/text/jinja/unicode.h"
@@ -79,22 +80,39 @@ std::string format_integer(const FormatSpec& spec, int64_t value) {
   return padded(spec, prefix, body, '>');
 }
 
+std::string printed(const char* pattern, int precision, double value) {
+  char buffer[700];
+  const int length = std::snprintf(buffer, sizeof(buffer), pattern, precision, value);
+  return std::string(buffer, static_cast<size_t>(std::max(length, 0)));
+}
+
+/// %g as Python has it without a type: never like an integer, so that ".0" counts as a digit and the exponent comes one digit earlier.
+std::string untyped_real(double magnitude, int precision, bool alternate) {
+  const int digits = std::max(precision, 1);
+  const std::string scientific = printed(alternate ? "%#.*e" : "%.*e", digits - 1, magnitude);
+  const size_t e = scientific.find('e');
+  if (std::atoi(scientific.c_str() + e + 1) == digits - 1) {
+    if (alternate || digits == 1) return scientific;
+    const size_t last = scientific.find_last_not_of('0', e - 1);
+    return scientific.substr(0, scientific[last] == '.' ? last : last + 1) + scientific.substr(e);
+  }
+  const std::string body = printed(alternate ? "%#.*g" : "%.*g", digits, magnitude);
+  return body.find_first_of(".e") == std::string::npos ? body + ".0" : body;
+}
+
 std::string format_real(const FormatSpec& spec, double value) {
   const bool percent = spec.type == '%';
-  const char type = percent ? 'f' : spec.type == 0 ? 'g' : spec.type;
   const double magnitude = std::abs(percent ? value * 100 : value);
   std::string body;
   if (spec.type == 0 && spec.precision < 0) {
     body = real_text(magnitude);
   } else if (!std::isfinite(magnitude)) {
     body = std::isnan(magnitude) ? "nan" : "inf";
+  } else if (spec.type == 0) {
+    body = untyped_real(magnitude, static_cast<int>(spec.precision), spec.alternate);
   } else {
-    const int precision = static_cast<int>(spec.precision < 0 ? 6 : spec.precision);
-    const std::string pattern = std::string(spec.alternate ? "%#.*" : "%.*") + type;
-    char buffer[700];
-    const int length = std::snprintf(buffer, sizeof(buffer), pattern.c_str(), precision, magnitude);
-    body.assign(buffer, static_cast<size_t>(std::max(length, 0)));
-    if (spec.type == 0 && body.find_first_of(".e") == std::string::npos) body += ".0";  // still seen to be no integer
+    const std::string pattern = std::string(spec.alternate ? "%#.*" : "%.*") + (percent ? 'f' : spec.type);
+    body = printed(pattern.c_str(), static_cast<int>(spec.precision < 0 ? 6 : spec.precision), magnitude);
   }
   if (spec.grouped) body = with_groups(std::move(body));
   if (percent) body += '%';

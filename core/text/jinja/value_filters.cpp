@@ -83,7 +83,7 @@ Result<Value> round(Call& call) {
   if (!call.self.is_number()) return failure("type ", type_name(call.self), " doesn't define __round__ method");
   const std::string method = call.given(1) && call[1].is_string() ? call[1].text() : "common";
   constexpr int64_t kMaxDigits = 300;
-  if (std::abs(*precision) > kMaxDigits) return failure("round: precision out of range");
+  if (*precision > kMaxDigits || *precision < -kMaxDigits) return failure("round: precision out of range");
   if (method == "ceil" || method == "floor") {
     const double scale = std::pow(10.0, static_cast<double>(*precision));
     const double scaled = call.self.as_real() * scale;

@@ -155,6 +155,14 @@ TEST_CASE("an integer that does not fit is refused, not rounded") {
   CHECK(message_of("{{ (-9223372036854775808.0)|int }}") == "no error, 20 bytes");
 }
 
+TEST_CASE("round takes as many digits as a number can have") {
+  for (const std::string use : {"5|round(least)", "5.5|round(least)", "5.5|round(least, 'ceil')", "5|round(301)", "5|round(-301)"}) {
+    INFO(use);
+    CHECK(message_of("{% set least = -9223372036854775807 - 1 %}{{ " + use + " }}").ends_with(": round: precision out of range"));
+  }
+  CHECK(message_of("{{ 5|round(-300) }}") == "no error, 1 bytes");
+}
+
 TEST_CASE("deep sources are refused") {
   for (const std::string& source :
        {"{{ " + repeated("(", 5000) + "1" + repeated(")", 5000) + " }}", "{{ " + repeated("not ", 5000) + "1 }}",
