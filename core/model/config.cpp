@@ -65,6 +65,12 @@ void read_shape(ConfigReader& in, Config& c) {
   if (c.head_dim < 16 || c.head_dim % 16 != 0) in.refuse("heads of " + std::to_string(c.head_dim) + " values (supported: multiples of 16)");
 }
 
+void refuse_value(ConfigReader& in, const Config& c, const std::string& key, double found, double usual) {
+  std::array<char, 64> numbers;
+  std::snprintf(numbers.data(), numbers.size(), " is %g, expected %g", found, usual);
+  in.refuse(c.architecture + "." + key + numbers.data() + " in the architecture " + c.architecture);
+}
+
 // YaRN, and the factor by which it raises q and k: 0.1·ln(factor) + 1, or less where yarn_log_multiplier takes part of it back.
 void read_yarn(ConfigReader& in, Config& c) {
   const double factor = in.number(kRopeFactor);
@@ -72,7 +78,16 @@ void read_yarn(ConfigReader& in, Config& c) {
   c.rope.set_yarn(in.count("rope.scaling.original_context_length", 1 << 26), in.number_or("rope.scaling.yarn_beta_fast", 32.0),
                   in.number_or("rope.scaling.yarn_beta_slow", 1.0));
   const double growth = factor > 1.0 ? 0.1 * log_f64(factor) : 0.0;
-  c.rope.magnitude = c.rope.magnitude * (1.0 + growth) / (1.0 + in.number_or_none("rope.scaling.yarn_log_multiplier") * growth);
+  const double own = (1.0 + growth) / (1.0 + in.number_or_none("rope.scaling.yarn_log_multiplier") * growth);
+  c.rope.magnitude *= own;
+  // Converters write a checkpoint's attention_factor here, which takes the place of that factor, or its attn_factor, which comes on top of
+  // it; and a weight of the ramp, which is 1.
+  const std::string whole = "rope.scaling.yarn_attn_factor", weight = "rope.scaling.yarn_ext_factor";
+  constexpr double kRounded = 1e-4;
+  const double given = in.number_or_none(whole);
+  if (given > 0 && std::abs(given - own) > kRounded) refuse_value(in, c, whole, given, own);
+  const double ramp = in.has(weight) ? in.number_or_none(weight) : 1.0;
+  if (ramp != 1.0) refuse_value(in, c, weight, ramp, 1.0);
 }
 
 void read_rope(ConfigReader& in, Config& c) {
@@ -101,8 +116,14 @@ struct Consequence {
 constexpr Consequence kConsequences[] = {
     {"attention.clamp_kqv", 0, 0},
     {"attention.max_alibi_bias", 0, 0},
+    {"attention.output_scale", 1, 0},
+    {"attention.temperature_scale", 0, 0},
     {"attn_logit_softcapping", 0, 50},
     {"final_logit_softcapping", 0, 30},
+    {"router_logit_softcapping", 0, 30},
+    {"swiglu_clamp_exp", 0, 0},
+    {"rope.scaling.yarn_attn_factor", 1, 0},
+    {"rope.scaling.yarn_ext_factor", 1, 0},
     {"embedding_scale", 1, 0},
     {"residual_scale", 1, 0},
     {"logit_scale", 1, 0},
@@ -113,21 +134,26 @@ constexpr Consequence kConsequences[] = {
 
 // A key that changes what is computed is never ignored: what the architecture has not read must say what is done anyway.
 void refuse_unread(ConfigReader& in, const Config& c) {
-  const auto refuse = [&](const std::string& key, double found, double usual) {
-    std::array<char, 64> numbers;
-    std::snprintf(numbers.data(), numbers.size(), " is %g, expected %g", found, usual);
-    in.refuse(c.architecture + "." + key + numbers.data() + " in the architecture " + c.architecture);
-  };
   if (!in.flag_or("attention.causal", true)) in.refuse("attention that is not causal");
   for (const auto& [key, usual, other] : kConsequences) {
     if (!in.unread(key) || (c.experts.count == 0 && std::string_view(key).starts_with("expert_"))) continue;
     const double found = in.number_or_none(key);
-    if (found != usual && found != other) refuse(key, found, usual);
+    if (found != usual && found != other) refuse_value(in, c, key, found, usual);
+  }
+  // What window layers have of their own; 0, and what the global ones have, is none.
+  const std::pair<const char*, double> of_windows[] = {{"rope.freq_base_swa", c.rope_local.base},
+                                                       {"rope.dimension_count_swa", c.rope_local.dims},
+                                                       {"attention.key_length_swa", c.head_dim},
+                                                       {"attention.value_length_swa", c.head_dim}};
+  for (const auto& [key, usual] : of_windows) {
+    if (c.window == 0 || !in.unread(key)) continue;
+    const double found = in.number_or_none(key);
+    if (found != 0 && found != usual) refuse_value(in, c, key, found, usual);
   }
   // Some converters write the window that a checkpoint's config.json has and does not use: it is as long as the context.
   const std::string window_key = "attention.sliding_window";
   const int window = in.unread(window_key) ? in.count_or_none(window_key, 1 << 26) : 0;
-  if (window > 0 && window < c.trained_context) refuse(window_key, window, 0);
+  if (window > 0 && window < c.trained_context) refuse_value(in, c, window_key, window, 0);
 }
 
 const Architecture* find_architecture(const std::string& name) {
@@ -151,7 +177,8 @@ void read_experts(ConfigReader& in, Config& config) {
   ExpertConfig& experts = config.experts;
   experts.count = in.count("expert_count", 4096);
   experts.used = in.count("expert_used_count", 4096);
-  experts.width = in.count_or("expert_feed_forward_length", kMaxWidth, config.ffn_width);
+  experts.width = in.count_or_none("expert_feed_forward_length", kMaxWidth);
+  if (experts.width == 0) experts.width = config.ffn_width;
   if (experts.used > experts.count) {
     in.reject("expert_used_count", std::to_string(experts.used), "at most the " + std::to_string(experts.count) + " of expert_count");
   }

@@ -46,8 +46,7 @@ struct Config {
 
   std::vector<bool> conv_layers;  ///< [layers], or empty: true where a short convolution takes attention's place (head_count_kv 0)
   int conv_length = 0;            ///< shortconv.l_cache: positions that such a convolution sees, its own included
-  std::vector<bool>
-      k_as_v;  ///< [layers], or empty: true without a matrix for v; it is the product for k, before its norm and rope (Gemma 4)
+  std::vector<bool> k_as_v;       ///< [layers], or empty: true without a matrix for v, which is k before its norm and rope (Gemma 4)
 
   RopeConfig rope;           ///< rope.* of ordinary (global) layers
   RopeConfig rope_local;     ///< rope of sliding-window layers (Gemma 3: base 10,000; OLMo 3: not stretched)

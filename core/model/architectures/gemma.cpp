@@ -17,13 +17,18 @@ static void scale_by_width(Config& config) {
   config.attention_scale = 1.0f / std::sqrt(static_cast<float>(config.width) / static_cast<float>(config.heads));
 }
 
+// 0 is none, absent is the family's.
+static float softcap_or(ConfigReader& in, const std::string& key, float fallback) {
+  return in.has(key) ? static_cast<float>(in.number_or_none(key)) : fallback;
+}
+
 void read_gemma2(ConfigReader& in, Config& config) {
   read_gemma(in, config);
   config.post_norms = true;
   config.window = in.count_or("attention.sliding_window", 1 << 26, 4096);
-  config.window_pattern = 2;
-  config.attention_softcap = static_cast<float>(in.number_or("attn_logit_softcapping", 50.0));
-  config.logit_softcap = static_cast<float>(in.number_or("final_logit_softcapping", 30.0));
+  config.window_pattern = in.window_pattern(config.layers, 2);
+  config.attention_softcap = softcap_or(in, "attn_logit_softcapping", 50.0f);
+  config.logit_softcap = softcap_or(in, "final_logit_softcapping", 30.0f);
   if (config.layers == 46) scale_by_width(config);
 }
 

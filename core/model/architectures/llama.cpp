@@ -6,6 +6,7 @@ namespace tessera {
 // Llama 1 to 3, Mistral (a window on every layer), Mixtral (experts whose probabilities add up to 1 again).
 void read_llama(ConfigReader& in, Config& config) {
   config.window = in.count_or_none("attention.sliding_window", 1 << 26);
+  if (config.window > 0) config.window_pattern = in.window_pattern(config.layers, 0);
   if (in.count_or_none("expert_count", 4096) == 0) return;
   read_experts(in, config);
   config.experts.renormalize = true;
@@ -26,9 +27,13 @@ void read_smollm3(ConfigReader&, Config& config) { config.rope_free_period = 4; 
 void read_ernie4_5(ConfigReader&, Config&) {}
 
 void read_granite(ConfigReader& in, Config& config) {
-  config.embedding_scale = static_cast<float>(in.number_or("embedding_scale", 1.0));
-  config.residual_scale = static_cast<float>(in.number_or("residual_scale", 1.0));
-  config.logit_scale = static_cast<float>(1.0 / in.number_or("logit_scale", 1.0));
+  const auto scale = [&](const char* key) {  // absent or 0: not scaled
+    const double found = in.number_or_none(key);
+    return found > 0 ? found : 1.0;
+  };
+  config.embedding_scale = static_cast<float>(scale("embedding_scale"));
+  config.residual_scale = static_cast<float>(scale("residual_scale"));
+  config.logit_scale = static_cast<float>(1.0 / scale("logit_scale"));
 }
 
 void read_granite_moe(ConfigReader& in, Config& config) {

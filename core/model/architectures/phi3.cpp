@@ -10,6 +10,7 @@ void read_phi3(ConfigReader& in, Config& config) {
     config.original_context = in.count("rope.scaling.original_context_length", 1 << 26);
   }
   config.window = in.count_or_none("attention.sliding_window", 1 << 26);
+  if (config.window > 0) config.window_pattern = in.window_pattern(config.layers, 0);
 }
 
 }  // namespace tessera

@@ -64,7 +64,7 @@ TEST_CASE("hostile and unknown values name their key") {
   check_refused(read_with("llama", {{"rope.scaling.type", std::string("longrope")}}), unsupported, "rope scaling of type longrope");
   check_refused(read_with("llama", {{"rope.scaling.type", std::string("yarn")}}), ErrorCode::kNotFound, "rope.scaling.factor");
   check_refused(read_with("llama", {{"rope.scaling.type", std::string("yarn")}, {"rope.scaling.factor", 0.0}}), bad, "rope.scaling.factor");
-  check_refused(read_with("granite", {{"logit_scale", 0.0}}), bad, "granite.logit_scale");
+  check_refused(read_with("granite", {{"logit_scale", -1.0}}), bad, "granite.logit_scale");
   check_refused(read_with("gemma2", {{"attention.sliding_window", uint64_t{4}}, {"attn_logit_softcapping", -3.0}}), bad, "softcapping");
   check_refused(read_with("hunyuan-dense", {{"rope.scaling.alpha", 50.0}}), unsupported, "rope.scaling.alpha");
   check_refused(read_with("mistral3", {{"attention.temperature_scale", 0.1}}), ErrorCode::kNotFound, "original_context_length");
@@ -90,6 +90,79 @@ TEST_CASE("which layers have a window: a period, or flags that repeat with one")
   }
   check_refused(olmo3(uint64_t{0}), ErrorCode::kBadFile, key);
   check_refused(olmo3(std::string("LLLG")), ErrorCode::kBadFile, key);
+}
+
+TEST_CASE("every family with windows takes their pattern, as a number and as flags") {
+  const std::string key = "attention.sliding_window_pattern";
+  for (const char* architecture : {"llama", "phi3", "gemma2", "gemma3", "gemma4", "olmo2", "exaone4", "gpt-oss"}) {
+    CAPTURE(architecture);
+    const auto read = [&](const MetadataValue& pattern) {
+      const auto found = read_with(architecture, {{"block_count", uint64_t{5}},
+                                                  {"attention.sliding_window", uint64_t{16}},
+                                                  {"expert_count", uint64_t{std::string(architecture) == "gpt-oss" ? 4u : 0u}},
+                                                  {"expert_used_count", uint64_t{2}},
+                                                  {key, pattern}});
+      REQUIRE_MESSAGE(found, (found ? "" : found.error().message));
+      return found.value();
+    };
+    for (const MetadataValue& pattern : {MetadataValue(uint64_t{3}), MetadataValue(std::vector<int64_t>{1, 1, 0, 1, 1})}) {
+      const Config found = read(pattern);
+      CHECK(found.is_local(1));
+      CHECK_FALSE(found.is_local(2));
+    }
+    CHECK_FALSE(read(std::vector<int64_t>{0, 0, 0, 0, 0}).is_local(0));
+  }
+  CHECK(read_with("llama", {{"attention.sliding_window", uint64_t{16}}}).value().is_local(1));
+}
+
+TEST_CASE("what window layers have of their own is what the global ones have, or refused by name") {
+  struct Key {
+    const char* key;
+    double other, usual;
+  };
+  for (const auto& [key, other, usual] : {Key{"rope.freq_base_swa", 500, 10000}, Key{"rope.dimension_count_swa", 8, 16},
+                                          Key{"attention.key_length_swa", 32, 16}, Key{"attention.value_length_swa", 32, 16}}) {
+    for (const char* architecture : {"llama", "phi3", "gemma2", "exaone4"}) {
+      const auto read = [&](double value, uint64_t window = 4) {
+        return read_with(architecture, {{"attention.sliding_window", window}, {key, value}});
+      };
+      check_refused(read(other), ErrorCode::kUnsupported, std::string(architecture) + "." + key + " is ");
+      CHECK(read(usual));
+      CHECK(read(0));
+      if (std::string(architecture) != "gemma2") CHECK(read(other, 0));
+    }
+  }
+}
+
+TEST_CASE("0 is none, as llama.cpp saves it, where the family reads the key") {
+  const auto granite = read_with("granite", {{"embedding_scale", 0.0}, {"residual_scale", 0.0}, {"logit_scale", 0.0}});
+  REQUIRE(granite);
+  CHECK(granite.value().embedding_scale == 1.0f);
+  CHECK(granite.value().residual_scale == 1.0f);
+  CHECK(granite.value().logit_scale == 1.0f);
+  const std::pair<std::string, MetadataValue> window = {"attention.sliding_window", uint64_t{4}};
+  const auto gemma2 = read_with("gemma2", {window, {"attn_logit_softcapping", 0.0}, {"final_logit_softcapping", 0.0}});
+  REQUIRE(gemma2);
+  CHECK(gemma2.value().attention_softcap == 0.0f);
+  CHECK(gemma2.value().logit_softcap == 0.0f);
+  CHECK(read_with("gemma2", {window}).value().attention_softcap == 50.0f);
+  CHECK(read_with("gemma2", {window}).value().logit_softcap == 30.0f);
+  const auto mixtral =
+      read_with("llama", {{"expert_count", uint64_t{4}}, {"expert_used_count", uint64_t{2}}, {"expert_feed_forward_length", uint64_t{0}}});
+  REQUIRE(mixtral);
+  CHECK(mixtral.value().experts.width == 96);
+}
+
+TEST_CASE("qwen2moe divides its experts' probabilities by their sum where the file says so") {
+  const auto renormalize = [](const std::vector<std::pair<std::string, MetadataValue>>& more) {
+    std::vector<std::pair<std::string, MetadataValue>> all = {
+        {"expert_count", uint64_t{4}}, {"expert_used_count", uint64_t{2}}, {"expert_shared_feed_forward_length", uint64_t{32}}};
+    all.insert(all.end(), more.begin(), more.end());
+    return read_with("qwen2moe", all).value().experts.renormalize;
+  };
+  CHECK(renormalize({{"expert_weights_norm", true}}));
+  CHECK_FALSE(renormalize({{"expert_weights_norm", false}}));
+  CHECK_FALSE(renormalize({}));
 }
 
 TEST_CASE("olmo2's attention factor: YaRN's own, whether or not the file says it once more") {
@@ -210,6 +283,24 @@ TEST_CASE("YaRN's constants: ramp and magnitude") {
   CHECK(found.value().rope.magnitude == doctest::Approx(1.1386294));
 }
 
+TEST_CASE("YaRN's factors of a file: those that are computed anyway, any other is refused") {
+  const auto read = [](const char* key, double value) {
+    return read_with("llama", {{"rope.scaling.type", std::string("yarn")},
+                               {"rope.scaling.factor", 4.0},
+                               {"rope.scaling.original_context_length", uint64_t{4096}},
+                               {key, value}});
+  };
+  const char *whole = "rope.scaling.yarn_attn_factor", *weight = "rope.scaling.yarn_ext_factor";
+  for (const double value : {0.0, 1.13863}) {
+    REQUIRE(read(whole, value));
+    CHECK(read(whole, value).value().rope.magnitude == doctest::Approx(1.1386294));
+  }
+  for (const double value : {1.0, 2.0}) check_refused(read(whole, value), ErrorCode::kUnsupported, std::string("llama.") + whole + " is ");
+  CHECK(read(weight, 1.0));
+  for (const double value : {0.0, 0.5})
+    check_refused(read(weight, value), ErrorCode::kUnsupported, std::string("llama.") + weight + " is ");
+}
+
 TEST_CASE("linear scaling: by what a file without a type says, too, and under its old name") {
   const auto scale = [](const std::vector<std::pair<std::string, MetadataValue>>& keys) {
     const auto found = read_with("llama", keys);
@@ -285,6 +376,12 @@ TEST_CASE("keys that change what is computed are refused by name where the archi
                       {"granitemoe", "expert_gating_func", 2, {0, 1}},
                       {"qwen3moe", "expert_weights_scale", 2.5, {0, 1}},
                       {"qwen2moe", "expert_group_count", 8, {0, 1}},
+                      {"granitemoe", "router_logit_softcapping", 20, {0, 30}},
+                      {"qwen3moe", "swiglu_clamp_exp", 7, {0}},
+                      {"smollm3", "attention.temperature_scale", 0.1, {0}},
+                      {"qwen3", "attention.output_scale", 0.5, {0, 1}},
+                      {"llama", "rope.scaling.yarn_attn_factor", 2, {0, 1}},
+                      {"llama", "rope.scaling.yarn_ext_factor", 0.5, {0, 1}},
                       {"qwen2", "attention.sliding_window", 255, {0, 256, 32768}}};
   for (const Key& key : keys) {
     CAPTURE(key.architecture);
