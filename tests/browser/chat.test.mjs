@@ -1,6 +1,7 @@
 /** The way of a reader in a real Chromium: download, chat, reload, chat again without the network, stop, come back. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import {
   ask,
   holdStore,
@@ -15,7 +16,15 @@ import {
   startModel,
 } from './harness.mjs';
 
+const kTiny = fileURLToPath(new URL('../data/tiny-llama.gguf', import.meta.url));
 const kGreedy = { temperature: 0, max_tokens: 64 };
+
+/** A model that is loaded and answers at once, with a context of 256 tokens. @param {import('puppeteer-core').Page} page */
+async function openTiny(page) {
+  const input = await page.$('#file-input');
+  await /** @type {import('puppeteer-core').ElementHandle<HTMLInputElement>} */ (input).uploadFile(kTiny);
+  await page.waitForSelector('#chat:not([hidden])');
+}
 
 test('a chat from the first download to offline use', { skip: skipReason(), timeout: 300_000 }, async (t) => {
   const { site, page, watch } = await openSite(t, { settings: kGreedy });
@@ -277,6 +286,45 @@ test('a message or a system prompt that is too long alone', { skip: skipReason()
     assert.equal(await page.$('.problem'), null);
   });
 });
+
+for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
+  test(
+    `a message that is too long does not cost the chat before it in ${browser}`,
+    { skip: skipReason({ browser }), timeout: 120_000 },
+    async (t) => {
+      const { page } = await openSite(t, { browser, settings: { temperature: 0, max_tokens: 8 } });
+      await openTiny(page);
+      await ask(page, 'Hi');
+      /** @param {string} label */
+      const offered = (label) =>
+        page.waitForFunction(
+          (label) => document.querySelector('.problem .button-main')?.textContent === label,
+          {},
+          label,
+        );
+      /** @param {number} count */
+      const goesOnWhole = async (count) => {
+        await page.click('.problem .button-main');
+        assert.equal(await page.$('.cut-line'), null);
+        await ask(page, 'Hm');
+        const { messages, sentFrom } = await savedConversation(page);
+        assert.deepEqual([messages.length, sentFrom], [count, 0]);
+      };
+
+      await sendMessage(page, '7'.repeat(300)); // a token each; the model holds 256
+      await offered('Edit the message');
+      await goesOnWhole(4);
+
+      await sendMessage(page, '7'.repeat(232)); // alone it leaves room for some tokens of an answer
+      await offered('Go on with the newest messages');
+      await page.click('.problem .button-main');
+      await offered('Edit the message');
+      const { messages, sentFrom } = await savedConversation(page);
+      assert.deepEqual([messages.at(-1).finish, sentFrom], ['context', 4]);
+      await goesOnWhole(6);
+    },
+  );
+}
 
 test('a full context is explained and the chat goes on', { skip: skipReason(), timeout: 240_000 }, async (t) => {
   const { page } = await openSite(t, { settings: { temperature: 0, max_tokens: 16 } });

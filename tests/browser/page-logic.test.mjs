@@ -107,6 +107,11 @@ test('a full context: what can still be sent, or null when the last message alon
   assert.deepEqual(await shorterStart(engine, long, 's'.repeat(41)), { start: 4, crowded: true });
   const one = conversation(`u:${'x'.repeat(90)}`);
   assert.deepEqual(await shorterStart(engine, one, ''), { start: null, crowded: false });
+  const later = conversation(`u:aa a:bb u:${'x'.repeat(90)}`);
+  assert.deepEqual(await shorterStart(engine, later, ''), { start: null, crowded: false }, 'dropping does not help');
+  const beside = conversation(`u:aa a:bb u:${'x'.repeat(70)}`);
+  assert.equal((await shorterStart(engine, beside, '')).start, 2);
+  assert.equal((await shorterStart(engine, beside, 's'.repeat(10))).start, null, 'the system prompt is sent with it');
   const cut = { ...conversation('u:a a:b u:c'), sentFrom: 2 };
   assert.equal((await shorterStart(engine, cut, '')).start, null, 'nothing is left to drop');
 });

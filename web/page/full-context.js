@@ -12,18 +12,18 @@ const kMessageOverhead = 10;
  * @param {import('./status-line.js').Engine} engine
  * @param {import('./conversation.js').Conversation} conversation
  * @param {string} system the system prompt, which is sent each time; '' = none
- * @returns {Promise<{start: number | null, crowded: boolean}>} start: the first message, null when the last one alone is too long;
- *   crowded: the system prompt takes more than that half
+ * @returns {Promise<{start: number | null, crowded: boolean}>} start: the first message, null when the last one alone is too long or
+ *   nothing is left to drop; crowded: the system prompt takes more than that half
  */
 export async function shorterStart(engine, { messages, sentFrom }, system) {
   const asked = messages.at(-1)?.role === 'assistant' ? messages.slice(0, -1) : messages;
   const count = async (/** @type {string} */ text) => (await engine.tokenize(text)).length + kMessageOverhead;
   const sizes = await Promise.all(asked.map(({ content }) => count(content)));
-  const budget = engine.info.contextSize / 2 - (system === '' ? 0 : await count(system));
-  const fitting = shortenedStart(asked, sizes, budget);
+  const room = engine.info.contextSize - (system === '' ? 0 : await count(system));
+  const budget = room - engine.info.contextSize / 2;
   const lastQuestion = asked.length - 1;
-  const start = fitting > sentFrom ? fitting : lastQuestion > sentFrom ? lastQuestion : null;
-  return { start, crowded: budget < 0 };
+  const starts = sizes[lastQuestion] < room ? [shortenedStart(asked, sizes, budget), lastQuestion] : [];
+  return { start: starts.find((start) => start > sentFrom) ?? null, crowded: budget < 0 };
 }
 
 /**
@@ -62,6 +62,8 @@ function takeBack(conversation, { view, composer, store }) {
   const { messages } = conversation;
   if (messages.at(-1)?.role === 'assistant') messages.pop();
   const last = messages.pop();
+  // All before was dropped for this message; the next one may leave room for it.
+  if (conversation.sentFrom === messages.length) conversation.sentFrom = 0;
   conversation.updated = Date.now();
   void store.save(conversation); // at once: an answer that is written next is stored late (Chat.regenerate)
   view.setProblem(null);
