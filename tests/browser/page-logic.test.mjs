@@ -184,7 +184,7 @@ test('exports hold every message', () => {
   chat.model = 'Tiny';
   assert.match(
     toMarkdown(chat),
-    /^# hello\n\n\*Tessera chat with Tiny, .* UTC\*\n\n## You\n\nhello\n\n## Answer\n\nworld\n$/,
+    /^# hello\n\n\*Tessera chat with Tiny, .* UTC\*\n\n## You\n\n> hello\n\n## Answer\n\nworld\n$/,
   );
   const parsed = JSON.parse(toJson(chat));
   assert.equal(parsed.format, 'tessera-chat');
@@ -194,6 +194,38 @@ test('exports hold every message', () => {
   assert.equal(titleOf(conversation(`u:${balloons}x`)).length, 47 + 2 * 32 + 1, 'no half of a letter at its end');
   assert.equal(fileSlug(`${'x'.repeat(47)}𠮷x`), `${'x'.repeat(47)}𠮷`);
   assert.equal(fileSlug('Was ist "das"? /../'), 'was-ist-das');
+});
+
+test('an export in Markdown ends a code block where its message ends', () => {
+  /** @param {string} content @param {string} [reasoning] */
+  const partsOf = (content, reasoning) => {
+    const chat = conversation('u:one a:two');
+    Object.assign(chat.messages[1], { content, reasoning });
+    return toMarkdown(chat).split('## Answer\n\n')[1];
+  };
+  const cut = [
+    '```',
+    '~~~~js\nlet a;\n~~~',
+    '```\n~~~\n``` x',
+    '````\n```',
+    '1. So:\n   ```sh\n   ls',
+    '```a```\n```\n',
+  ];
+  const ends = ['```', '~~~~', '```', '````', '   ```', '```'];
+  cut.forEach((text, i) => assert.equal(partsOf(text), `${text.trim()}\n${ends[i]}\n`));
+  for (const whole of [
+    '```\n# a\n```',
+    '~~~\n```\n~~~~ ',
+    '```a```',
+    'a\n\n    ```',
+    '1. So:\n   ```sh\n   ls\n   ```',
+    'a ```',
+  ])
+    assert.equal(partsOf(whole), `${whole.trim()}\n`);
+  assert.match(partsOf('two', '```\nhm'), /Thinking<\/summary>\n\n```\nhm\n```\n\n<\/details>\n\ntwo\n/);
+  const asked = conversation('u:one');
+  asked.messages[0].content = '# no heading\n\n```';
+  assert.match(toMarkdown(asked), /## You\n\n> # no heading\n> \n> ```\n$/);
 });
 
 test('what a model needs is a sum that a reader can check', () => {

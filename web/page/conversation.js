@@ -94,6 +94,26 @@ export function shortenedStart(messages, sizes, budget) {
   return start === messages.length ? 0 : start;
 }
 
+/** What the reader wrote, as a quote: nothing of it reaches beyond. @param {string} text */
+function quoted(text) {
+  return text.replace(/^|\n/g, '$&> ');
+}
+
+/**
+ * What the model wrote, which is Markdown: a code block in which it was cut is closed. The fence has the place of the one that opened it,
+ * as in a list it would open another elsewhere.
+ * @param {string} text
+ */
+function closed(text) {
+  let open = '';
+  for (const [, indent, fence, info] of text.matchAll(/^( {0,3})(`{3,}|~{3,})(.*)$/gm)) {
+    const opening = open.trimStart();
+    if (open === '') open = fence[0] === '`' && info.includes('`') ? '' : indent + fence;
+    else if (fence.startsWith(opening) && info.trim() === '') open = '';
+  }
+  return open === '' ? text : `${text}\n${open}`;
+}
+
 /** @param {Conversation} conversation */
 export function toMarkdown(conversation) {
   const lines = [`# ${titleOf(conversation)}`, ''];
@@ -104,8 +124,8 @@ export function toMarkdown(conversation) {
   );
   for (const { role, content, reasoning } of conversation.messages) {
     lines.push(`## ${role === 'user' ? 'You' : 'Answer'}`, '');
-    if (reasoning) lines.push('<details><summary>Thinking</summary>', '', reasoning, '', '</details>', '');
-    lines.push(content.trim(), '');
+    if (reasoning) lines.push('<details><summary>Thinking</summary>', '', closed(reasoning), '', '</details>', '');
+    lines.push(role === 'user' ? quoted(content.trim()) : closed(content.trim()), '');
   }
   return lines.join('\n');
 }
