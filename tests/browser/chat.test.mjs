@@ -26,6 +26,14 @@ async function openTiny(page) {
   await page.waitForSelector('#chat:not([hidden])');
 }
 
+/** How many tokens the status line says the model holds. @param {import('puppeteer-core').Page} page */
+async function contextHeld(page) {
+  const status = await page.waitForFunction(
+    () => /(\S+) of 4,096/.exec(document.getElementById('open-engine')?.innerText ?? '')?.[1],
+  );
+  return status.jsonValue();
+}
+
 test('a chat from the first download to offline use', { skip: skipReason(), timeout: 300_000 }, async (t) => {
   const { site, page, watch } = await openSite(t, { settings: kGreedy });
   let first = '';
@@ -103,6 +111,11 @@ test('stopping, and what a reload keeps', { skip: skipReason(), timeout: 240_000
     assert.ok(messages[1].content.length > 40);
   });
 
+  await t.test('the line below says how full the context is, also after a stop', async () => {
+    const held = await contextHeld(page);
+    assert.ok(Number(held) > 50, `${held} tokens: the prompt alone has more`);
+  });
+
   await t.test('Escape stops too', async () => {
     await sendMessage(page, 'Go on.');
     await page.waitForSelector('#stop:not([hidden])');
@@ -121,6 +134,7 @@ test('stopping, and what a reload keeps', { skip: skipReason(), timeout: 240_000
     const text = await page.$eval('.message-answer', (node) => node.textContent ?? '');
     assert.ok(text.length > 100, text);
     assert.match(text, /closed while this was being written/);
+    assert.equal(await contextHeld(page), '–', 'nobody has counted the tokens of this chat');
   });
 
   await t.test('both conversations are in the list and can be opened', async () => {

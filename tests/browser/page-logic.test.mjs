@@ -16,6 +16,8 @@ import { fileSlug, formatBytes, formatDuration, RateMeter } from '../../web/page
 import { shorterStart } from '../../web/page/full-context.js';
 import { estimateOf, headline, sumOf } from '../../web/page/memory-needs.js';
 import { explain, isAbort } from '../../web/page/notices.js';
+import { noFigures } from '../../web/page/status-line.js';
+import { streamAnswer } from '../../web/page/stream-answer.js';
 import { checkField, kNumberFields, samplingOptions, kDefaults } from '../../web/page/settings.js';
 
 /** @param {string} turns 'u' and 'a' with their text: 'u:hi a:hello' */
@@ -114,6 +116,36 @@ test('a full context: what can still be sent, or null when the last message alon
   assert.equal((await shorterStart(engine, beside, 's'.repeat(10))).start, null, 'the system prompt is sent with it');
   const cut = { ...conversation('u:a a:b u:c'), sentFrom: 2 };
   assert.equal((await shorterStart(engine, cut, '')).start, null, 'nothing is left to drop');
+});
+
+test('the context fills with the prompt and each piece of an answer, and keeps its figure where that is stopped', async () => {
+  const figures = noFigures();
+  /** @type {(number | null)[]} */
+  const seen = [];
+  const see = () => void seen.push(figures.contextUsed);
+  const usage = { completion_tokens: 4, total_tokens: 13 };
+  const last = { choices: [{ delta: {}, finish_reason: 'stop' }], usage, timings: {} };
+  /** @param {() => object} end */
+  const answer = (end) => {
+    const create = async (/** @type {any} */ { onProgress }) => {
+      for (const doneTokens of [5, 9]) onProgress({ doneTokens, totalTokens: 9 });
+      return (async function* () {
+        for (const content of ['', 'Hel', 'lo']) yield { choices: [{ delta: { content } }] };
+        yield end();
+      })();
+    };
+    const engine = /** @type {any} */ ({ chat: { completions: { create } } });
+    const job = { conversation: conversation('u:a'), message: { role: 'assistant', content: '' }, settings: kDefaults };
+    return streamAnswer(engine, /** @type {any} */ ({ ...job, format: {}, figures, onRead: see, onGrow: see }));
+  };
+  const stop = () => {
+    throw new DOMException('', 'AbortError');
+  };
+  await assert.rejects(answer(stop), isAbort);
+  assert.deepEqual(seen, [5, 9, 10, 11]);
+  assert.equal(figures.contextUsed, 11);
+  await answer(() => last);
+  assert.equal(figures.contextUsed, 13, 'as the engine counts');
 });
 
 test('whatever fails at the end of an answer, the chat can be used', async () => {

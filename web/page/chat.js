@@ -81,7 +81,7 @@ export class Chat {
     await this.#ended;
     markLost(conversation);
     this.#conversation = conversation;
-    this.#figures.contextUsed = 0;
+    this.#figures.contextUsed = conversation.messages.length === 0 ? 0 : null;
     this.#parts.store.setCurrent(conversation);
     this.#parts.view.setProblem(null);
     this.#parts.view.show(conversation);

@@ -4,7 +4,7 @@ import { openDialog } from './dialog.js';
 import { h } from './dom.js';
 import { formatBytes, formatCount, formatRate } from './format.js';
 import { notice } from './notices.js';
-import { fallbackOf } from './status-line.js';
+import { describeContext, fallbackOf } from './status-line.js';
 
 /**
  * @param {[string, string | false][]} facts those that are false are left out
@@ -53,7 +53,7 @@ export function openEngineDialog({ info, figures, template, adapters, leave }) {
     list([
       ['Reading', rate(figures.prefillRate) || 'after the first answer'],
       ['Writing', rate(figures.decodeRate) || 'after the first answer'],
-      ['Context', `${figures.contextUsed.toLocaleString('en')} of ${info.contextSize.toLocaleString('en')} tokens`],
+      ['Context', `${describeContext(figures.contextUsed, info)} tokens`],
     ]),
     h('h3.facts-title', {}, 'Memory'),
     list([

@@ -13,10 +13,10 @@ const kReadMs = 500;
  * @typedef {import('../tessera.js').Engine} Engine
  * @typedef {import('../tessera.js').EngineInfo} EngineInfo
  *
- * @typedef {object} Figures what the last answer brought; numbers are 0 while unknown
+ * @typedef {object} Figures what the last answer brought; speeds are 0 while unknown
  * @property {number} prefillRate tokens a second
  * @property {number} decodeRate tokens a second
- * @property {number} contextUsed tokens
+ * @property {number | null} contextUsed tokens; null for a conversation that the model has not read yet
  * @property {number} adapters that are on
  */
 
@@ -32,6 +32,14 @@ export function noFigures() {
 export function describeEngine(info) {
   const simd = info.variant === 'relaxed' ? 'Relaxed SIMD' : 'SIMD128';
   return `${simd} · ${info.threads} ${info.threads === 1 ? 'thread' : 'threads'}`;
+}
+
+/**
+ * @param {number | null} used tokens
+ * @param {EngineInfo} info engine.info
+ */
+export function describeContext(used, { contextSize }) {
+  return `${used?.toLocaleString('en') ?? '–'} of ${contextSize.toLocaleString('en')}`;
 }
 
 /**
@@ -102,7 +110,6 @@ export class StatusLine {
    */
   #draw(info, { prefillRate, decodeRate, contextUsed, adapters }) {
     const fallback = fallbackOf(info) !== null;
-    const count = (/** @type {number} */ n) => n.toLocaleString('en');
     const items = [
       h(`span.status-item${fallback ? '.status-warn' : ''}`, {}, fallback && icon('warn'), describeEngine(info)),
       adapters > 0 && h('span.status-item', {}, adapters === 1 ? '1 adapter' : `${adapters} adapters`),
@@ -111,8 +118,8 @@ export class StatusLine {
       h(
         'span.status-item',
         { title: 'Tokens of this conversation the model holds' },
-        meter(contextUsed, info.contextSize),
-        `${count(contextUsed)} of ${count(info.contextSize)}`,
+        meter(contextUsed ?? 0, info.contextSize),
+        describeContext(contextUsed, info),
       ),
       h('span.status-item.status-wide', {}, `${formatBytes(info.memory.heap)} memory`),
     ];

@@ -1,4 +1,4 @@
-/** Owns asking for one answer and reading it as it streams: its text into the message, its speed into the figures. */
+/** Owns asking for one answer and reading it as it streams: its text into the message, its speed and room into the figures. */
 
 import { promptText, requestMessages } from './conversation.js';
 import { samplingOptions } from './settings.js';
@@ -23,8 +23,12 @@ const kSettleSeconds = 0.3;
  * @param {AnswerJob} job
  * @returns {Promise<void>} rejects with a TesseraError; what arrived before stays in the message
  */
-export async function streamAnswer(engine, { message, figures, onGrow, ...job }) {
-  const chunks = await ask(engine, job);
+export async function streamAnswer(engine, { message, figures, onRead, onGrow, ...job }) {
+  let read = 0;
+  const chunks = await ask(engine, job, ({ doneTokens, totalTokens }) => {
+    figures.contextUsed = read = doneTokens;
+    onRead(doneTokens / totalTokens);
+  });
   const startedAt = performance.now();
   let firstAt = 0;
   let pieces = 0;
@@ -43,6 +47,7 @@ export async function streamAnswer(engine, { message, figures, onGrow, ...job })
       const seconds = (performance.now() - firstAt) / 1000;
       if (seconds > kSettleSeconds) figures.decodeRate = pieces / seconds;
       pieces++;
+      figures.contextUsed = read + pieces; // a letter of several tokens is one; the end brings the true sum
       onGrow();
     }
     if (choice.finish_reason) message.finish = choice.finish_reason;
@@ -57,16 +62,12 @@ export async function streamAnswer(engine, { message, figures, onGrow, ...job })
 
 /**
  * @param {import('./status-line.js').Engine} engine
- * @param {Omit<AnswerJob, 'message' | 'figures' | 'onGrow'>} job
+ * @param {Pick<AnswerJob, 'conversation' | 'format' | 'settings' | 'signal'>} job
+ * @param {import('../tessera.js').GenerateOptions['onProgress']} onProgress
  */
-function ask(engine, { conversation, format, settings, signal, onRead }) {
+function ask(engine, { conversation, format, settings, signal }, onProgress) {
   /** @type {import('../tessera.js').GenerateOptions & { stream: true }} */
-  const options = {
-    ...samplingOptions(settings),
-    signal,
-    onProgress: ({ doneTokens, totalTokens }) => onRead(doneTokens / totalTokens),
-    stream: true,
-  };
+  const options = { ...samplingOptions(settings), signal, onProgress, stream: true };
   if (format.continues) return engine.completions.create({ ...options, prompt: promptText(conversation) });
   const messages = requestMessages(conversation, settings.system);
   return engine.chat.completions.create({ ...options, ...format.options, messages });
