@@ -9,6 +9,7 @@ import { ask, kModelId, openSite, skipReason } from './harness.mjs';
 /** @typedef {import('puppeteer-core').Page} Page */
 
 const kThinker = fileURLToPath(new URL('../data/tiny-thinker.gguf', import.meta.url));
+const kAdapter = fileURLToPath(new URL('../golden/architectures/llama.lora.gguf', import.meta.url));
 const kDialog = '#quantize-dialog';
 
 /** @param {Page} page @param {string} selector */
@@ -245,6 +246,17 @@ for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
       await page.waitForSelector(`${kDialog} .notice-error`);
       assert.match(await textOf(page, `${kDialog} .notice-error`), /not a model in the GGUF format/);
       await page.keyboard.press('Escape');
+    });
+
+    await t.test('an adapter, of which a copy could not start, is none to be made smaller', async () => {
+      await drop(page, 'adapter.gguf', [`data:,${(await readFile(kAdapter)).toString('base64')}`]);
+      await page.waitForFunction(
+        (dialog) => document.querySelector(`${dialog}[open], #start-notices .notice`),
+        {},
+        kDialog,
+      );
+      assert.match(await textOf(page, '#start-notices'), /This is a LoRA adapter, not a model/);
+      assert.equal(await page.$(`${kDialog}[open]`), null);
     });
 
     assert.deepEqual(watch.errors, []);

@@ -41,10 +41,12 @@ const chat = new Chat({
   leave: () => void leaveChat(),
 });
 const start = new StartView(loadModel, (source) => void copies.open(source));
+/** In the view on screen. @param {HTMLElement | null} box */
+const say = (box) => (chat.engine ? view.say(box) : start.say(...(box ? [box] : [])));
 const copies = new QuantizeDialog({
   start: (copy) => void startCopy(copy),
   refresh: () => start.refresh(),
-  say: (box) => (chat.engine ? view.say(box) : start.say(...(box ? [box] : []))),
+  say,
 });
 byId('start-notices').prepend(copies.wayBack);
 /** Of the running engine. @type {{ format: PromptFormat, adapters: AdaptersView } | null} */
@@ -124,8 +126,10 @@ async function startCopy({ url, name, bytes }) {
 }
 
 /** @param {File[]} files of one model on the reader's device */
-function shrinkFiles(files) {
-  void copies.open(localModel(files));
+async function shrinkFiles(files) {
+  const problem = await whyNoModel(files);
+  if (problem) say(problem);
+  else void copies.open(localModel(files));
 }
 
 /** @param {import('./conversation.js').Conversation} conversation the one that is open stays as it is: its answer goes on */
