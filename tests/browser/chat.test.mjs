@@ -180,11 +180,16 @@ test('the list of chats while an answer is written', { skip: skipReason(), timeo
     await page.waitForSelector('#stop', { hidden: true });
     assert.equal(await page.$('.message-user'), null, 'a new chat is on screen');
     assert.equal(await savedConversation(page), undefined);
+    const said = () => document.querySelector('#history-dialog > [role=status]')?.textContent;
+    await page.waitForFunction(`(${said})() === 'Deleted. Undo is possible until this list is closed.'`);
     await page.click('.history-deleted + button');
     await page.waitForSelector('.history-open');
     const { messages } = await savedConversation(page);
     assert.equal(messages[1].finish, 'stopped');
     assert.ok(messages[1].content.length >= before, `${messages[1].content.length} of ${before} characters`);
+    await page.keyboard.press('Escape');
+    await openList();
+    assert.equal(await page.evaluate(said), '', 'the list was closed');
   });
 });
 

@@ -22,6 +22,7 @@ export function openDialog(name, title, body, foot = []) {
   const region = dialog.querySelector(':scope > [role=status]') ?? h('div.visually-hidden', { role: 'status' });
   for (const old of [...dialog.children]) if (old !== region) old.remove();
   if (!region.parentNode) dialog.append(region);
+  if (!dialog.open) region.textContent = ''; // what was said before it was closed
   const middle = h('div.dialog-body', { tabindex: 0, role: 'group', 'aria-labelledby': `${name}-title` }, ...body);
   dialog.prepend(
     h('div.dialog-head', {}, h('h2', { id: `${name}-title` }, title), close),
