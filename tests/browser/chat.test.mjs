@@ -345,6 +345,46 @@ for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
   );
 }
 
+for (const browser of /** @type {const} */ (['chrome', 'firefox'])) {
+  test(
+    `what is said next leaves what is on screen as it is in ${browser}`,
+    { skip: skipReason({ browser }), timeout: 120_000 },
+    async (t) => {
+      const { page } = await openSite(t, { browser, settings: { temperature: 0, max_tokens: 8 } });
+      /** All messages on screen are marked; how many of them were already, and which have the button for another answer. */
+      const drawn = () =>
+        page.$$eval('.message', (all) => {
+          const old = all.filter((node) => node.getAttribute('data-old')).length;
+          const last = all.flatMap((node, i) => (/Regenerate/.test(node.textContent ?? '') ? [i] : []));
+          for (const node of all) node.setAttribute('data-old', 'true');
+          return { all: all.length, old, last };
+        });
+      await openTiny(page);
+      await ask(page, 'Hi');
+      assert.deepEqual(await drawn(), { all: 2, old: 0, last: [1] });
+      await ask(page, 'Ho');
+      assert.deepEqual(await drawn(), { all: 4, old: 2, last: [3] });
+      await page.click('.message:last-child .message-tools button:last-of-type');
+      await page.waitForSelector('.message:last-child:not([data-old]) .message-tools');
+      assert.deepEqual(await drawn(), { all: 4, old: 3, last: [3] });
+
+      await sendMessage(page, '7'.repeat(300)); // too long for the 256 tokens that the model holds
+      await page.waitForSelector('.problem');
+      assert.deepEqual(await drawn(), { all: 5, old: 4, last: [] });
+      await page.click('.problem .button-main');
+      assert.deepEqual(await drawn(), { all: 4, old: 4, last: [3] });
+
+      await page.click('#new-chat');
+      await page.waitForSelector('#chat-empty:not([hidden])');
+      assert.deepEqual(await drawn(), { all: 0, old: 0, last: [] });
+      await page.click('#open-history');
+      await page.locator('.history-open').click();
+      await page.waitForSelector('.message');
+      assert.deepEqual(await drawn(), { all: 4, old: 0, last: [3] });
+    },
+  );
+}
+
 test('a full context is explained and the chat goes on', { skip: skipReason(), timeout: 240_000 }, async (t) => {
   const { page } = await openSite(t, { settings: { temperature: 0, max_tokens: 16 } });
   await startModel(page);

@@ -39,8 +39,11 @@ export class ChatView {
   #notices = byId('chat-notices');
   #empty = byId('chat-empty');
   #follow;
+  /** What is on screen. @type {{message: Message, node: HTMLElement, answer: AnswerView | null}[]} */
+  #shown = [];
   /** @type {AnswerView | null} the last message, if it is an answer */
   #last = null;
+  #cutLine = h('p.cut-line', {}, 'The model no longer sees what is above');
   #growth = new Redraw(() => {
     this.#last?.update();
     this.#follow.keep();
@@ -77,37 +80,36 @@ export class ChatView {
   }
 
   /**
-   * Draws a whole conversation.
+   * Draws a conversation: what is on screen of it stays, as a long one takes seconds.
    * @param {Conversation} conversation
    */
   show({ messages, sentFrom }) {
-    this.#last = null;
     this.#empty.hidden = messages.length > 0;
-    this.#messages.replaceChildren();
     this.say(null);
-    messages.forEach((message, index) => {
-      if (index === sentFrom && index > 0) this.#messages.append(this.#cutLine());
-      if (message.role === 'user') this.#messages.append(userMessage(message));
-      else this.#appendAnswer(message).finish({ regenerate: this.#regenerateFor(index === messages.length - 1) });
-    });
+    let same = 0;
+    while (same < this.#shown.length && this.#shown[same].message === messages[same]) same++;
+    for (const { node } of this.#shown.splice(same)) node.remove();
+    for (const message of messages.slice(same)) this.#append(message)?.finish({ regenerate: null });
+    this.#setLast()?.finish({ regenerate: this.#onRegenerate });
+    this.#cutLine.remove();
+    if (sentFrom > 0) this.#shown[sentFrom]?.node.before(this.#cutLine);
     this.#follow.toEnd();
   }
 
-  /** @param {boolean} isLast */
-  #regenerateFor(isLast) {
-    return isLast ? this.#onRegenerate : null;
-  }
-
-  #cutLine() {
-    return h('p.cut-line', {}, 'The model no longer sees what is above');
-  }
-
   /** @param {Message} message */
-  #appendAnswer(message) {
-    const answer = new AnswerView(message);
-    this.#messages.append(answer.node);
-    this.#last = answer;
+  #append(message) {
+    const answer = message.role === 'user' ? null : new AnswerView(message);
+    const node = answer?.node ?? userMessage(message);
+    this.#messages.append(node);
+    this.#shown.push({ message, node, answer });
     return answer;
+  }
+
+  /** Only the last message can be made anew: the one before it loses the button for that. */
+  #setLast() {
+    const last = this.#shown.at(-1)?.answer ?? null;
+    if (last !== this.#last) this.#last?.finish({ regenerate: null });
+    return (this.#last = last);
   }
 
   /**
@@ -115,7 +117,8 @@ export class ChatView {
    * @param {Message} message
    */
   beginAnswer(message) {
-    this.#appendAnswer(message).update();
+    this.#append(message)?.update();
+    this.#setLast();
     this.#follow.toEnd();
   }
 
