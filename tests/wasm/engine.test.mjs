@@ -24,6 +24,31 @@ const tables = { simd128: ['wasm_simd128'], relaxed: ['wasm_relaxed', 'wasm_rela
 const messages = [{ role: 'user', content: 'Name three colours.' }];
 /** A request that the tiny model answers until the context is full: its end tokens are forbidden. */
 const endless = { prompt: 'a', logit_bias: { 0: -100, 1: -100, 2: -100 } };
+/** Each option of the sampler beside these; the window beside a penalty that looks into it. */
+const unfiltered = { temperature: 1.5, top_k: 0, top_p: 1, min_p: 0 };
+const samplerCases = [
+  { temperature: 1 },
+  { top_k: 2 },
+  { top_p: 0.5 },
+  { min_p: 0.3 },
+  { typical_p: 0.3 },
+  { repeat_penalty: 1.8 },
+  { repeat_penalty: 1.8, penalty_window: 4 },
+  { frequency_penalty: 1 },
+  { presence_penalty: 2 },
+];
+/** @type {Record<string, string>} */
+const samplerFlags = {
+  temperature: '--temp',
+  top_k: '--top-k',
+  top_p: '--top-p',
+  min_p: '--min-p',
+  typical_p: '--typical',
+  repeat_penalty: '--repeat-penalty',
+  frequency_penalty: '--frequency-penalty',
+  presence_penalty: '--presence-penalty',
+  penalty_window: '--penalty-window',
+};
 const text = 'Hello, wörld! 你好 🎈';
 
 /**
@@ -330,6 +355,21 @@ for (const variant of variants) {
         const raw = await engine.completions.create({ prompt: 'Once', seed: 5, max_tokens: 24 });
         const sameRaw = native(tinyModel, 'run', '--raw', '-p', 'Once', '--seed', '5', '-n', '24');
         assert.deepEqual(raw.tokens, sameRaw.tokens);
+      });
+
+      test('each option of the sampler alone, which makes an answer of its own', async () => {
+        const seen = new Set();
+        for (const own of [{}, ...samplerCases]) {
+          /** @type {Record<string, number>} */
+          const options = { ...unfiltered, ...own };
+          const { tokens } = await engine.completions.create({ ...endless, ...options, seed: 7, max_tokens: 24 });
+          const flags = Object.entries(options).flatMap(([name, value]) => [samplerFlags[name], String(value)]);
+          const biases = Object.entries(endless.logit_bias).flatMap(([id, bias]) => ['--logit-bias', `${id}:${bias}`]);
+          const same = ['--raw', '-p', endless.prompt, '--seed', '7', '-n', '24', ...biases, ...flags];
+          assert.deepEqual(tokens, native(tinyModel, 'run', ...same).tokens, JSON.stringify(own));
+          assert.ok(!seen.has(String(tokens)), `${JSON.stringify(own)} changes nothing`);
+          seen.add(String(tokens));
+        }
       });
     });
   });
