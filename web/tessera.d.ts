@@ -13,6 +13,7 @@ export type TesseraErrorCode =
   | 'template'
   | 'internal'
   | 'network'
+  | 'blocked'
   | 'http'
   | 'changed'
   | 'hash_mismatch'

@@ -105,3 +105,16 @@ testInBrowsers('stored models', async ({ page, ask, url, root }, t) => {
     assert.match(none.error.message, /manifest\.json/);
   });
 });
+
+testInBrowsers('what the policy of the site does not allow', async ({ ask }, t) => {
+  const other = await new FaultyServer().start();
+  t.after(() => other.stop());
+  const start = performance.now();
+  for (const path of ['model.gguf', 'manifest.json?a=b']) {
+    const { error } = await ask({ url: `${other.url}/${path}`, network: { retries: 4, backoffMs: 1_000 } });
+    assert.equal(error.code, 'blocked', error.message);
+    assert(error.message.includes(`does not allow ${other.url}`), error.message);
+  }
+  assert(performance.now() - start < 4_000, 'without waiting for another attempt');
+  assert.deepEqual(other.requests, []);
+});

@@ -408,9 +408,10 @@ test('a model at another address is downloaded, and listed from then on', kOptio
   await page.reload();
   await page.waitForSelector('.other-models');
   await page.locator('.other-models summary').click(); // waits until it has its place
+  assert.match(await page.$eval('#address-hosts', (node) => node.textContent ?? ''), /allows no other host/);
   await page.locator('#address').fill('https://elsewhere.invalid/model.gguf');
   await page.click('#address-form button');
-  await noticed(page, /connection broke off.*owner/);
+  await noticed(page, /may not fetch.*owner.*https:\/\/elsewhere\.invalid/);
 });
 
 test('what is being found out about an address ends when something else is chosen', kOptions, async (t) => {

@@ -199,6 +199,23 @@ test('mirrors of a manifest take over from one another, and cannot bring wrong b
   assert(server.requests.includes('/mirror/shard-004.bin'));
 });
 
+test('a mirror that the policy does not allow is no more than one that is down', async (t) => {
+  const manifest = server.addModel(kFile, 200_000);
+  server.setManifest({ ...manifest, mirrors: ['https://refused.example/'] });
+  for (const { path } of manifest.shards) server.faults.set(`/m/${path}`, ['busy']);
+  const { fetch } = globalThis;
+  const worker = new EventTarget();
+  const scope = /** @type {any} */ (globalThis);
+  scope.addEventListener = worker.addEventListener.bind(worker);
+  t.after(() => delete scope.addEventListener);
+  t.mock.method(globalThis, 'fetch', async (/** @type {string} */ url, /** @type {RequestInit} */ settings) => {
+    if (url.startsWith(server.url)) return fetch(url, settings);
+    setTimeout(() => worker.dispatchEvent(Object.assign(new Event('securitypolicyviolation'), { blockedURI: url })));
+    throw new TypeError('Failed to fetch');
+  });
+  await checkBytes(await open('/m/manifest.json'));
+});
+
 test('a shard in several chunks is compared with its hash when all are there', async () => {
   const manifest = server.addModel(kFile, 200_000);
   server.faults.set('/m/shard-001.bin', ['cut', 'ok', 'cut']);

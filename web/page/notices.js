@@ -11,6 +11,10 @@ const kTexts = {
     title: 'The connection broke off.',
     hint: 'Check that you are online and try again. What has arrived is kept.',
   },
+  blocked: {
+    title: 'This site may not fetch a model from there.',
+    hint: 'Its owner has to list the host. Or download the file yourself, and open it from your device.',
+  },
   http: {
     title: 'The server could not hand out a part of the model.',
     hint: 'Try again later. What has arrived is kept.',

@@ -45,6 +45,7 @@ export class StartView {
     this.#shrink = shrink;
     const input = /** @type {HTMLInputElement} */ (byId('file-input'));
     onFilesChosen(byId('choose-file'), input, (files) => void this.openFiles(files));
+    sayHosts();
     byId('address-form').addEventListener('submit', (event) => {
       event.preventDefault();
       const address = /** @type {HTMLInputElement} */ (byId('address')).value.trim();
@@ -231,4 +232,15 @@ export class StartView {
   #setFileButton(disabled) {
     /** @type {HTMLButtonElement} */ (byId('choose-file')).disabled = disabled;
   }
+}
+
+/** Beside the field for an address: where the page's policy lets a model come from. */
+function sayHosts() {
+  const policy = document.querySelector('meta[http-equiv="Content-Security-Policy"]')?.getAttribute('content') ?? '';
+  const hosts = (/connect-src 'self'([^;]*)/.exec(policy)?.[1] ?? '').trim().split(/\s+/).filter(Boolean);
+  byId('address-hosts').textContent =
+    hosts.length > 0
+      ? `Besides this site, its owner allows ${hosts.join(', ')}.`
+      : 'Only models of this site: its owner allows no other host. A file from elsewhere can be downloaded first, and opened from this device.';
+  if (hosts.includes('https://huggingface.co')) byId('address').setAttribute('placeholder', 'hf:owner/repo/model.gguf');
 }

@@ -62,10 +62,11 @@ async function fetchSpan(source, span, context) {
   let mark = span.position;
   await withRetries(signal, network, async (attempt, progressed) => {
     const url = source.urls[attempt % source.urls.length];
+    const mirrored = source.urls.length > 1;
     if (source.whole) span.rewind(0);
     const headers = rangeHeaders(source, span);
     try {
-      await fetchBody({ url, headers, expected: [416] }, signal, network, async (response, consume) => {
+      await fetchBody({ url, headers, expected: [416], mirrored }, signal, network, async (response, consume) => {
         await accept(response, { source, span, url, ranged: 'Range' in headers, ...context });
         await consume((piece) => span.take(piece));
         if (span.done) context.arrived?.();

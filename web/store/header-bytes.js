@@ -188,11 +188,12 @@ async function fetchHeader(header, pieces, enough, context) {
 function fetchMore(piece, start, { header, pieces, enough, signal, network }) {
   return withRetries(signal, network, (attempt) => {
     const url = piece.urls[attempt % piece.urls.length];
+    const mirrored = piece.urls.length > 1;
     const from = header.length - start;
     const end = Math.min(header.wanted - start, piece.bytes ?? Infinity);
     /** @type {Record<string, string>} */
     const headers = piece.whole ? {} : { Range: `bytes=${from}-${end - 1}` };
-    return fetchBody({ url, headers, expected: [416] }, signal, network, async (response, consume) => {
+    return fetchBody({ url, headers, expected: [416], mirrored }, signal, network, async (response, consume) => {
       if (response.status === 416) return true;
       let skipped = 0;
       if (response.status === 206) {

@@ -1,5 +1,6 @@
 /** Fetching with a stall limit, retries and errors in plain words. It knows nothing about models or where bytes are kept. */
 import { TesseraError } from '../base/errors.js';
+import { fetchAllowed } from './policy.js';
 
 /**
  * @typedef {object} NetworkOptions
@@ -57,14 +58,14 @@ export async function withRetries(signal, { retries = 4, backoffMs = 500 }, run)
 /**
  * One request: hands the body over piece by piece, in order, one call at a time; a piece's memory is used again after its call.
  * @template Result
- * @param {{url: string, method?: string, headers?: Record<string, string>, expected?: number[]}} request expected: statuses
- *   beyond 200…299 that are answers too
+ * @param {{url: string, method?: string, headers?: Record<string, string>, expected?: number[], mirrored?: boolean}} request
+ *   expected: statuses beyond 200…299 that are answers too; mirrored: the next attempt is at another place
  * @param {AbortSignal | undefined} signal
  * @param {NetworkOptions} options
  * @param {(response: Response, consume: (onChunk: (chunk: Uint8Array) => void | Promise<void>) => Promise<void>) => Promise<Result>} use
  * @returns {Promise<Result>} rejects with Transient when another attempt may succeed
  */
-export async function fetchBody({ url, method, headers, expected = [] }, signal, options, use) {
+export async function fetchBody({ url, method, headers, expected = [], mirrored = false }, signal, options, use) {
   signal?.throwIfAborted();
   const { stallMs = kStallMs, authorization } = options;
   const controller = new AbortController();
@@ -83,6 +84,7 @@ export async function fetchBody({ url, method, headers, expected = [] }, signal,
     try {
       return /** @type {T} */ (await Promise.race([step, ended]));
     } catch (cause) {
+      if (cause instanceof TesseraError && cause.code === 'blocked') throw mirrored ? new Transient(cause, 0) : cause;
       const what = controller.signal.aborted ? `silent for ${stallMs / 1000} s` : 'broken';
       throw new Transient(networkError(url, what, cause));
     } finally {
@@ -93,9 +95,10 @@ export async function fetchBody({ url, method, headers, expected = [] }, signal,
   try {
     const sent = new Headers(headers);
     if (authorization?.origin === new URL(url).origin) sent.set('Authorization', authorization.value);
+    const settings = { method, headers: sent, signal: controller.signal };
     // no-store: the model store keeps the bytes, a second copy in the HTTP cache would only take space.
-    const settings = /** @type {const} */ ({ cache: 'no-store', referrerPolicy: 'no-referrer' });
-    const response = await guarded(fetch(url, { ...settings, method, headers: sent, signal: controller.signal }));
+    const asked = fetchAllowed(url, { cache: 'no-store', referrerPolicy: 'no-referrer', ...settings });
+    const response = await guarded(asked);
     if (!response.ok && !expected.includes(response.status)) throw httpError(url, response);
     const read = response.body && pieceReader(response.body);
     return await use(response, async (onChunk) => {
@@ -223,8 +226,7 @@ function httpError(url, { status, statusText, headers }) {
  */
 function networkError(url, what, cause) {
   const hint =
-    'Check the connection and try again: what is complete has been kept. Another site must allow this page (CORS), and the ' +
-    'owner of this one must have listed it.';
+    'Check the connection and try again: what is complete has been kept. Another site must allow this page (CORS).';
   return new TesseraError('network', `${pathOf(url)}: the connection was ${what}`, hint, cause);
 }
 
