@@ -412,6 +412,9 @@ test('a model at another address is downloaded, and listed from then on', kOptio
   await page.locator('#address').fill('https://elsewhere.invalid/model.gguf');
   await page.click('#address-form button');
   await noticed(page, /may not fetch.*owner.*https:\/\/elsewhere\.invalid/);
+  await page.locator('#address').fill('hf:owner/repo');
+  await page.click('#address-form button');
+  await noticed(page, /not the address of a model.*Name the file in it: hf:owner\/repo\/file\.gguf/);
 });
 
 test('what is being found out about an address ends when something else is chosen', kOptions, async (t) => {

@@ -257,15 +257,20 @@ test('the hub shorthand', () => {
   const hub = modelAddress('hf:owner/repo/a/model.gguf').replace('/owner/repo/resolve/main/a/model.gguf', '');
   assert.equal(new URL(hub).protocol, 'https:');
   assert.equal(modelAddress('hf:o/r@v1.2/m.gguf'), `${hub}/o/r/resolve/v1.2/m.gguf`);
-  for (const bad of [
-    'hf:',
-    'hf:owner/file.gguf',
-    'hf:o/r/x.bin',
-    'hf:o/r/../x.gguf',
-    'hf:o/r/m.gguf?token=1',
-    'hf:@o/r/m.gguf',
-  ])
-    assert.throws(() => modelAddress(bad), { code: 'invalid_argument' }, bad);
+  const order = /^Owner and repository come first, then a file/;
+  const token = /^A token .* not part of the address/;
+  for (const [bad, hint] of /** @type {[string, RegExp][]} */ ([
+    ['hf:', order],
+    ['hf:owner/file.gguf', order],
+    ['hf:owner/repo', /^Name the file in it: hf:owner\/repo\/file\.gguf/],
+    ['hf:owner/repo@v1/', /^Name the file in it: hf:owner\/repo@v1\/file\.gguf/],
+    ['hf:o/r/x.bin', order],
+    ['hf:o/r/../x.gguf', order],
+    ['hf:o/r/m.gguf?token=1', token],
+    ['hf:@o/r/m.gguf', token],
+    ['hf:me:secret@o/r/m.gguf', token],
+  ]))
+    assert.throws(() => modelAddress(bad), { code: 'invalid_argument', hint }, bad);
 });
 
 test('an empty file is no model', async () => {

@@ -1,5 +1,6 @@
 /** Owns the first view: one card a model with its one button, the progress of loading, and what went wrong. */
 
+import { initAddressField, notAnAddress } from './address-field.js';
 import { byId } from './dom.js';
 import { loadCatalog, withStored } from './catalog.js';
 import { LoadProgress } from './load-progress.js';
@@ -45,12 +46,7 @@ export class StartView {
     this.#shrink = shrink;
     const input = /** @type {HTMLInputElement} */ (byId('file-input'));
     onFilesChosen(byId('choose-file'), input, (files) => void this.openFiles(files));
-    sayHosts();
-    byId('address-form').addEventListener('submit', (event) => {
-      event.preventDefault();
-      const address = /** @type {HTMLInputElement} */ (byId('address')).value.trim();
-      if (address !== '') void this.#openAddress(address);
-    });
+    initAddressField((address) => void this.#openAddress(address));
   }
 
   /** Fills the list; called again whenever the view is shown. */
@@ -151,8 +147,11 @@ export class StartView {
     this.say(
       notice({ kind: 'info', title: 'Reading the beginning of the file.', text: 'It says what the model needs.' }),
     );
-    const estimate = await estimateOf(model, 0, signal).catch(() => null);
+    /** @type {any} */
+    let failure = null;
+    const estimate = await estimateOf(model, 0, signal).catch((error) => void (failure = error));
     if (signal.aborted) return;
+    if (failure?.code === 'invalid_argument') return this.say(notAnAddress(failure));
     if (!estimate || estimate.fits) return start();
     const title = 'This device can probably not run this model.';
     const actions = [{ label: 'Download and try', run: start }];
@@ -232,15 +231,4 @@ export class StartView {
   #setFileButton(disabled) {
     /** @type {HTMLButtonElement} */ (byId('choose-file')).disabled = disabled;
   }
-}
-
-/** Beside the field for an address: where the page's policy lets a model come from. */
-function sayHosts() {
-  const policy = document.querySelector('meta[http-equiv="Content-Security-Policy"]')?.getAttribute('content') ?? '';
-  const hosts = (/connect-src 'self'([^;]*)/.exec(policy)?.[1] ?? '').trim().split(/\s+/).filter(Boolean);
-  byId('address-hosts').textContent =
-    hosts.length > 0
-      ? `Besides this site, its owner allows ${hosts.join(', ')}.`
-      : 'Only models of this site: its owner allows no other host. A file from elsewhere can be downloaded first, and opened from this device.';
-  if (hosts.includes('https://huggingface.co')) byId('address').setAttribute('placeholder', 'hf:owner/repo/model.gguf');
 }

@@ -61,11 +61,15 @@ function hubAddress(model) {
   );
   if (match) return `${kHub}/${match[1]}/resolve/${match[2] ?? 'main'}/${match[3]}`;
   const message = `model: expected hf:owner/repo/file.gguf, found '${model.slice(0, 80)}'`;
-  throw new TesseraError(
-    'invalid_argument',
-    message,
-    'A token for the hub is the option `token`, not part of the address.',
-  );
+  throw new TesseraError('invalid_argument', message, hubHint(model.slice('hf:'.length)));
+}
+
+/** @param {string} rest of an address behind hf: that is none */
+function hubHint(rest) {
+  if (/[?:]|^[^/]*@/.test(rest)) return 'A token for the hub is the option `token`, not part of the address.';
+  const folder = /^[^/]+\/[^/]+$/.exec(rest.replace(/\/$/, ''));
+  if (folder && !rest.endsWith('.gguf')) return `Name the file in it: hf:${folder[0]}/file.gguf.`;
+  return 'Owner and repository come first, then a file of it that ends in .gguf or .json.';
 }
 
 /**
