@@ -1,6 +1,7 @@
 /** The page that measures speed: stopping, figures, the table to copy, and the same care as the chat's page. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { overflow, smallTargets, violations } from './accessibility.mjs';
 import { launch, serveSite, skipReason, watchPage } from './harness.mjs';
 
@@ -49,5 +50,27 @@ test(
     assert.ok(row.includes(cells[4]) && row.includes(cells[5]));
     assert.deepEqual(watch.errors, []);
     assert.deepEqual(watch.foreign, []);
+  },
+);
+
+test(
+  'a model with a small context is measured with what it holds',
+  { skip: skipReason(), timeout: 120_000 },
+  async (t) => {
+    const site = await serveSite();
+    t.after(site.close);
+    const page = await (await launch(t)).newPage();
+    const watch = watchPage(page, site.url);
+    await page.goto(`${site.url}bench.html`);
+    await page.waitForSelector('#bench-model option');
+    const input = /** @type {import('puppeteer-core').ElementHandle<HTMLInputElement>} */ (await page.$('#file-input'));
+    await input.uploadFile(fileURLToPath(new URL('../data/tiny-llama.gguf', import.meta.url)));
+    await page.waitForSelector('#bench-model option ::-p-text(tiny-llama.gguf)');
+    await page.click('#bench-form .button-main');
+    await page.waitForSelector('#bench-rows tr, #bench-status .notice-error');
+    const cells = await page.$$eval('#bench-rows td', (all) => all.slice(-2).map((cell) => cell.textContent ?? ''));
+    assert.match(cells[0] ?? '', /\d \(.*\) of 256$/);
+    assert.match(cells[1], /\d \(.*\) of 64 after 192$/);
+    assert.deepEqual(watch.errors, []);
   },
 );

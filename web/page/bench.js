@@ -15,8 +15,8 @@ import { initTheme } from './theme.js';
 /** What can be measured. @typedef {{ name: string, bytes: number, model: string | File[] }} Candidate */
 /** @typedef {{ prefill: number[], decode: number[] }} Figures tokens a second, one for each repetition */
 
-const kTask = { promptTokens: 512, generateTokens: 64, depth: 512, repetitions: 1 };
-const kContextSize = kTask.depth + kTask.generateTokens + 1;
+const kTask = { promptTokens: 512, generateTokens: 64, depth: 512 };
+const kContextSize = kTask.depth + kTask.generateTokens;
 const kRepetitions = 5;
 const kThreadChoices = [1, 2, 3, 4, 6, 8];
 
@@ -73,7 +73,7 @@ async function load({ name, bytes, model }, abort) {
   try {
     return await Tessera.load({
       model,
-      contextSize: kContextSize,
+      contextSize: await contextFor(model, abort.signal),
       ...(threads.value !== '' && { threads: Number(threads.value) }),
       signal: abort.signal,
       onProgress: (event) => progress.update(event),
@@ -81,6 +81,23 @@ async function load({ name, bytes, model }, abort) {
   } finally {
     progress.stop();
   }
+}
+
+/**
+ * @param {Candidate['model']} model
+ * @param {AbortSignal} signal
+ */
+async function contextFor(model, signal) {
+  // What else is wrong with it, loading says.
+  const known = await Tessera.estimate(model, { signal }).catch(() => null);
+  return Math.min(kContextSize, known?.trainedContext || kContextSize);
+}
+
+/** What is measured: less, where the context holds less. @param {number} context */
+function taskWithin(context) {
+  const promptTokens = Math.min(kTask.promptTokens, context);
+  const generateTokens = Math.max(1, Math.min(kTask.generateTokens, context >> 1));
+  return { promptTokens, generateTokens, depth: Math.min(kTask.depth, context - generateTokens) };
 }
 
 /**
@@ -96,12 +113,13 @@ async function repeat(engine, abort) {
   stop.focus();
   // A repetition cannot be interrupted, but an engine can be thrown away in the middle of one.
   abort.signal.addEventListener('abort', () => void engine.dispose());
+  const task = taskWithin(engine.info.contextSize);
   /** @type {Figures} */
   const figures = { prefill: [], decode: [] };
   for (let done = 0; done < kRepetitions; done += 1) {
     label.textContent = `Measuring, ${done + 1} of ${kRepetitions}`;
     bar.setAttribute('value', String(done));
-    const report = await engine.bench(kTask);
+    const report = await engine.bench({ ...task, repetitions: 1 });
     figures.prefill.push(...report.prefill.tps);
     figures.decode.push(...report.decode.tps);
   }
@@ -114,13 +132,16 @@ async function repeat(engine, abort) {
  * @param {Figures} figures
  */
 function addRow({ name, bytes }, info, { prefill, decode }) {
+  const { promptTokens, generateTokens, depth } = taskWithin(info.contextSize);
+  const [read, written] =
+    depth < kTask.depth ? [` of ${promptTokens}`, ` of ${generateTokens} after ${depth}`] : ['', ''];
   const row = [
     `${name} (${info.quantization})`,
     formatBytes(bytes),
     info.kernels,
     String(info.threads),
-    summary(prefill),
-    summary(decode),
+    summary(prefill) + read,
+    summary(decode) + written,
   ];
   rows.push(row);
   const [first, ...others] = row;
