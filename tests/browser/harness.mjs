@@ -267,6 +267,23 @@ export function savedConversations(page) {
   });
 }
 
+/**
+ * Puts conversations into the store, as if they had been held; a page that is opened after that has them.
+ * @param {Page} page
+ * @param {object[]} conversations
+ */
+export function storeConversations(page, conversations) {
+  return page.evaluate(async (all) => {
+    const opened = indexedDB.open('tessera-chats', 1);
+    opened.onupgradeneeded = () => opened.result.createObjectStore('conversations', { keyPath: 'id' });
+    await new Promise((resolve) => (opened.onsuccess = resolve));
+    const transaction = opened.result.transaction('conversations', 'readwrite');
+    for (const one of all) transaction.objectStore('conversations').put(one);
+    await new Promise((resolve) => (transaction.oncomplete = resolve));
+    opened.result.close();
+  }, conversations);
+}
+
 /** The conversation that was saved last. @param {Page} page */
 export async function savedConversation(page) {
   const [last] = await savedConversations(page);

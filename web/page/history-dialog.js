@@ -39,11 +39,12 @@ export async function openHistory(store, current, actions) {
           actions.open(conversation);
         },
       },
-      h('span.history-title', { dir: 'auto' }, title),
+      h('span.history-title', { dir: 'auto', title }, title),
       h(
         'span.history-date',
         {},
-        `${kDate.format(conversation.updated)} · ${count} ${count === 1 ? 'message' : 'messages'}`,
+        h('span', {}, kDate.format(conversation.updated)),
+        h('span', {}, `${count} ${count === 1 ? 'message' : 'messages'}`),
       ),
     );
     const item = h(
