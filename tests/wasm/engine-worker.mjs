@@ -1,4 +1,5 @@
 // Owns the engine worker of the node tests: the real host over worker_threads, with files of this machine instead of the model store.
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import { EngineHost } from '../../web/engine/host.js';
@@ -6,6 +7,9 @@ import { readHeaders } from '../../web/store/header-bytes.js';
 import { createMemoryBackend } from '../../web/store/memory-backend.js';
 import { importModule } from '../../web/engine/module-files.js';
 import { compileFile, openFile, writeCopy } from './model-file.mjs';
+
+// Node 20 has no navigator, which tells how many processors there are.
+globalThis.navigator ??= /** @type {any} */ ({ hardwareConcurrency: availableParallelism() });
 
 const { Memory } = WebAssembly;
 if (workerData.grantedBytes) {
