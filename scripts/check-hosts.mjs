@@ -1,8 +1,7 @@
 /**
  * Runs real servers with the very snippets of docs/hosting.md and visits the site on each with Chromium: isolated from the first visit
  * on, packed files, the headers of each kind of file, ranges of models, a chat. By hand, after `scripts/site`; it needs the programs
- * nginx, apache2 and caddy (those that are missing are left out and said). Usage: node scripts/check-hosts.mjs [--site build/site]
- * [nginx|apache|caddy]...
+ * nginx, apache2 and caddy (those that are missing are left out and said).
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -69,6 +68,10 @@ ${snippet}`,
   },
 };
 
+if (process.argv.includes('--help')) {
+  console.log(`usage: node scripts/check-hosts.mjs [--site build/site] [${Object.keys(kHosts).join('|')}]…`);
+  process.exit(0);
+}
 const { values, positionals } = parseArgs({
   options: { site: { type: 'string', default: join(kRoot, 'build/site') } },
   allowPositionals: true,

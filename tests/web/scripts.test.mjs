@@ -184,3 +184,11 @@ test('a value that a script cannot use is named before anything is built', () =>
   }
   assert.deepEqual(calls(), []);
 });
+
+test('check-hosts.mjs says how it is used before it runs any server', () => {
+  const { status, stdout } = spawnSync(process.execPath, [join(kScripts, 'check-hosts.mjs'), '--help'], {
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0);
+  assert.equal(stdout, 'usage: node scripts/check-hosts.mjs [--site build/site] [nginx|apache|caddy]…\n');
+});
