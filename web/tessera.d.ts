@@ -311,12 +311,24 @@ export interface GenerateOptions {
    * same with and without.
    */
   prompt_lookup?: boolean | null;
-  /** Only { type: 'text' } so far. */
-  response_format?: { type: 'text' } | null;
+  /**
+   * What the answer has to be, its reasoning apart: any text, a JSON object, JSON that fits a schema (always strictly), or a text that
+   * fits a GBNF grammar. An answer that `max_tokens` cuts does not. docs/grammar.md
+   */
+  response_format?: ResponseFormat | null;
   signal?: AbortSignal | null;
   /** While the prompt is read: how many of its tokens are done. Called about every 25 ms. */
   onProgress?: ((progress: { stage: 'prefill'; doneTokens: number; totalTokens: number }) => void) | null;
 }
+
+export type ResponseFormat =
+  | { type: 'text' }
+  | { type: 'json_object' }
+  | {
+      type: 'json_schema';
+      json_schema: { schema: object; name?: string | null; description?: string | null; strict?: boolean | null };
+    }
+  | { type: 'grammar'; grammar: string };
 
 export interface ChatMessage {
   role: 'system' | 'user' | 'assistant' | (string & {});

@@ -201,11 +201,23 @@ void Generator::take(int32_t token) {
 
 void Generator::drop_guesses() { session_.truncate(generation_.prompt_tokens + static_cast<int>(generation_.tokens.size())); }
 
-/// The next token; with a grammar one that it allows, once the reasoning is over.
+/// The most likely token, where it opens reasoning at the beginning of the answer; -1 for any other.
+int32_t Generator::opening_tag(std::span<const float> logits) const {
+  if (!reasoning_ || !generation_.tokens.empty()) {
+    return -1;
+  }
+  const Vocab& vocab = session_.engine().tokenizer().vocab();
+  const auto best = static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  return vocab.contains(best) && is_reasoning_tag(vocab.piece(best)) ? best : -1;
+}
+
+/// The next token; with a grammar one that it allows, but for the reasoning, which comes before what it rules.
 Result<int32_t> Generator::draw(std::span<const float> logits) {
-  const bool held = constraint_ && (!reasoning_ || reasoning_->answers());
-  if (!held) {
+  if (!constraint_ || (reasoning_ && !reasoning_->answers())) {
     return sampler_.sample(logits);
+  }
+  if (const int32_t tag = opening_tag(logits); tag >= 0) {
+    return tag;
   }
   const bool drops_space = decoder_->drops_space();
   const Result<std::span<const float>> allowed = constraint_->allowed(logits, drops_space);

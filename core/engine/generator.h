@@ -42,7 +42,8 @@ struct GenerateOptions {
   bool ignore_end = false;        ///< go on after end-of-generation tokens and turn markers (benchmarks)
   bool logprobs = false;          ///< report each token's log-probability
   int top_logprobs = 0;           ///< 0…20 alternatives a token; needs logprobs
-  AnswerGrammar grammar = {};     ///< what the answer has to be, its reasoning apart; null = any text
+  AnswerGrammar grammar = {};     ///< what the answer has to be; null = any text. With split_reasoning only what comes behind the
+                                  ///< reasoning, which may be there where the prompt, or the most likely first token, opens it
   bool prompt_lookup = true;      ///< guess tokens from what stood in the text before, which is faster; the answer is the same
 };
 
@@ -100,6 +101,7 @@ class Generator {
   Result<GenerateStep> prefill();
   Result<GenerateStep> decode();
   Result<bool> compute_next();
+  int32_t opening_tag(std::span<const float> logits) const;
   Result<int32_t> draw(std::span<const float> logits);
   int guesses() const;
   void take(int32_t token);

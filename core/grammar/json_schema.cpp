@@ -31,6 +31,18 @@ constexpr int kMostSchemas = 20000;  // looked at: references beside other keywo
 
 bool holds(Words words, std::string_view word) { return std::find(words.begin(), words.end(), word) != words.end(); }
 
+/// An object's keys and values, in its order.
+const Json::object_t& items(const Json& object) { return object.get_ref<const Json::object_t&>(); }
+
+/// The value of an object's key; null without it.
+const Json* find_key(const Json& object, std::string_view key) {
+  for (const auto& [name, value] : items(object)) {
+    if (name == key) return &value;
+  }
+  return nullptr;
+}
+bool has(const Json& object, std::string_view key) { return find_key(object, key) != nullptr; }
+
 /// Whether values lie in one another more than `levels` deep.
 bool deeper_than(int levels, const Json& json) {
   if (!json.is_structured()) return false;
@@ -65,17 +77,16 @@ class SchemaReader {
     if (!failure_) failure_ = Error{code, "json_schema, " + place + ": " + message, "docs/grammar.md lists what there is"};
     return {};
   }
-  Expression unsupported(Place place, std::string_view what) {
-    return fail(ErrorCode::kUnsupported, place, "'" + std::string(what) + "' is not supported here");
+  Expression unsupported(Place place, std::string_view what, std::string_view which = {}) {
+    return fail(ErrorCode::kUnsupported, place, "'" + std::string(what) + std::string(which) + "' is not supported here");
   }
-  Expression wrong(Place place, std::string_view key, std::string_view expected) {
-    return fail(ErrorCode::kInvalidArgument, place, "'" + std::string(key) + "' has to be " + std::string(expected));
+  Expression wrong(Place place, std::string_view key, std::string_view expected, std::string_view number = {}) {
+    return fail(ErrorCode::kInvalidArgument, place, "'" + std::string(key) + "' has to be " + std::string(expected) + std::string(number));
   }
 
   /// False for a keyword that is not `own`, in none of the lists, and does not only describe.
   bool knows(const Json& schema, Place place, std::string_view own, std::span<const Words> lists = {}) {
-    for (auto item = schema.begin(); item != schema.end(); ++item) {
-      const std::string& key = item.key();
+    for (const auto& [key, value] : items(schema)) {
       bool known = key == own || key == "type" || key.starts_with("x-") || holds(kDescribing, key);
       for (const Words& words : lists) known = known || holds(words, key);
       if (!known) unsupported(place, key);
@@ -95,21 +106,21 @@ class SchemaReader {
     if (!goes_on(place, depth)) return {};
     if (schema.is_boolean() && schema.get<bool>()) return json_.of("value");
     if (!schema.is_object()) return fail(ErrorCode::kInvalidArgument, place, "a schema has to be an object, or true");
-    if (schema.contains("$ref") || schema.contains("allOf")) return combined(schema, place, depth);
+    if (has(schema, "$ref") || has(schema, "allOf")) return combined(schema, place, depth);
     for (const char* key : {"anyOf", "oneOf"}) {
-      if (schema.contains(key)) return any_of(schema, key, place, depth);
+      if (has(schema, key)) return any_of(schema, key, place, depth);
     }
-    if (schema.contains("const")) {
-      return knows(schema, place, "const") ? json_text(schema["const"]) : 0;
+    if (has(schema, "const")) {
+      return knows(schema, place, "const") ? json_text(*find_key(schema, "const")) : 0;
     }
-    if (schema.contains("enum")) return enumerated(schema, place);
+    if (has(schema, "enum")) return enumerated(schema, place);
     return typed(schema, place, depth);
   }
 
   Expression json_text(const Json& value) { return rules_.text(value.dump(-1, ' ', false, Json::error_handler_t::replace)); }
 
   Expression enumerated(const Json& schema, Place place) {
-    const Json& values = schema["enum"];
+    const Json& values = *find_key(schema, "enum");
     if (!values.is_array() || values.empty()) return wrong(place, "enum", "an array of values");
     std::vector<Expression> parts;
     for (const Json& value : values) parts.push_back(json_text(value));
@@ -117,7 +128,7 @@ class SchemaReader {
   }
 
   Expression any_of(const Json& schema, const char* key, Place place, int depth) {
-    const Json& schemas = schema[key];
+    const Json& schemas = *find_key(schema, key);
     if (!schemas.is_array() || schemas.empty()) return wrong(place, key, "an array of schemas");
     if (!knows(schema, place, key)) return {};
     std::vector<Expression> parts;
@@ -129,15 +140,15 @@ class SchemaReader {
 
   /// A reference alone is a call of the rule that it names; beside other keywords, and in allOf, all become one schema.
   Expression combined(const Json& schema, Place place, int depth) {
-    if (schema.contains("$ref") && knows_only_reference(schema)) return reference(schema["$ref"], place, depth);
+    if (has(schema, "$ref") && knows_only_reference(schema)) return reference(*find_key(schema, "$ref"), place, depth);
     Json merged = Json::object();
     merge(schema, merged, place, depth);
     return failure_ ? 0 : value(merged, place, depth + 1);
   }
 
   static bool knows_only_reference(const Json& schema) {
-    for (auto item = schema.begin(); item != schema.end(); ++item) {
-      if (item.key() != "$ref" && !holds(kDescribing, item.key())) return false;
+    for (const auto& [key, value] : items(schema)) {
+      if (key != "$ref" && !holds(kDescribing, key)) return false;
     }
     return true;
   }
@@ -148,9 +159,7 @@ class SchemaReader {
       fail(ErrorCode::kInvalidArgument, place, "these schemas cannot be put together");
       return;
     }
-    for (auto item = schema.begin(); item != schema.end(); ++item) {
-      const std::string& key = item.key();
-      const Json& value = item.value();
+    for (const auto& [key, value] : items(schema)) {
       if (holds(kDescribing, key)) continue;
       if (key == "$ref") {
         const Json* target = find(value, place);
@@ -161,18 +170,18 @@ class SchemaReader {
           return;
         }
         for (const Json& part : value) merge(part, into, place, depth + 1);
-      } else if (!into.contains(key)) {
+      } else if (!has(into, key)) {
         into[key] = value;
       } else if (key == "properties" && value.is_object() && into[key].is_object()) {
-        for (auto property = value.begin(); property != value.end(); ++property) {
-          Json& known = into[key][property.key()];
-          if (!known.is_null() && known != property.value()) unsupported(place, "allOf with two schemas of the property " + property.key());
-          known = property.value();
+        for (const auto& [name, property] : items(value)) {
+          Json& known = into[key][name];
+          if (!known.is_null() && known != property) unsupported(place, "allOf with two schemas of the property ", name);
+          known = property;
         }
       } else if (key == "required" && value.is_array() && into[key].is_array()) {
         into[key].insert(into[key].end(), value.begin(), value.end());
       } else if (into[key] != value) {
-        unsupported(place, "allOf with two values of " + key);
+        unsupported(place, "allOf with two values of ", key);
       }
     }
   }
@@ -187,8 +196,8 @@ class SchemaReader {
       for (const auto& [from, to] : {std::pair{"~1", "/"}, std::pair{"~0", "~"}}) {
         for (size_t sign = key.find(from); sign != std::string::npos; sign = key.find(from, sign + 1)) key.replace(sign, 2, to);
       }
-      if (found->is_object() && found->contains(key)) {
-        found = &(*found)[key];
+      if (found->is_object() && has(*found, key)) {
+        found = find_key(*found, key);
       } else {
         const bool index = found->is_array() && !key.empty() && key.size() < 6 && key.find_first_not_of("0123456789") == std::string::npos;
         found = index && std::stoul(key) < found->size() ? &(*found)[std::stoul(key)] : nullptr;
@@ -222,16 +231,16 @@ class SchemaReader {
 
   /// The types that `type` lists, or that the keywords are for; {"any"} where nothing says.
   std::vector<std::string> types_of(const Json& schema, Place place) {
-    if (!schema.contains("type")) {
+    if (!has(schema, "type")) {
       static constexpr std::string_view kTypes[] = {"object", "array", "string"};
       for (size_t i = 0; i < std::size(kTypes); ++i) {
         for (const std::string_view word : kOfTypes[i]) {
-          if (schema.contains(word)) return {std::string(kTypes[i])};
+          if (has(schema, word)) return {std::string(kTypes[i])};
         }
       }
       return {"any"};
     }
-    const Json& type = schema["type"];
+    const Json& type = *find_key(schema, "type");
     if (type.is_string()) return {type.get<std::string>()};
     std::vector<std::string> types;
     if (type.is_array() && !type.empty()) {
@@ -254,7 +263,7 @@ class SchemaReader {
     if (!has_only({})) return {};
     if (type == "number") {
       const auto bound =
-          std::find_if(std::begin(kOfIntegers), std::end(kOfIntegers), [&](std::string_view word) { return schema.contains(word); });
+          std::find_if(std::begin(kOfIntegers), std::end(kOfIntegers), [&](std::string_view word) { return has(schema, word); });
       return bound == std::end(kOfIntegers) ? json_.of("number") : unsupported(place, *bound);
     }
     if (type == "boolean" || type == "null") return json_.of(type);
@@ -264,10 +273,10 @@ class SchemaReader {
 
   /// A count ≥ 0, or `otherwise` where it is not there.
   int count(const Json& schema, const char* key, int otherwise, Place place) {
-    if (!schema.contains(key)) return otherwise;
-    const Json& value = schema[key];
+    if (!has(schema, key)) return otherwise;
+    const Json& value = *find_key(schema, key);
     if (!value.is_number_integer() || value < 0 || value > kMostCount) {
-      wrong(place, key, "a whole number from 0 to " + std::to_string(kMostCount));
+      wrong(place, key, "a whole number from 0 to ", std::to_string(kMostCount));
       return otherwise;
     }
     return value.get<int>();
@@ -277,16 +286,16 @@ class SchemaReader {
     const int least = count(schema, "minLength", 0, place), most = count(schema, "maxLength", Rules::kUnbounded, place);
     const bool bounded = least > 0 || most != Rules::kUnbounded;
     if (most != Rules::kUnbounded && most < least) return wrong(place, "maxLength", "at least minLength");
-    if (schema.contains("pattern") + schema.contains("format") + bounded > 1) {
+    if (has(schema, "pattern") + has(schema, "format") + bounded > 1) {
       return unsupported(place, "more than one of pattern, format and a length");
     }
     if (bounded) return json_.quoted(rules_.repeat(json_.of("character"), least, most));
     for (const char* key : {"pattern", "format"}) {
-      if (!schema.contains(key)) continue;
-      if (!schema[key].is_string()) return wrong(place, key, "a string");
-      const std::string given = schema[key].get<std::string>();
+      if (!has(schema, key)) continue;
+      if (!find_key(schema, key)->is_string()) return wrong(place, key, "a string");
+      const std::string given = find_key(schema, key)->get<std::string>();
       const std::string source = key == std::string_view("format") ? format_pattern(given) : given;
-      if (source.empty() && !given.empty()) return unsupported(place, "format " + given);
+      if (source.empty() && !given.empty()) return unsupported(place, "format ", given);
       const Result<Expression> parsed = string_pattern(source, rules_);
       if (!parsed) return fail(parsed.error().code, place, parsed.error().message);
       return json_.quoted(parsed.value());
@@ -297,8 +306,8 @@ class SchemaReader {
   Expression integer(const Json& schema, Place place) {
     std::optional<int64_t> least, most;
     const auto bound = [&](const char* key, std::optional<int64_t>& out, int64_t inwards, bool greatest) {
-      if (!schema.contains(key)) return;
-      const Json& value = schema[key];
+      if (!has(schema, key)) return;
+      const Json& value = *find_key(schema, key);
       constexpr int64_t kLargest = 1'000'000'000'000'000;
       const double number = value.is_number() ? value.get<double>() : 2.0 * kLargest;
       if (number != static_cast<double>(static_cast<int64_t>(std::clamp(number, -2.0 * kLargest, 2.0 * kLargest))) ||
@@ -319,9 +328,9 @@ class SchemaReader {
 
   Expression array(const Json& schema, Place place, int depth) {
     const Json none = Json::array();
-    const Json& items = schema.contains("items") ? schema["items"] : none;
-    const bool tuple = items.is_array() && schema.contains("items");  // draft 7
-    const Json& first = tuple ? items : schema.contains("prefixItems") ? schema["prefixItems"] : none;
+    const Json& items = has(schema, "items") ? *find_key(schema, "items") : none;
+    const bool tuple = items.is_array() && has(schema, "items");  // draft 7
+    const Json& first = tuple ? items : has(schema, "prefixItems") ? *find_key(schema, "prefixItems") : none;
     if (!first.is_array()) return wrong(place, "prefixItems", "an array of schemas");
     const int least = count(schema, "minItems", 0, place), most = count(schema, "maxItems", Rules::kUnbounded, place);
     if (most != Rules::kUnbounded && most < least) return wrong(place, "maxItems", "at least minItems");
@@ -339,7 +348,7 @@ class SchemaReader {
       return rules_.sequence(std::move(parts));
     }
     if (most == 0) return rules_.sequence({rules_.text("["), json_.of("space"), rules_.text("]")});
-    const bool any = !schema.contains("items") || tuple;
+    const bool any = !has(schema, "items") || tuple;
     const Expression item = json_.named(place + "/items", any ? json_.of("value") : value(items, place + "/items", depth + 1));
     const Expression more =
         rules_.repeat(rules_.sequence({json_.of("comma"), item}), std::max(least - 1, 0), most == Rules::kUnbounded ? most : most - 1);
@@ -355,30 +364,30 @@ class SchemaReader {
 
   Expression object(const Json& schema, Place place, int depth) {
     const Json none = Json::object();
-    const Json& properties = schema.contains("properties") ? schema["properties"] : none;
+    const Json& properties = has(schema, "properties") ? *find_key(schema, "properties") : none;
     if (!properties.is_object()) return wrong(place, "properties", "an object of schemas");
     std::vector<std::string> required;
-    if (schema.contains("required")) {
-      const Json& names = schema["required"];
+    if (has(schema, "required")) {
+      const Json& names = *find_key(schema, "required");
       if (!names.is_array() || std::any_of(names.begin(), names.end(), [](const Json& name) { return !name.is_string(); })) {
         return wrong(place, "required", "an array of names");
       }
       for (const Json& name : names) required.push_back(name.get<std::string>());
     }
     std::vector<Member> members;
-    for (auto property = properties.begin(); property != properties.end(); ++property) {
-      const std::string there = place + "/properties" + pointer_part(property.key());
-      const bool needed = std::erase(required, property.key()) > 0;
-      members.push_back(member(property.key(), value(property.value(), there, depth + 1), needed, there));
+    for (const auto& [key, property] : items(properties)) {
+      const std::string there = place + "/properties" + pointer_part(key);
+      const bool needed = std::erase(required, key) > 0;
+      members.push_back(member(key, value(property, there, depth + 1), needed, there));
     }
     while (!required.empty()) {
       const std::string key = required.front();
       members.push_back(member(key, json_.of("value"), true, place + pointer_part(key)));
       std::erase(required, key);
     }
-    const bool any = members.empty() && !schema.contains("additionalProperties");
-    Expression others = any ? other_members(members, true, place, depth)
-                            : other_members(members, schema.value("additionalProperties", Json(false)), place, depth);
+    const Json any = members.empty();  // {"type": "object"} alone is any object
+    const Json* more = find_key(schema, "additionalProperties");
+    const Expression others = other_members(members, more ? *more : any, place, depth);
     if (failure_) return {};
     return rules_.sequence({rules_.text("{"), json_.of("space"), listed(members, others, place), rules_.text("}")});
   }

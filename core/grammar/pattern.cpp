@@ -92,8 +92,8 @@ class PatternParser {
     }
     if (take("[")) return json_.character(bracketed());
     if (take(".")) return json_.character(all_but({{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}}));
-    for (const char sign : {'*', '+', '?', '{', '^'}) {
-      if (source_[at_] == sign) fail(ErrorCode::kInvalidArgument, std::string("nothing stands before '") + sign + "'");
+    for (const std::string_view sign : {"*", "+", "?", "{", "^"}) {
+      if (next_is(sign)) fail(ErrorCode::kInvalidArgument, "nothing stands before '" + std::string(sign) + "'");
     }
     return json_.character(character());
   }

@@ -357,6 +357,35 @@ for (const variant of variants) {
         assert.deepEqual(raw.tokens, sameRaw.tokens);
       });
 
+      test('answers that fit a schema or a grammar', async () => {
+        const schema = {
+          properties: { age: { type: 'integer', minimum: 1 }, ok: { type: 'boolean' } },
+          required: ['age', 'ok'],
+        };
+        const common = { messages, seed: 3, max_tokens: 60 };
+        const format = { type: 'json_schema', json_schema: { name: 'person', schema } };
+        const { choices, tokens } = await engine.chat.completions.create({ ...common, response_format: format });
+        const { age, ok } = JSON.parse(choices[0].message.content);
+        assert.ok(Number.isInteger(age) && age >= 1 && typeof ok === 'boolean', choices[0].message.content);
+        assert.equal(choices[0].finish_reason, 'stop');
+        const flags = ['-p', messages[0].content, '--seed', '3', '-n', '60', '--json-schema', JSON.stringify(schema)];
+        assert.deepEqual(tokens, native(tinyModel, 'run', ...flags).tokens);
+        const any = await engine.completions.create({
+          prompt: 'a',
+          max_tokens: 9,
+          response_format: { type: 'json_object' },
+        });
+        assert.match(any.choices[0].text, /^\{/);
+        const grammar = 'root ::= "yes" | "no"';
+        const said = await engine.chat.completions.create({ ...common, response_format: { type: 'grammar', grammar } });
+        assert.match(said.choices[0].message.content, /^(yes|no)$/);
+        const wrong = (/** @type {any} */ response_format) =>
+          engine.chat.completions.create({ ...common, response_format });
+        await rejects(wrong({ type: 'grammar', grammar: 'root ::= (' }), 'invalid_argument', /line 1, column 11/);
+        const unknown = { type: 'json_schema', json_schema: { schema: { not: {} } } };
+        await rejects(wrong(unknown), 'unsupported', /json_schema, #: 'not' is not supported here/);
+      });
+
       test('each option of the sampler alone, which makes an answer of its own', async () => {
         const seen = new Set();
         for (const own of [{}, ...samplerCases]) {

@@ -165,6 +165,7 @@ test('a chat request gets the defaults of the command line', () => {
     logprobs: false,
     top_logprobs: 0,
     prompt_lookup: true,
+    grammar: '',
     sampler: { temperature: 0.7, top_k: 40, top_p: 0.95, min_p: 0.05, seed: 7 },
   });
 });
@@ -202,11 +203,27 @@ test('generate options that cannot be met are refused by name', () => {
   rejects(chat({ logprobs: true, top_logprobs: 21 }), 'invalid_argument', /^top_logprobs: /);
   rejects(chat({ top_logprobs: 2 }), 'invalid_argument', /^top_logprobs: /);
   rejects(chat({ logit_bias: { abc: 1 } }), 'invalid_argument', /^logit_bias: /);
-  rejects(chat({ response_format: { type: 'json_object' } }), 'unsupported', /^response_format: /);
+  const format = (/** @type {any} */ response_format) => chat({ response_format });
+  rejects(format({ type: 'xml' }), 'invalid_argument', /^type: found "xml", expected 'text', 'json_object'/);
+  rejects(format('json_object'), 'invalid_argument', /^response_format: found "json_object"/);
+  rejects(format({ type: 'text', foo: 1 }), 'invalid_argument', /^response_format: unknown option 'foo'/);
+  rejects(format({ type: 'text', grammar: 'x' }), 'invalid_argument', /grammar: .* expected type: 'grammar' beside it/);
+  rejects(format({ type: 'grammar', grammar: ' ' }), 'invalid_argument', /^response_format\.grammar: /);
+  rejects(format({ type: 'json_schema' }), 'invalid_argument', /^response_format\.json_schema: found undefined/);
   rejects(
-    chat({ response_format: { type: 'text', foo: 1 } }),
+    format({ type: 'json_schema', json_schema: { type: 'object' } }),
     'invalid_argument',
-    /^response_format: unknown option 'foo'/,
+    /unknown option 'type'/,
+  );
+  for (const schema of [undefined, true, [], new Map(), { a: 1n }, { a: Number.NaN }, { a: () => 1 }])
+    rejects(format({ type: 'json_schema', json_schema: { name: 'x', schema } }), 'invalid_argument', /\.schema: /);
+  /** @type {any} */
+  let deep = {};
+  for (let i = 0; i < 200; ++i) deep = { deep };
+  rejects(
+    format({ type: 'json_schema', json_schema: { schema: deep } }),
+    'invalid_argument',
+    /nested at most 100 deep/,
   );
   rejects(chat({ tools: [] }), 'unsupported', /^tools: /);
   const content = [{ type: 'text', text: 'x', cache_control: {} }];

@@ -69,6 +69,9 @@ TEST_CASE("strings") {
   CHECK(check(R"({"type": "string"})", R"("é😀\"\\\n\u00e9")") == "whole");
   CHECK(check(R"({"type": "string"})", "\"\n") == "no, after 1");
   CHECK(check(R"({"type": "string"})", R"("\x)") == "no, after 2");
+  CHECK(check(R"({"maxLength": 1})", R"("\ud83d\uDE00")") == "whole");
+  CHECK(check(R"({"type": "string"})", R"("\ud83d")") == "no, after 7");  // half of a pair
+  CHECK(check(R"({"type": "string"})", R"("\ude00)") == "no, after 4");
   CHECK(check(R"({"minLength": 2, "maxLength": 3})", R"("éé")") == "whole");
   CHECK(check(R"({"minLength": 2, "maxLength": 3})", R"("é")") == "no, after 3");
   CHECK(check(R"({"minLength": 2, "maxLength": 3})", R"("abcd)") == "no, after 4");
