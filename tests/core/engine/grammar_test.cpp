@@ -63,9 +63,11 @@ TEST_CASE("an answer ends where the grammar does, without a further token, and m
   const std::vector<int32_t> prompt = chat_prompt(*engine);
   GenerateOptions options = held_to(grammar_of_gbnf("root ::= \"Hello\""));
   options.sampler.temperature = 0;
+  options.prompt_lookup = false;
   const Generation whole = answer_whole(*session, prompt, options);
   CHECK(whole.text == "Hello");
   CHECK(whole.finish_reason == FinishReason::kStop);
+  CHECK(whole.decoded_tokens == static_cast<int>(whole.tokens.size()) - 1);
   CHECK(engine->detokenize(whole.tokens).value() == "Hello");
   options = held_to(grammar_of_gbnf("root ::= [A-Za-z!. ]+"));
   options.sampler.temperature = 0;
