@@ -116,6 +116,7 @@ Generator::Generator(Session& session, std::span<const int32_t> prompt, const Ge
       if (ends_answer(id)) ends.push_back(id);
     }
     constraint_ = std::make_unique<grammar::TokenConstraint>(options.grammar, texts, std::move(ends));
+    drawn_ = reasoning_ ? std::make_unique<ReasoningSplitter>(*reasoning_) : nullptr;
   }
 }
 
@@ -213,7 +214,7 @@ int32_t Generator::opening_tag(std::span<const float> logits) const {
 
 /// The next token; with a grammar one that it allows, but for the reasoning, which comes before what it rules.
 Result<int32_t> Generator::draw(std::span<const float> logits) {
-  if (!constraint_ || (reasoning_ && !reasoning_->answers())) {
+  if (!constraint_ || (drawn_ && !drawn_->answers())) {
     return sampler_.sample(logits);
   }
   if (const int32_t tag = opening_tag(logits); tag >= 0) {
@@ -266,7 +267,11 @@ Result<GenerateStep> Generator::decode() {
     step.top = top_logprobs(logits, normaliser, options_.top_logprobs);
   }
   take(token);
-  release(text_of(token), false, step);
+  std::string text = text_of(token);
+  if (drawn_) {
+    drawn_->push(text);
+  }
+  release(std::move(text), false, step);
   if (!reason_ && constraint_ && constraint_->over()) {
     reason_ = FinishReason::kStop;
   }

@@ -119,6 +119,7 @@ class Generator {
   std::vector<std::string> stop_texts_;  ///< options.stop and the turn markers that are text
   Sampler sampler_;
   std::unique_ptr<grammar::TokenConstraint> constraint_;  ///< null without a grammar
+  std::unique_ptr<ReasoningSplitter> drawn_;              ///< of all that was drawn, also what stop texts hold back; null without a grammar
   std::unique_ptr<PromptLookup> lookup_;                  ///< null unless asked for
   double computing_ms_ = 0;                               ///< spent so far on a token that is not computed yet
   std::unique_ptr<StreamDecoder> decoder_;

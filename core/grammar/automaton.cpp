@@ -6,7 +6,7 @@
 namespace tessera::grammar {
 
 int32_t Automaton::add(const Node& node) {
-  if (nodes_.size() <= kMostNodes) nodes_.push_back(node);  // one too many says so
+  if (!full()) nodes_.push_back(node);  // what is one too many says so
   return static_cast<int32_t>(nodes_.size()) - 1;
 }
 
@@ -19,7 +19,7 @@ int32_t Automaton::add_fork(const std::vector<int32_t>& targets) {
 
 /// The first node of the expression, after which `next` follows.
 int32_t Automaton::add(const Rules& rules, Expression expression, int32_t next) {
-  if (nodes_.size() > kMostNodes) return kEnd;
+  if (full()) return kEnd;
   const Rules::Part& part = rules.part(expression);
   std::vector<int32_t> targets;
   switch (part.kind) {
@@ -60,12 +60,12 @@ int32_t Automaton::add_repeat(const Rules& rules, const Rules::Part& repeat, int
     const int32_t again = add(rules, inside, next);
     forks_[static_cast<size_t>(targets)] = again;
   }
-  for (int i = repeat.least; i < repeat.most && nodes_.size() <= kMostNodes; ++i) {
+  for (int i = repeat.least; i < repeat.most && !full(); ++i) {
     const int32_t again = add(rules, inside, next);
     if (again == next) break;  // of nothing, as often as one likes
     next = add_fork({again, after});
   }
-  for (int i = 0; i < repeat.least && nodes_.size() <= kMostNodes; ++i) {
+  for (int i = 0; i < repeat.least && !full(); ++i) {
     const int32_t before = next;
     next = add(rules, inside, before);
     if (next == before) break;
@@ -78,7 +78,7 @@ Result<Automaton> Automaton::compile(const Rules& rules) {
   automaton.add(Node{});
   std::vector<int32_t> starts;
   for (const Rules::Rule& rule : rules.rules()) starts.push_back(automaton.add(rules, rule.body, kEnd));
-  if (automaton.nodes_.size() > kMostNodes) {
+  if (automaton.full()) {
     return Error{ErrorCode::kInvalidArgument, "grammar: more than " + std::to_string(kMostNodes) + " steps",
                  "ask for fewer repetitions, or for one without an end"};
   }

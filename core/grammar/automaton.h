@@ -45,6 +45,7 @@ class Automaton {
   int classes() const { return class_count_; }
 
  private:
+  bool full() const { return nodes_.size() + forks_.size() > kMostNodes; }
   int32_t add(const Node& node);
   int32_t add_fork(const std::vector<int32_t>& targets);
   int32_t add(const Rules& rules, Expression expression, int32_t next);

@@ -23,6 +23,7 @@ class GbnfParser {
   explicit GbnfParser(std::string_view source) : source_(source) {}
 
   Result<Rules> parse() {
+    take("\xef\xbb\xbf");  // a byte order mark, as Windows editors write it
     place_of("root", 0);
     skip_space(true);
     while (at_ < source_.size() && ok()) {
@@ -239,7 +240,9 @@ class GbnfParser {
       ranges.push_back({first, last});
     }
     CodePoints set = united(std::move(ranges));
-    return rules_.one_of(negated ? all_but(set) : std::move(set));
+    if (negated) set = all_but(set);
+    if (set.empty()) fail(at_ - 1, "the class has no character");
+    return rules_.one_of(std::move(set));
   }
 
   /// One character of a text or a class, or an escape; `end` is what closes them.

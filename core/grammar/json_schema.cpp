@@ -2,6 +2,7 @@
 #include "core/grammar/json_schema.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <optional>
 #include <span>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "core/base/heap_sort.h"
+#include "core/base/utf8.h"
 #include "core/grammar/json_rules.h"
 #include "core/grammar/pattern.h"
 #include "nlohmann/json.hpp"
@@ -110,21 +112,29 @@ class SchemaReader {
     for (const char* key : {"anyOf", "oneOf"}) {
       if (has(schema, key)) return any_of(schema, key, place, depth);
     }
-    if (has(schema, "const")) {
-      return knows(schema, place, "const") ? json_text(*find_key(schema, "const")) : 0;
-    }
-    if (has(schema, "enum")) return enumerated(schema, place);
+    if (has(schema, "const")) return enumerated(schema, "const", Json::array({*find_key(schema, "const")}), place);
+    if (has(schema, "enum")) return enumerated(schema, "enum", *find_key(schema, "enum"), place);
     return typed(schema, place, depth);
   }
 
   Expression json_text(const Json& value) { return rules_.text(value.dump(-1, ' ', false, Json::error_handler_t::replace)); }
 
-  Expression enumerated(const Json& schema, Place place) {
-    const Json& values = *find_key(schema, "enum");
-    if (!values.is_array() || values.empty()) return wrong(place, "enum", "an array of values");
+  static bool is_of(std::string_view type, const Json& value) {
+    return (type == "integer" && (value.is_number_integer() || (value.is_number() && std::floor(value.get<double>()) == value))) ||
+           (type == "number" && value.is_number()) || type == std::string_view(value.type_name());
+  }
+
+  /// Those of the values that are of the schema's type.
+  Expression enumerated(const Json& schema, std::string_view key, const Json& values, Place place) {
+    if (!values.is_array() || values.empty()) return wrong(place, key, "an array of values");
+    if (!knows(schema, place, key)) return {};
+    const std::vector<std::string> types = has(schema, "type") ? types_of(schema, place) : std::vector<std::string>();
     std::vector<Expression> parts;
-    for (const Json& value : values) parts.push_back(json_text(value));
-    return knows(schema, place, "enum") ? rules_.choice(std::move(parts)) : 0;
+    for (const Json& value : values) {
+      const bool fits = std::any_of(types.begin(), types.end(), [&](const std::string& type) { return is_of(type, value); });
+      if (types.empty() || fits) parts.push_back(json_text(value));
+    }
+    return parts.empty() ? wrong(place, key, "of the schema's type") : rules_.choice(std::move(parts));
   }
 
   Expression any_of(const Json& schema, const char* key, Place place, int depth) {
@@ -133,7 +143,12 @@ class SchemaReader {
     if (!knows(schema, place, key)) return {};
     std::vector<Expression> parts;
     for (size_t i = 0; i < schemas.size(); ++i) {
-      parts.push_back(value(schemas[i], place + "/" + key + "/" + std::to_string(i), depth + 1));
+      Json part = schemas[i];
+      if (const Json* type = find_key(schema, "type"); type && part.is_object()) {
+        if (!has(part, "type")) part["type"] = *type;
+        if (part["type"] != *type || has(part, "$ref") || has(part, "allOf")) return unsupported(place, "type beside other types");
+      }
+      parts.push_back(value(part, place + "/" + key + "/" + std::to_string(i), depth + 1));
     }
     return rules_.choice(std::move(parts));
   }
@@ -295,7 +310,7 @@ class SchemaReader {
       if (!find_key(schema, key)->is_string()) return wrong(place, key, "a string");
       const std::string given = find_key(schema, key)->get<std::string>();
       const std::string source = key == std::string_view("format") ? format_pattern(given) : given;
-      if (source.empty() && !given.empty()) return unsupported(place, "format ", given);
+      if (source.empty() && key == std::string_view("format")) return unsupported(place, "format ", given);
       const Result<Expression> parsed = string_pattern(source, rules_);
       if (!parsed) return fail(parsed.error().code, place, parsed.error().message);
       return json_.quoted(parsed.value());
@@ -308,11 +323,11 @@ class SchemaReader {
     const auto bound = [&](const char* key, std::optional<int64_t>& out, int64_t inwards, bool greatest) {
       if (!has(schema, key)) return;
       const Json& value = *find_key(schema, key);
-      constexpr int64_t kLargest = 1'000'000'000'000'000;
-      const double number = value.is_number() ? value.get<double>() : 2.0 * kLargest;
-      if (number != static_cast<double>(static_cast<int64_t>(std::clamp(number, -2.0 * kLargest, 2.0 * kLargest))) ||
-          std::abs(number) > kLargest) {
-        wrong(place, key, "a whole number of at most 15 digits");
+      constexpr double kLargest = 9007199254740991;  // 2^53 - 1; what is farther out is no bound
+      const double number = value.is_number() ? value.get<double>() : 0.5;
+      if (greatest ? number < -kLargest : number > kLargest) return;
+      if (std::floor(number) != number || std::fabs(number) > kLargest) {
+        wrong(place, key, "a whole number of at most 2^53");
         return;
       }
       const int64_t found = static_cast<int64_t>(number) + inwards;
@@ -332,10 +347,11 @@ class SchemaReader {
     const bool tuple = items.is_array() && has(schema, "items");  // draft 7
     const Json& first = tuple ? items : has(schema, "prefixItems") ? *find_key(schema, "prefixItems") : none;
     if (!first.is_array()) return wrong(place, "prefixItems", "an array of schemas");
+    if (tuple && has(schema, "prefixItems")) return unsupported(place, "prefixItems beside items");
     const int least = count(schema, "minItems", 0, place), most = count(schema, "maxItems", Rules::kUnbounded, place);
     if (most != Rules::kUnbounded && most < least) return wrong(place, "maxItems", "at least minItems");
     if (!first.empty()) {
-      if (least > 0 || most != Rules::kUnbounded || items.is_object()) {
+      if (least > 0 || most != Rules::kUnbounded || (!tuple && !items.is_array() && !items.is_boolean())) {
         return unsupported(place, "prefixItems beside items, minItems or maxItems");
       }
       std::vector<Expression> parts = {rules_.text("["), json_.of("space")};
@@ -374,6 +390,7 @@ class SchemaReader {
       }
       for (const Json& name : names) required.push_back(name.get<std::string>());
     }
+    const Json* more = find_key(schema, "additionalProperties");
     std::vector<Member> members;
     for (const auto& [key, property] : items(properties)) {
       const std::string there = place + "/properties" + pointer_part(key);
@@ -382,11 +399,11 @@ class SchemaReader {
     }
     while (!required.empty()) {
       const std::string key = required.front();
-      members.push_back(member(key, json_.of("value"), true, place + pointer_part(key)));
+      if (more && more->is_boolean() && !more->get<bool>()) return wrong(place, "required", "among the properties: there are no others");
+      members.push_back(member(key, more ? value(*more, place, depth + 1) : json_.of("value"), true, place + pointer_part(key)));
       std::erase(required, key);
     }
     const Json any = members.empty();  // {"type": "object"} alone is any object
-    const Json* more = find_key(schema, "additionalProperties");
     const Expression others = other_members(members, more ? *more : any, place, depth);
     if (failure_) return {};
     return rules_.sequence({rules_.text("{"), json_.of("space"), listed(members, others, place), rules_.text("}")});
@@ -397,29 +414,48 @@ class SchemaReader {
     return {key, json_.named(place, written), required};
   }
 
-  /// A key that is none of `known`, which are sorted and begin alike up to `depth`: a tree of their characters. Its characters are not
-  /// escapes, so that no known key can be written as one.
-  Expression other_key(const std::vector<std::string>& known, size_t depth) {
+  /// A key that is none of the known: a tree of their characters, a rule for each that they begin with. None of its characters are
+  /// escapes, so that no known key can be written as one, and those that need them are out of its way.
+  Expression other_key(const std::vector<Member>& known) {
     const CodePoints plain = all_but({{0, 0x1f}, {'"', '"'}, {'\\', '\\'}});
-    std::vector<CodePointRange> begun;
-    std::vector<Expression> parts;
-    bool may_end = true;
-    for (size_t i = 0; i < known.size();) {
-      if (known[i].size() == depth) {
-        may_end = false;
-        ++i;
-        continue;
+    std::vector<std::vector<uint32_t>> keys;
+    for (const Member& member : known) {
+      std::vector<uint32_t> key;
+      for (std::string_view rest = member.key; !rest.empty(); rest.remove_prefix(decode_utf8(rest).length)) {
+        key.push_back(decode_utf8(rest).code_point);
       }
-      const char first = known[i][depth];
-      std::vector<std::string> alike;
-      for (; i < known.size() && known[i].size() > depth && known[i][depth] == first; ++i) alike.push_back(known[i]);
-      parts.push_back(rules_.sequence({rules_.text(std::string(1, first)), other_key(alike, depth + 1)}));
-      begun.push_back({static_cast<uint8_t>(first), static_cast<uint8_t>(first)});
+      const auto written = [&plain](uint32_t c) { return !common(plain, {{c, c}}).empty(); };
+      if (std::all_of(key.begin(), key.end(), written)) keys.push_back(std::move(key));
     }
-    parts.push_back(
-        rules_.sequence({rules_.one_of(common(plain, all_but(united(begun)))), rules_.repeat(rules_.one_of(plain), 0, Rules::kUnbounded)}));
-    if (may_end) parts.push_back(0);
-    return rules_.choice(std::move(parts));
+    heap_sort(keys.begin(), keys.end());
+    struct Branch {
+      size_t first, end, depth;  // keys that begin alike
+      int rule;
+    };
+    const int start = rules_.add("another key");
+    for (std::vector<Branch> open = {{0, keys.size(), 0, start}}; !open.empty();) {
+      const Branch branch = open.back();
+      open.pop_back();
+      size_t i = branch.first;
+      while (i < branch.end && keys[i].size() == branch.depth) ++i;
+      const bool is_known = i > branch.first;
+      std::vector<CodePointRange> begun;
+      std::vector<Expression> ways;
+      while (i < branch.end) {
+        const uint32_t next = keys[i][branch.depth];
+        const int rule = rules_.add("another key");
+        open.push_back({i, i, branch.depth + 1, rule});
+        while (i < branch.end && keys[i][branch.depth] == next) ++i;
+        open.back().end = i;
+        ways.push_back(rules_.sequence({rules_.one_of({{next, next}}), rules_.call(rule)}));
+        begun.push_back({next, next});
+      }
+      const Expression different = rules_.one_of(common(plain, all_but(united(std::move(begun)))));
+      ways.push_back(rules_.sequence({different, rules_.repeat(rules_.one_of(plain), 0, Rules::kUnbounded)}));
+      if (!is_known) ways.push_back(0);
+      rules_.set(branch.rule, rules_.choice(std::move(ways)));
+    }
+    return rules_.call(start);
   }
 
   static constexpr Expression kNoOthers = -1;
@@ -429,10 +465,7 @@ class SchemaReader {
     if (schema.is_boolean() && !schema.get<bool>()) return kNoOthers;
     const std::string there = place + "/additionalProperties";
     Expression other = value(schema, there, depth + 1);
-    std::vector<std::string> keys;
-    for (const Member& one : known) keys.push_back(json_string_text(one.key));
-    heap_sort(keys.begin(), keys.end());
-    Expression key = keys.empty() ? json_.of("string") : json_.quoted(other_key(keys, 0));
+    const Expression key = known.empty() ? json_.of("string") : json_.quoted(other_key(known));
     return json_.named(there, rules_.sequence({key, json_.of("colon"), other}));
   }
 

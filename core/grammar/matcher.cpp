@@ -50,12 +50,15 @@ int Matcher::intern(std::vector<Place> open) {
     const Place place = open.back();
     open.pop_back();
     if (!seen.emplace(key_of(place.node, place.frame), 0).second) continue;
-    if (seen.size() > kMostPlaces) {
+    if (seen.size() > std::min(kMostPlaces, allowed_)) {
       gave_up_ = true;
-      return kNone;
+      if (!states_.empty()) return kNone;
+      state = {};  // of a beginning that is given up there is a state, with nothing behind it
+      break;
     }
     expand(place, open, state);
   }
+  allowed_ -= std::min(allowed_, seen.size());
   if (state.places.empty() && !state.may_end && !states_.empty()) return kNone;
   heap_sort(state.places.begin(), state.places.end());
   uint64_t hash = state.may_end ? 1 : 0;
@@ -68,6 +71,7 @@ int Matcher::intern(std::vector<Place> open) {
   }
   if (!fresh) state.alike = std::exchange(newest->second, number);
   state.next.assign(static_cast<size_t>(automaton_->classes()), kUnknown);
+  places_ += state.places.size();
   states_.push_back(std::move(state));
   return number;
 }
@@ -81,8 +85,10 @@ int Matcher::next(int state, uint8_t byte) {
     const Node& node = automaton_->node(place.node);
     if (node.first <= byte && byte <= node.last) open.push_back({node.next, place.frame});
   }
+  const bool before = std::exchange(gave_up_, false);
   const int found = open.empty() ? kNone : intern(std::move(open));
-  states_[static_cast<size_t>(state)].next[byte_class] = found;
+  if (!gave_up_) states_[static_cast<size_t>(state)].next[byte_class] = found;
+  gave_up_ = gave_up_ || before;
   return found;
 }
 
@@ -92,6 +98,7 @@ int Matcher::forget_others(int state) {
   frame_numbers_.clear();
   states_.clear();
   state_numbers_.clear();
+  places_ = kept.places.size();
   std::vector<int32_t> numbers(frames.size(), kUnknown);
   const auto copy = [&](int32_t frame) {
     std::vector<int32_t> chain;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -26,13 +27,20 @@ class Matcher {
   bool may_end(int state) const { return states_[static_cast<size_t>(state)].may_end; }
   bool may_go_on(int state) const { return !states_[static_cast<size_t>(state)].places.empty(); }
 
-  /// True once a text led to so many places at a time (kMostPlaces) that it was given up: the grammar says the same in too many ways.
+  /// True once a text was not followed any farther, since allow() was called: the grammar says the same in too many ways. kMostPlaces at
+  /// a time are too many, and so are more in all than were allowed.
   bool gave_up() const { return gave_up_; }
   static constexpr size_t kMostPlaces = 20000;
+  void allow(size_t places) {
+    allowed_ = places;
+    gave_up_ = !may_go_on(0) && !may_end(0);  // where the beginning was given up, so is all
+  }
 
   /// Forgets all states but one, which gets the number that is returned. To be called now and then: what was found adds up.
   int forget_others(int state);
   size_t states() const { return states_.size(); }
+  /// Of all states.
+  size_t places() const { return places_; }
 
  private:
   /// Calls that have not returned: where to go on, and what called there (kNone: nothing).
@@ -64,6 +72,8 @@ class Matcher {
   Numbers frame_numbers_;
   std::vector<State> states_;
   Numbers state_numbers_;  ///< of the newest state, by hash of the places
+  size_t allowed_ = std::numeric_limits<size_t>::max();
+  size_t places_ = 0;
   bool gave_up_ = false;
 };
 

@@ -92,7 +92,8 @@ class PatternParser {
     }
     if (take("[")) return json_.character(bracketed());
     if (take(".")) return json_.character(all_but({{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}}));
-    for (const std::string_view sign : {"*", "+", "?", "{", "^"}) {
+    if (next_is("^")) fail(ErrorCode::kUnsupported, "'^' stands behind the beginning");
+    for (const std::string_view sign : {"*", "+", "?", "{"}) {
       if (next_is(sign)) fail(ErrorCode::kInvalidArgument, "nothing stands before '" + std::string(sign) + "'");
     }
     return json_.character(character());
@@ -119,7 +120,7 @@ class PatternParser {
         return lone(static_cast<uint32_t>(meaning));
       }
     }
-    if (take("u")) return lone(hex(4));
+    if (take("u")) return lone(utf16());
     if (take("x")) return lone(hex(2));
     const bool sign = c > ' ' && c < '\x7f' && !(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z');
     if (!sign) {
@@ -128,6 +129,15 @@ class PatternParser {
     }
     ++at_;
     return lone(static_cast<uint32_t>(c));
+  }
+
+  /// Four digits, or a pair of surrogates.
+  uint32_t utf16() {
+    const uint32_t first = hex(4);
+    if (first < 0xd800 || first > 0xdfff) return first;
+    const uint32_t second = first < 0xdc00 && take("\\u") ? hex(4) : 0;
+    if (second < 0xdc00 || second > 0xdfff) fail(ErrorCode::kInvalidArgument, "half of a surrogate pair");
+    return 0x10000 + ((first & 0x3ff) << 10 | (second & 0x3ff));
   }
 
   uint32_t hex(int digits) {
@@ -166,6 +176,7 @@ class PatternParser {
       ranges.insert(ranges.end(), set.begin(), set.end());
     }
     const CodePoints set = united(std::move(ranges));
+    if (set.empty() && !negated) fail(ErrorCode::kInvalidArgument, "the class has no character");
     return negated ? all_but(set) : set;
   }
 

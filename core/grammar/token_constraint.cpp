@@ -7,7 +7,9 @@ namespace tessera::grammar {
 namespace {
 
 // What is kept of masks and states: some 10 MB with the largest vocabularies.
-constexpr size_t kMostMasks = 256, kMostStates = 50000;
+constexpr size_t kMostMasks = 256, kMostStates = 50000, kMostKeptPlaces = 2000000;
+// Places that one mask may lead to: what is above takes a second. Objects and lists of schemas take some thousands.
+constexpr size_t kMostWork = 5000000;
 
 }  // namespace
 
@@ -20,6 +22,7 @@ TokenConstraint::Mask TokenConstraint::find(bool drops_space) {
   const auto set = [&mask](int32_t id) { mask[static_cast<size_t>(id) / 64] |= uint64_t{1} << (id % 64); };
   std::vector<int> states(texts_.longest() + 1);
   states[0] = state_;
+  matcher_.allow(kMostWork);
   size_t alive = 0;  // bytes of the last token that the grammar took
   for (const TokenTexts::Token& token : texts_.tokens()) {
     if (token.shared > alive) continue;  // begins with what it did not take
@@ -39,7 +42,7 @@ TokenConstraint::Mask TokenConstraint::find(bool drops_space) {
 }
 
 void TokenConstraint::forget_old() {
-  if (matcher_.states() > kMostStates) {
+  if (matcher_.states() > kMostStates || matcher_.places() > kMostKeptPlaces) {
     state_ = matcher_.forget_others(state_);
   } else if (masks_.size() <= kMostMasks) {
     return;
@@ -58,10 +61,6 @@ const TokenConstraint::Mask& TokenConstraint::mask(bool drops_space) {
 Result<std::span<const float>> TokenConstraint::allowed(std::span<const float> logits, bool drops_space) {
   forget_old();
   const Mask& mask = this->mask(drops_space);
-  if (matcher_.gave_up()) {
-    return Error{ErrorCode::kInvalidArgument, "grammar: the answer may be at too many places of it at a time",
-                 "write it so that a text fits in fewer ways"};
-  }
   logits_.assign(logits.size(), -std::numeric_limits<float>::infinity());
   bool any = false;
   for (size_t word = 0; word < mask.size(); ++word) {
@@ -76,6 +75,10 @@ Result<std::span<const float>> TokenConstraint::allowed(std::span<const float> l
       const size_t id = first + static_cast<size_t>(__builtin_ctzll(bits));
       if (id < end) logits_[id] = logits[id];
     }
+  }
+  if (!any && matcher_.gave_up()) {
+    return Error{ErrorCode::kInvalidArgument, "grammar: the answer may be at too many places of it at a time",
+                 "write it so that a text fits in fewer ways"};
   }
   if (!any) {
     return Error{ErrorCode::kInvalidArgument, "grammar: no token of this model's vocabulary goes on as it asks here",

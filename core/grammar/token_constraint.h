@@ -21,8 +21,8 @@ class TokenConstraint {
   TokenConstraint(std::shared_ptr<const Automaton> automaton, const TokenTexts& texts, std::vector<int32_t> ends);
 
   /// `logits` [count of texts] with -infinity for the tokens that may not come next; valid until the next call. `drops_space`: a space at
-  /// the beginning of the next token will not be part of the text. kInvalidArgument where no token may come, and when the grammar was
-  /// too ambiguous to be followed (Matcher::gave_up).
+  /// the beginning of the next token will not be part of the text. kInvalidArgument where no token may come, be it that the
+  /// grammar is too ambiguous for all that might (Matcher::gave_up).
   Result<std::span<const float>> allowed(std::span<const float> logits, bool drops_space);
 
   /// Goes on by a token with its text, with the same `drops_space`; false for one that allowed() did not leave in.

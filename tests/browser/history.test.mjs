@@ -68,7 +68,7 @@ test('a chat becomes a Markdown file and a JSON file', kOptions, async (t) => {
   const session = await page.createCDPSession();
   await session.send('Browser.setDownloadBehavior', { behavior: 'allow', downloadPath: folder });
   for (const [kind, expected] of /** @type {const} */ ([
-    ['.md', `## You\n\n${kQuestion}`],
+    ['.md', `## You\n\n> ${kQuestion}`],
     ['.json', JSON.stringify(kAnswer)],
   ])) {
     await page.click(`.history-row .tool[aria-label$="as ${kind}"]`);

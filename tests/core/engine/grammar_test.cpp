@@ -89,6 +89,11 @@ TEST_CASE("reasoning is free, and what comes behind it fits") {
   const Generation opened = answer_whole(*session, chat_prompt(*engine), options);
   CHECK(opened.reasoning == "Someone greets me; a greeting is the right answer.");
   CHECK(opened.text.starts_with("Hello, "));
+  options.stop = {">>>"};  // which holds back the end of a tag
+  const Generation stopped = answer_whole(*session, chat_prompt(*engine), options);
+  CHECK(stopped.reasoning == opened.reasoning);
+  CHECK(stopped.text == opened.text);
+  options.stop.clear();
   options.template_override = "{{ messages[0].content }}<think>";
   const Generation begun = answer_whole(*session, chat_prompt(*engine, options.template_override), options);
   CHECK(begun.reasoning == opened.reasoning);

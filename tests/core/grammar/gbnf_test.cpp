@@ -96,6 +96,8 @@ TEST_CASE("mistakes are told with their place") {
   CHECK(refused("root ::= \"\xff\"") == "grammar, line 1, column 11: this is not UTF-8");
   CHECK(refused("root ::= <think>") ==
         "grammar, line 1, column 10: tokens in a grammar (<...>) are not supported: write the text that they stand for");
+  CHECK(refused("root ::= []") == "grammar, line 1, column 11: the class has no character");
+  CHECK(check("\xef\xbb\xbfroot ::= \"a\"", "a") == "whole");  // a byte order mark
   CHECK(refused("root ::= *") ==
         "grammar, line 1, column 10: found '*', expected a text in quotes, a class in brackets, '.', a group or the name of a rule");
   CHECK(refused("root ::= " + std::string(200, '(')).ends_with("more than 100 groups in one another"));
@@ -107,11 +109,17 @@ TEST_CASE("what would be followed for ever, or is too large, is refused") {
   CHECK(refused("root ::= \"x\" | a\na ::= \"\" a") == "grammar: rule 'a' begins with itself");
   CHECK(refused("root ::= \"x\" root | \"\"") == "ok");
   CHECK(refused("root ::= a{10000}\na ::= \"b\"{100}") == "ok");
+  CHECK(refused("root ::= ((" + std::string(900, '|') + "){1000}){500}") == "grammar: more than 500000 steps");
   CHECK(refused("root ::= (\"b\"{1000}){1000}") == "grammar: more than 500000 steps");
   CHECK(refused("root ::= ((\"\"{100000}){100000}){100000}") == "ok");  // of nothing
 }
 
 TEST_CASE("a grammar that a text fits in too many ways at a time is given up") {
+  grammar::Matcher nowhere(compiled(grammar::parse_gbnf("root ::= (\"a\"?){15000}")));
+  CHECK(verdict(nowhere, "") == "begun");
+  CHECK(verdict(nowhere, "a") == "no, after 0");
+  nowhere.allow(1000);
+  CHECK(nowhere.gave_up());
   grammar::Matcher matcher(compiled(grammar::parse_gbnf("root ::= \"a\" root \"b\" | \"a\" root \"c\" | \"\"")));
   CHECK(verdict(matcher, "aaabcb") == "whole");
   CHECK_FALSE(matcher.gave_up());

@@ -51,6 +51,16 @@ TEST_CASE("objects: other members never have the key of a known one") {
   CHECK(check(kOthers, R"({"ab":2})") == "no, after 6");
   CHECK(check(kOthers, R"({"a\u0062":2})").starts_with("no"));  // ab again
   CHECK(check(kOthers, R"({"x":"y"})") == "no, after 5");
+  constexpr std::string_view kOdd = R"({"properties": {"a\"b": {}, "é": {"type": "null"}}, "additionalProperties": {"type": "string"}})";
+  CHECK(check(kOdd, R"({"a\"b":1,"é":null,"a":"x","Ã":"x"})") == "whole");
+  CHECK(check(kOdd, R"({"é":"x"})") == "no, after 6");
+  CHECK(check(kOdd, R"({"a\q)") == "no, after 4");
+  CHECK(check(kOdd, "{\"\xc3\"").starts_with("no"));
+  const std::string longest(3000, 'k');
+  CHECK(check(R"({"properties": {")" + longest + R"(": {"type": "null"}}, "additionalProperties": true})", R"({"kk":1})") == "whole");
+  CHECK(check(R"({"required": ["a"], "additionalProperties": {"type": "string"}})", R"({"a":1)") == "no, after 5");
+  CHECK(refused(R"({"required": ["a"], "additionalProperties": false})") ==
+        "json_schema, #: 'required' has to be among the properties: there are no others");
   CHECK(check(R"({"type": "object"})", R"({"a":{"b":[1,true,null,"x",-0.5e+3]}})") == "whole");
   CHECK(check(R"({"type": "object", "additionalProperties": false})", R"({"a)") == "no, after 1");
 }
@@ -63,6 +73,9 @@ TEST_CASE("arrays") {
   CHECK(check(R"({"prefixItems": [{"const": 1}, {"type": "string"}]})", R"([1,"a"])") == "whole");
   CHECK(check(R"({"type": "array", "items": [{"const": 1}, {"const": 2}]})", "[1, 2]") == "whole");
   CHECK(check(R"({"prefixItems": [{"const": 1}], "items": false})", "[1,") == "no, after 2");
+  CHECK(refused(R"({"prefixItems": [true], "items": [true]})") == "json_schema, #: 'prefixItems beside items' is not supported here");
+  CHECK(refused(R"({"prefixItems": [true], "items": "x"})")
+            .ends_with("'prefixItems beside items, minItems or maxItems' is not supported here"));
 }
 
 TEST_CASE("strings") {
@@ -95,6 +108,10 @@ TEST_CASE("patterns") {
   CHECK_FALSE(fits("^.$", "\n"));
   CHECK(fits("^[a\\n]$", "\n"));
   CHECK(fits("", "anything"));
+  CHECK(fits("^\\ud83d\\ude00$", "😀"));
+  CHECK(refused(R"x({"pattern": "\\ud83d"})x") == "json_schema, #: pattern, byte 6: half of a surrogate pair");
+  CHECK(refused(R"x({"pattern": "a^b"})x") == "json_schema, #: pattern, byte 1: '^' stands behind the beginning");
+  CHECK(refused(R"x({"pattern": "[]"})x") == "json_schema, #: pattern, byte 2: the class has no character");
   CHECK(refused(R"x({"pattern": "^(?=a)"})x") == "json_schema, #: pattern, byte 2: only (...) and (?:...) are supported");
   CHECK(refused(R"x({"pattern": "a\\b"})x") == "json_schema, #: pattern, byte 2: this escape is not supported");
   CHECK(refused(R"x({"pattern": "(a"})x") == "json_schema, #: pattern, byte 2: the group has no ')'");
@@ -122,6 +139,7 @@ TEST_CASE("formats") {
   CHECK_FALSE(fits("ipv4", "192.168.0.256"));
   CHECK(fits("ipv6", "2001:db8:0:0:0:0:0:1"));
   CHECK(fits("uuid", "123e4567-e89b-12d3-a456-426614174000"));
+  CHECK(refused(R"({"format": ""})") == "json_schema, #: 'format ' is not supported here");
   CHECK(refused(R"({"format": "uri-template"})") == "json_schema, #: 'format uri-template' is not supported here");
 }
 
@@ -157,8 +175,10 @@ TEST_CASE("bounds of integers, tried on each number") {
     }
     CHECK(wrong == 0);
   }
+  CHECK(check(R"({"minimum": -9223372036854775808, "maximum": 9007199254740991, "type": "integer"})", "9007199254740992") ==
+        "no, after 15");
   CHECK(refused(R"({"type": "integer", "minimum": 3, "maximum": 2})") == "json_schema, #: 'maximum' has to be at least the minimum");
-  CHECK(refused(R"({"type": "integer", "minimum": 0.5})") == "json_schema, #: 'minimum' has to be a whole number of at most 15 digits");
+  CHECK(refused(R"({"type": "integer", "minimum": 0.5})") == "json_schema, #: 'minimum' has to be a whole number of at most 2^53");
   CHECK(refused(R"({"type": ["number", "null"], "minimum": 0})") == "json_schema, #: 'minimum' is not supported here");
   CHECK(refused(R"({"type": "number", "minimum": 0})") == "json_schema, #: 'minimum' is not supported here");
 }
@@ -167,6 +187,12 @@ TEST_CASE("choices: enum, const, anyOf, several types") {
   CHECK(check(R"({"enum": ["a\"b", 1.5, {"x": [null]}]})", R"({"x":[null]})") == "whole");
   CHECK(check(R"({"enum": ["a\"b"]})", R"("a\"b")") == "whole");
   CHECK(check(R"({"const": "é"})", R"("é")") == "whole");
+  CHECK(check(R"({"type": "string", "enum": ["a", 1, null]})", "1") == "no, after 0");
+  CHECK(check(R"({"type": ["integer", "null"], "enum": ["a", 1.0, null]})", "1.0") == "whole");
+  CHECK(refused(R"({"type": "string", "const": 1})") == "json_schema, #: 'const' has to be of the schema's type");
+  CHECK(check(R"({"type": "string", "anyOf": [{"maxLength": 1}, {"enum": ["abc", 2]}]})", R"("ab)") == "begun");
+  CHECK(check(R"({"type": "string", "anyOf": [{}]})", "1") == "no, after 0");
+  CHECK(refused(R"({"type": "string", "anyOf": [{"type": "null"}]})") == "json_schema, #: 'type beside other types' is not supported here");
   CHECK(check(R"({"anyOf": [{"type": "string"}, {"type": "null"}], "default": null})", "null") == "whole");
   CHECK(check(R"({"oneOf": [{"type": "string"}, {"type": "null"}]})", R"("x")") == "whole");
   CHECK(check(R"({"type": ["string", "null"], "maxLength": 1})", R"("ab)") == "no, after 2");

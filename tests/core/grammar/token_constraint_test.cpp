@@ -62,6 +62,18 @@ TEST_CASE("where no token goes on, that is said") {
   CHECK(logits.error().message == "grammar: no token of this model's vocabulary goes on as it asks here");
 }
 
+TEST_CASE("a token that would lead to too many places is left out, and what leads nowhere else is said") {
+  const grammar::TokenTexts sorted = texts_of({"", "d", std::string(40, '=')});
+  const auto automaton = compiled(grammar::parse_gbnf("root ::= \"d\" | \"=\" root \"b\" | \"=\" root \"c\""));
+  grammar::TokenConstraint constraint(automaton, sorted, {0});
+  CHECK(allowed(constraint, 3) == std::vector<int>{1});
+  const grammar::TokenTexts only = texts_of({"", std::string(40, '=')});
+  grammar::TokenConstraint stuck(automaton, only, {0});
+  const auto logits = stuck.allowed(std::vector<float>(2), false);
+  REQUIRE_FALSE(logits.ok());
+  CHECK(logits.error().message == "grammar: the answer may be at too many places of it at a time");
+}
+
 TEST_CASE("a mask is what trying each token by itself gives, also after states are forgotten") {
   Rng rng(7);
   const std::string letters = "ab{}[]\",:0 1\xc3\xa9";
