@@ -97,9 +97,12 @@ test('what is fetched as an adapter is listed as one; what is stored, when it ha
  * @param {object} value
  */
 function giveNavigator(t, value) {
-  const own = /** @type {PropertyDescriptor} */ (Object.getOwnPropertyDescriptor(globalThis, 'navigator'));
+  const before = Object.getOwnPropertyDescriptor(globalThis, 'navigator'); // node 20 has none
   Object.defineProperty(globalThis, 'navigator', { value, configurable: true });
-  t.after(() => Object.defineProperty(globalThis, 'navigator', own));
+  t.after(() => {
+    if (before) Object.defineProperty(globalThis, 'navigator', before);
+    else Reflect.deleteProperty(globalThis, 'navigator');
+  });
 }
 
 test('a browser that refuses locks, with cookies blocked, keeps nothing that they are for', async (t) => {
