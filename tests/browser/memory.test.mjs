@@ -6,6 +6,8 @@ import { test } from 'node:test';
 import { kModelId, openSite, skipReason } from './harness.mjs';
 
 const kTimes = 20;
+/** What the browser has not collected yet is gone at the latest some rounds later (seen: 457 MB, 483, 518, 473); what leaks is more with each. */
+const kRounds = 5;
 const kMost = 1.05;
 /** Less than any browser has with a page open. */
 const kBrowserBytes = 50e6;
@@ -44,7 +46,7 @@ async function memoryOf(root) {
   return sum;
 }
 
-test(`${kTimes} times loaded and disposed of`, { skip, timeout: 240_000 }, async (t) => {
+test('loaded and disposed of again and again', { skip, timeout: 240_000 }, async (t) => {
   const { browser, page, watch } = await openSite(t);
   const devtools = await page.createCDPSession();
   const loadOnce = () =>
@@ -61,10 +63,15 @@ test(`${kTimes} times loaded and disposed of`, { skip, timeout: 240_000 }, async
   await loadOnce(); // the download is no part of it
   await loadOnce();
   const first = await rest();
-  for (let i = 2; i < kTimes; ++i) await loadOnce();
-  const last = await rest();
-  t.diagnostic(`${(first / 1e6).toFixed(0)} MB after the first, ${(last / 1e6).toFixed(0)} MB after ${kTimes}`);
+  let last = Infinity;
+  let times = 2;
+  for (let round = 0; round < kRounds && last > kMost * first; ++round) {
+    for (let i = 0; i < kTimes; ++i) await loadOnce();
+    times += kTimes;
+    last = await rest();
+  }
+  t.diagnostic(`${(first / 1e6).toFixed(0)} MB after the first, ${(last / 1e6).toFixed(0)} MB after ${times}`);
   assert(first > kBrowserBytes, `${first} bytes: the browser's processes were not found`);
-  assert(last <= kMost * first, `${first} bytes after the first, ${last} after ${kTimes} times`);
+  assert(last <= kMost * first, `${first} bytes after the first, ${last} after ${times} times`);
   assert.deepEqual(watch.errors, []);
 });
