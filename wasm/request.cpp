@@ -101,6 +101,14 @@ void read_sampler(Fields& in, SamplerOptions& out) {
   in.read("seed", out.seed);
 }
 
+/// The Jinja source of the chat template, which messages call `field`; "" where nothing says.
+Result<std::string> read_template(Fields& in, std::string_view field) {
+  std::string given;
+  in.read("chat_template", given);
+  if (!in.ok()) return in.failure();
+  return given.empty() ? Result<std::string>(given) : chat_template_source(given, field);
+}
+
 /// What the answer has to be; null where nothing says.
 Result<AnswerGrammar> read_grammar(Fields& in, const Json& object) {
   std::string grammar;
@@ -118,11 +126,9 @@ Result<EngineOptions> parse_engine_options(const std::string& json) {
   Fields in(object);
   EngineOptions options;
   std::string kv_type = "auto";
-  std::string chat_template;
   in.read("threads", options.threads);
   in.read("context_size", options.context_size);
   in.read("kv_type", kv_type);
-  in.read("chat_template", chat_template);
   in.read("most_bytes", options.most_bytes);
   in.read("first_layer", options.layers.first);
   in.read("end_layer", options.layers.end);
@@ -131,8 +137,7 @@ Result<EngineOptions> parse_engine_options(const std::string& json) {
   if (!options.kv_type && kv_type != "auto") {
     return Error{ErrorCode::kInvalidArgument, "kvType: found '" + kv_type + "', expected auto, q16_8, f32, f16 or q8_0", ""};
   }
-  if (chat_template.empty()) return options;
-  Result<std::string> source = chat_template_source(chat_template, "chatTemplate");
+  Result<std::string> source = read_template(in, "chatTemplate");
   if (!source) return source.error();
   options.chat_template = std::move(*source);
   return options;
@@ -148,14 +153,9 @@ Result<AnswerRequest> parse_answer_request(const std::string& json) {
   in.read("logprobs", request.options.logprobs);
   in.read("top_logprobs", request.options.top_logprobs);
   in.read("prompt_lookup", request.options.prompt_lookup);
-  std::string chat_template;
-  in.read("chat_template", chat_template);
-  if (!in.ok()) return in.failure();
-  if (!chat_template.empty()) {
-    Result<std::string> source = chat_template_source(chat_template, "chat_template");
-    if (!source) return source.error();
-    request.options.template_override = std::move(*source);
-  }
+  Result<std::string> source = read_template(in, "chat_template");
+  if (!source) return source.error();
+  request.options.template_override = std::move(*source);
   Result<AnswerGrammar> grammar = read_grammar(in, object);
   if (!grammar) return grammar.error();
   request.options.grammar = std::move(*grammar);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "core/engine/evaluate.h"
 #include "core/engine/prompt_lookup.h"
@@ -110,12 +111,12 @@ Generator::Generator(Session& session, std::span<const int32_t> prompt, const Ge
     reasoning_ = std::make_unique<ReasoningSplitter>(prompt_end(session.engine(), prompt));
   }
   if (options.grammar) {
-    const grammar::TokenTexts& texts = session.engine().text().token_texts();
     std::vector<int32_t> ends;
-    for (int32_t id = 0; id < texts.count(); ++id) {
-      if (ends_answer(id)) ends.push_back(id);
+    if (!options.ignore_end) {
+      const std::vector<int32_t>& known = session.engine().tokenizer().vocab().end_ids();
+      std::set_union(known.begin(), known.end(), end_tokens_.begin(), end_tokens_.end(), std::back_inserter(ends));
     }
-    constraint_ = std::make_unique<grammar::TokenConstraint>(options.grammar, texts, std::move(ends));
+    constraint_ = std::make_unique<grammar::TokenConstraint>(options.grammar, session.engine().text().token_texts(), std::move(ends));
     drawn_ = reasoning_ ? std::make_unique<ReasoningSplitter>(*reasoning_) : nullptr;
   }
 }

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/base/utf8.h"
+#include "core/grammar/source_cursor.h"
 
 namespace tessera::grammar {
 namespace {
@@ -18,9 +19,9 @@ bool is_name_character(char c) {
 }
 
 /// All methods give something empty after fail().
-class GbnfParser {
+class GbnfParser : SourceCursor {
  public:
-  explicit GbnfParser(std::string_view source) : source_(source) {}
+  explicit GbnfParser(std::string_view source) : SourceCursor{source} {}
 
   Result<Rules> parse() {
     take("\xef\xbb\xbf");  // a byte order mark, as Windows editors write it
@@ -61,13 +62,6 @@ class GbnfParser {
     const std::string found = at_ < source_.size() ? "'" + std::string(source_.substr(at_, decode_utf8(source_.substr(at_)).length)) + "'"
                                                    : std::string("the end");
     fail(at_, "found " + found + ", expected " + what);
-  }
-
-  bool next_is(std::string_view what) const { return source_.substr(at_).starts_with(what); }
-  bool take(std::string_view what) {
-    if (!next_is(what)) return false;
-    at_ += what.size();
-    return true;
   }
 
   /// Blanks and comments; line breaks only where a rule may go on behind them.
@@ -206,15 +200,9 @@ class GbnfParser {
   }
 
   int number() {
-    if (at_ == source_.size() || source_[at_] < '0' || source_[at_] > '9') {
-      expected("a number of repetitions");
-      return 0;
-    }
-    int value = 0;
     const size_t start = at_;
-    for (; at_ < source_.size() && source_[at_] >= '0' && source_[at_] <= '9'; ++at_) {
-      value = std::min(value * 10 + (source_[at_] - '0'), kMostRepeats + 1);
-    }
+    const int value = take_number(kMostRepeats);
+    if (value < 0) expected("a number of repetitions");
     if (value > kMostRepeats) fail(start, "more than " + std::to_string(kMostRepeats) + " repetitions");
     return value;
   }
@@ -280,23 +268,14 @@ class GbnfParser {
   }
 
   uint32_t hex(int digits) {
-    uint32_t value = 0;
     const size_t start = at_;
-    for (int i = 0; i < digits; ++i, ++at_) {
-      const char c = at_ < source_.size() ? source_[at_] : '\0';
-      const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-      if (digit < 0) {
-        expected(std::to_string(digits) + " hexadecimal digits");
-        return 0;
-      }
-      value = value << 4 | static_cast<uint32_t>(digit);
-    }
+    const std::optional<uint32_t> found = take_hex(digits);
+    if (!found) expected(std::to_string(digits) + " hexadecimal digits");
+    const uint32_t value = found.value_or(0);
     if (value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) fail(start, "this is no Unicode character");
     return value;
   }
 
-  std::string_view source_;
-  size_t at_ = 0;
   Rules rules_;
   std::vector<uint8_t> defined_;  ///< by rule
   std::vector<Use> uses_;

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "core/grammar/gbnf.h"
-#include "nlohmann/json.hpp"
 
 namespace tessera::grammar {
 
@@ -37,11 +36,13 @@ Expression JsonRules::digit(char first, char last) { return rules_.one_of({{stat
 
 Expression JsonRules::quoted(Expression inside) { return rules_.sequence({rules_.text("\""), inside, rules_.text("\"")}); }
 
+CodePoints plain_characters() { return all_but({{0, 0x1f}, {'"', '"'}, {'\\', '\\'}}); }
+
 Expression JsonRules::character(const CodePoints& set) {
   // Which \u a set takes is seldom worth its size; where any character may stand, all do.
   if (all_but(set).empty()) return of("character");
   static constexpr std::string_view kMeanings = "\"\\/\b\f\n\r\t", kLetters = "\"\\/bfnrt";
-  std::vector<Expression> ways = {rules_.one_of(common(set, all_but({{0, 0x1f}, {'"', '"'}, {'\\', '\\'}})))};
+  std::vector<Expression> ways = {rules_.one_of(common(set, plain_characters()))};
   for (size_t i = 0; i < kMeanings.size(); ++i) {
     const auto code = static_cast<uint32_t>(kMeanings[i]);
     if (!common(set, {{code, code}}).empty()) ways.push_back(rules_.text(std::string("\\") + kLetters[i]));
@@ -91,12 +92,6 @@ Expression JsonRules::integers(std::optional<int64_t> least, std::optional<int64
     ways.push_back(naturals(smallest, most ? std::optional(magnitude(*most)) : std::nullopt));
   }
   return rules_.choice(std::move(ways));
-}
-
-std::string json_string_text(std::string_view value) {
-  using Json = nlohmann::ordered_json;
-  const std::string dumped = Json(value).dump(-1, ' ', false, Json::error_handler_t::replace);
-  return dumped.substr(1, dumped.size() - 2);
 }
 
 }  // namespace tessera::grammar

@@ -40,7 +40,7 @@ class JsonRules {
   Rules& rules_;
 };
 
-/// The text of a string's value between its quotes.
-std::string json_string_text(std::string_view value);
+/// Characters of a string that stand for themselves.
+CodePoints plain_characters();
 
 }  // namespace tessera::grammar

@@ -34,11 +34,11 @@ constexpr int kMostSchemas = 20000;  // looked at: references beside other keywo
 bool holds(Words words, std::string_view word) { return std::find(words.begin(), words.end(), word) != words.end(); }
 
 /// An object's keys and values, in its order.
-const Json::object_t& items(const Json& object) { return object.get_ref<const Json::object_t&>(); }
+const Json::object_t& entries(const Json& object) { return object.get_ref<const Json::object_t&>(); }
 
 /// The value of an object's key; null without it.
 const Json* find_key(const Json& object, std::string_view key) {
-  for (const auto& [name, value] : items(object)) {
+  for (const auto& [name, value] : entries(object)) {
     if (name == key) return &value;
   }
   return nullptr;
@@ -88,7 +88,7 @@ class SchemaReader {
 
   /// False for a keyword that is not `own`, in none of the lists, and does not only describe.
   bool knows(const Json& schema, Place place, std::string_view own, std::span<const Words> lists = {}) {
-    for (const auto& [key, value] : items(schema)) {
+    for (const auto& [key, value] : entries(schema)) {
       bool known = key == own || key == "type" || key.starts_with("x-") || holds(kDescribing, key);
       for (const Words& words : lists) known = known || holds(words, key);
       if (!known) unsupported(place, key);
@@ -162,7 +162,7 @@ class SchemaReader {
   }
 
   static bool knows_only_reference(const Json& schema) {
-    for (const auto& [key, value] : items(schema)) {
+    for (const auto& [key, value] : entries(schema)) {
       if (key != "$ref" && !holds(kDescribing, key)) return false;
     }
     return true;
@@ -174,7 +174,7 @@ class SchemaReader {
       fail(ErrorCode::kInvalidArgument, place, "these schemas cannot be put together");
       return;
     }
-    for (const auto& [key, value] : items(schema)) {
+    for (const auto& [key, value] : entries(schema)) {
       if (holds(kDescribing, key)) continue;
       if (key == "$ref") {
         const Json* target = find(value, place);
@@ -188,7 +188,7 @@ class SchemaReader {
       } else if (!has(into, key)) {
         into[key] = value;
       } else if (key == "properties" && value.is_object() && into[key].is_object()) {
-        for (const auto& [name, property] : items(value)) {
+        for (const auto& [name, property] : entries(value)) {
           Json& known = into[key][name];
           if (!known.is_null() && known != property) unsupported(place, "allOf with two schemas of the property ", name);
           known = property;
@@ -392,7 +392,7 @@ class SchemaReader {
     }
     const Json* more = find_key(schema, "additionalProperties");
     std::vector<Member> members;
-    for (const auto& [key, property] : items(properties)) {
+    for (const auto& [key, property] : entries(properties)) {
       const std::string there = place + "/properties" + pointer_part(key);
       const bool needed = std::erase(required, key) > 0;
       members.push_back(member(key, value(property, there, depth + 1), needed, there));
@@ -410,14 +410,14 @@ class SchemaReader {
   }
 
   Member member(const std::string& key, Expression value, bool required, Place place) {
-    Expression written = rules_.sequence({json_.quoted(rules_.text(json_string_text(key))), json_.of("colon"), value});
+    Expression written = rules_.sequence({json_text(key), json_.of("colon"), value});
     return {key, json_.named(place, written), required};
   }
 
   /// A key that is none of the known: a tree of their characters, a rule for each that they begin with. None of its characters are
   /// escapes, so that no known key can be written as one, and those that need them are out of its way.
   Expression other_key(const std::vector<Member>& known) {
-    const CodePoints plain = all_but({{0, 0x1f}, {'"', '"'}, {'\\', '\\'}});
+    const CodePoints plain = plain_characters();
     std::vector<std::vector<uint32_t>> keys;
     for (const Member& member : known) {
       std::vector<uint32_t> key;

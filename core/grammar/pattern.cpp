@@ -7,6 +7,7 @@
 
 #include "core/base/utf8.h"
 #include "core/grammar/json_rules.h"
+#include "core/grammar/source_cursor.h"
 
 namespace tessera::grammar {
 namespace {
@@ -31,9 +32,9 @@ std::optional<CodePoints> named_class(char letter) {
 }
 
 /// All methods give something empty after fail().
-class PatternParser {
+class PatternParser : SourceCursor {
  public:
-  PatternParser(std::string_view source, Rules& rules) : source_(source), rules_(rules), json_(rules) {}
+  PatternParser(std::string_view source, Rules& rules) : SourceCursor{source}, rules_(rules), json_(rules) {}
 
   Result<Expression> parse() {
     const Expression whole = alternatives(0);
@@ -45,13 +46,6 @@ class PatternParser {
  private:
   void fail(ErrorCode code, const std::string& message) {
     if (!failure_) failure_ = Error{code, "pattern, byte " + std::to_string(at_) + ": " + message, ""};
-  }
-
-  bool next_is(std::string_view what) const { return source_.substr(at_).starts_with(what); }
-  bool take(std::string_view what) {
-    if (!next_is(what)) return false;
-    at_ += what.size();
-    return true;
   }
 
   Expression alternatives(int depth) {
@@ -141,17 +135,9 @@ class PatternParser {
   }
 
   uint32_t hex(int digits) {
-    uint32_t value = 0;
-    for (int i = 0; i < digits; ++i, ++at_) {
-      const char c = at_ < source_.size() ? source_[at_] : '\0';
-      const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-      if (digit < 0) {
-        fail(ErrorCode::kInvalidArgument, "expected " + std::to_string(digits) + " hexadecimal digits");
-        return 0;
-      }
-      value = value << 4 | static_cast<uint32_t>(digit);
-    }
-    return value;
+    const std::optional<uint32_t> value = take_hex(digits);
+    if (!value) fail(ErrorCode::kInvalidArgument, "expected " + std::to_string(digits) + " hexadecimal digits");
+    return value.value_or(0);
   }
 
   CodePoints bracketed() {
@@ -201,21 +187,15 @@ class PatternParser {
   }
 
   int number() {
-    int value = 0;
-    const size_t start = at_;
-    for (; at_ < source_.size() && source_[at_] >= '0' && source_[at_] <= '9'; ++at_) {
-      value = std::min(value * 10 + (source_[at_] - '0'), kMostRepeats + 1);
-    }
-    if (at_ == start || value > kMostRepeats) {
+    const int value = take_number(kMostRepeats);
+    if (value < 0 || value > kMostRepeats) {
       fail(ErrorCode::kInvalidArgument, "expected a number of repetitions up to " + std::to_string(kMostRepeats));
     }
     return value;
   }
 
-  std::string_view source_;
   Rules& rules_;
   JsonRules json_;
-  size_t at_ = 0;
   std::optional<Error> failure_;
 };
 

@@ -54,7 +54,7 @@ class Rules {
   const Rule& rule(int place) const { return rules_[static_cast<size_t>(place)]; }
 
  private:
-  Part& add_part(Kind kind);
+  Expression add_part(Part part);
 
   std::vector<Part> parts_;
   std::vector<Rule> rules_;

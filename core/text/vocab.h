@@ -43,6 +43,8 @@ class Vocab {
   /// ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>", …) where they are control or
   /// user-defined tokens; "</s>" and the like, which may be ordinary text (an HTML tag), only where they are control tokens.
   bool is_end_of_generation(int32_t id) const;
+  /// All such tokens, sorted.
+  const std::vector<int32_t>& end_ids() const { return end_ids_; }
 
   /// True for the control tokens that an answer of several messages has inside it: <|start|>, <|channel|>, <|message|> and <|end|> where
   /// <|return|> ends the answer (OpenAI's harmony format).

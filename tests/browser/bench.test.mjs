@@ -5,18 +5,24 @@ import { fileURLToPath } from 'node:url';
 import { overflow, smallTargets, violations } from './accessibility.mjs';
 import { launch, serveSite, skipReason, watchPage } from './harness.mjs';
 
+/** The page on a phone, with the models to choose from. @param {import('node:test').TestContext} t */
+async function openBench(t) {
+  const site = await serveSite();
+  t.after(site.close);
+  const browser = await launch(t);
+  const page = await browser.newPage();
+  const watch = watchPage(page, site.url);
+  await page.setViewport({ width: 360, height: 740, hasTouch: true });
+  await page.goto(`${site.url}bench.html`);
+  await page.waitForSelector('#bench-model option');
+  return { browser, site, page, watch };
+}
+
 test(
   'bench.html stops when asked, then measures and gives a table',
   { skip: skipReason(), timeout: 240_000 },
   async (t) => {
-    const site = await serveSite();
-    t.after(site.close);
-    const browser = await launch(t);
-    const page = await browser.newPage();
-    const watch = watchPage(page, site.url);
-    await page.setViewport({ width: 360, height: 740, hasTouch: true });
-    await page.goto(`${site.url}bench.html`);
-    await page.waitForSelector('#bench-model option');
+    const { browser, site, page, watch } = await openBench(t);
     const measure = '#bench-form .button-main';
     await page.click(measure);
     const measuring = await page.waitForSelector(
@@ -57,12 +63,7 @@ test(
   'a model with a small context is measured with what it holds',
   { skip: skipReason(), timeout: 120_000 },
   async (t) => {
-    const site = await serveSite();
-    t.after(site.close);
-    const page = await (await launch(t)).newPage();
-    const watch = watchPage(page, site.url);
-    await page.goto(`${site.url}bench.html`);
-    await page.waitForSelector('#bench-model option');
+    const { page, watch } = await openBench(t);
     const input = /** @type {import('puppeteer-core').ElementHandle<HTMLInputElement>} */ (await page.$('#file-input'));
     await input.uploadFile(fileURLToPath(new URL('../data/tiny-llama.gguf', import.meta.url)));
     await page.waitForSelector('#bench-model option ::-p-text(tiny-llama.gguf)');

@@ -10,8 +10,7 @@ const kMostDepth = 100;
  * @returns {{ grammar: string, json_schema?: unknown }}
  */
 export function answerFormat(given) {
-  const anything = { grammar: '' };
-  if (given === undefined) return anything;
+  if (given === undefined) return { grammar: '' };
   const format = knownOptions(given, new Set(['type', 'json_schema', 'grammar']), 'response_format');
   const types = /** @type {const} */ (['text', 'json_object', 'json_schema', 'grammar']);
   const type = oneOf(format, 'type', types);
@@ -21,16 +20,16 @@ export function answerFormat(given) {
   }
   switch (type) {
     case 'json_object':
-      return { ...anything, json_schema: { type: 'object' } };
+      return { grammar: '', json_schema: { type: 'object' } };
     case 'json_schema':
-      return { ...anything, json_schema: schemaOf(format.json_schema) };
+      return { grammar: '', json_schema: schemaOf(format.json_schema) };
     case 'grammar': {
       const grammar = text(format.grammar, 'response_format.grammar');
       if (grammar.trim() === '') throw invalid('response_format.grammar', grammar, 'a grammar');
       return { grammar };
     }
     default:
-      return anything;
+      return { grammar: '' };
   }
 }
 

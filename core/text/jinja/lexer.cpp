@@ -5,6 +5,7 @@
 #include <array>
 #include <optional>
 
+#include "core/base/hex_digit.h"
 #include "core/base/utf8.h"
 #include "core/text/jinja/unicode.h"
 #include "core/text/jinja/value.h"
@@ -16,13 +17,6 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 bool is_name_byte(char c) {
   return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
-}
-
-int hex_digit(char c) {
-  if (is_digit(c)) return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 /// Python's unicode-escape decoding of the inside of a quoted string. Empty for a malformed escape.

@@ -21,12 +21,6 @@ GenerateOptions greedy() {
   return options;
 }
 
-std::vector<int32_t> chat_prompt(const Engine& engine) {
-  const auto ids = engine.chat_prompt({{"messages", {{{"role", "user"}, {"content", "Who is there?"}}}}});
-  REQUIRE(ids.ok());
-  return ids.value();
-}
-
 /// Runs to the end; checks that the pieces shown add up to the text.
 Generation answer(Session& session, std::span<const int32_t> prompt, const GenerateOptions& options) {
   std::string shown, thought;

@@ -19,12 +19,6 @@ GenerateOptions held_to(const Result<AnswerGrammar>& grammar) {
   return options;
 }
 
-std::vector<int32_t> chat_prompt(const Engine& engine, std::string_view template_override = "") {
-  const auto ids = engine.chat_prompt({{"messages", {{{"role", "user"}, {"content", "Who is there?"}}}}}, template_override);
-  REQUIRE(ids.ok());
-  return ids.value();
-}
-
 constexpr const char* kSchema = R"({"type": "object", "required": ["name", "age", "tags"], "properties": {
   "name": {"type": "string", "maxLength": 12}, "age": {"type": "integer", "minimum": 1, "maximum": 99},
   "tags": {"type": "array", "items": {"enum": ["a", "bc"]}, "maxItems": 3}}})";

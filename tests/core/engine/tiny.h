@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "core/engine/session.h"
 #include "core/gguf/writer.h"
 #include "doctest/doctest.h"
+#include "nlohmann/json.hpp"
 #include "tests/core/source_path.h"
 
 namespace tessera::testing {
@@ -36,6 +38,13 @@ inline std::unique_ptr<Session> new_session(const Engine& engine) {
   auto session = Session::create(engine);
   REQUIRE(session.ok());
   return std::move(*session);
+}
+
+/// A chat's one question, under the model's template or another.
+inline std::vector<int32_t> chat_prompt(const Engine& engine, std::string_view template_override = "") {
+  const auto ids = engine.chat_prompt({{"messages", {{{"role", "user"}, {"content", "Who is there?"}}}}}, template_override);
+  REQUIRE(ids.ok());
+  return ids.value();
 }
 
 /// Runs an answer to its end; `each` sees its steps.

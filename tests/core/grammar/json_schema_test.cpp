@@ -12,6 +12,12 @@ namespace {
 std::string check(std::string_view schema, std::string_view text) { return verdict(schema_rules(schema), text); }
 std::string refused(std::string_view schema) { return refusal(schema_rules(schema)); }
 
+/// Whether a string is one that the keyword allows.
+bool fits_string(const char* keyword, std::string_view given, std::string_view value) {
+  const nlohmann::ordered_json schema = {{keyword, given}}, text = value;
+  return verdict(grammar::schema_rules(schema), text.dump()) == "whole";
+}
+
 constexpr std::string_view kPerson = R"({
   "type": "object", "title": "Person",
   "properties": {
@@ -91,10 +97,7 @@ TEST_CASE("strings") {
 }
 
 TEST_CASE("patterns") {
-  const auto fits = [](std::string_view pattern, std::string_view value) {
-    const nlohmann::ordered_json schema = {{"pattern", pattern}}, text = value;
-    return verdict(grammar::schema_rules(schema), text.dump()) == "whole";
-  };
+  const auto fits = [](std::string_view pattern, std::string_view value) { return fits_string("pattern", pattern, value); };
   CHECK(fits("^a[0-9]{2}(b|c)+$", "a12bcb"));
   CHECK_FALSE(fits("^a[0-9]{2}(b|c)+$", "a12"));
   CHECK(fits("^\\d+\\.\\w\\s\\-$", "12.x -"));
@@ -122,10 +125,7 @@ TEST_CASE("patterns") {
 }
 
 TEST_CASE("formats") {
-  const auto fits = [](std::string_view format, std::string_view value) {
-    const nlohmann::ordered_json schema = {{"format", format}}, text = value;
-    return verdict(grammar::schema_rules(schema), text.dump()) == "whole";
-  };
+  const auto fits = [](std::string_view format, std::string_view value) { return fits_string("format", format, value); };
   CHECK(fits("date", "2026-11-28"));
   CHECK_FALSE(fits("date", "2026-13-01"));
   CHECK(fits("time", "23:59:59.5+01:00"));
